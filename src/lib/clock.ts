@@ -1,0 +1,20 @@
+/** Where a service takes the time from; tests hand in their own. */
+export type Now = () => Date
+
+export const systemNow: Now = () => new Date()
+
+/** Resolves after `durationMs`, or rejects at once with the signal's reason when it is aborted. */
+export function sleep(durationMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
+    const onAbort = () => {
+      clearTimeout(timer)
+      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'))
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort)
+      resolve()
+    }, durationMs)
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}

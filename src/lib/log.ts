@@ -1,0 +1,50 @@
+import { pino, type Logger } from 'pino'
+
+export type { Logger }
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
+
+/** Keys whose values never reach a log line, at the top of a line or one level down. */
+const secretKeys = [
+  'authorization',
+  'password',
+  'secret',
+  'token',
+  'accessJwt',
+  'refreshJwt',
+  'cookie',
+  'appPassword',
+  'privateKey',
+]
+
+const root: Logger = pino({
+  level: 'info',
+  base: null,
+  timestamp: pino.stdTimeFunctions.isoTime,
+  redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
+  formatters: { level: (label) => ({ level: label }) },
+  serializers: { err: pino.stdSerializers.err, cause: pino.stdSerializers.err },
+})
+
+const children = new Set<Logger>()
+
+/** The one logger, named after the room that speaks: `logger('hold:uploads')`. One JSON line an entry, on standard output. */
+export function logger(name: string): Logger {
+  const child = root.child({ name })
+  children.add(child)
+  return child
+}
+
+/** Sets how much is logged by every logger of this process; called by the doors and by tests. */
+export function setLogLevel(level: LogLevel): void {
+  root.level = level
+  for (const child of children) child.level = level
+}
+
+/**
+ * A URL as it may be logged: without query, because presigned URLs and capabilities carry their secret there,
+ * and without user information.
+ */
+export function loggableUrl(url: URL | string): string {
+  const parsed = new URL(url)
+  return `${parsed.origin}${parsed.pathname}${parsed.search === '' ? '' : '?…'}`
+}

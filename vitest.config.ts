@@ -1,0 +1,34 @@
+import { defineConfig } from 'vitest/config'
+
+/**
+ * Four projects, by what they need. `unit` shares one process per worker (fast; no global state in units);
+ * the others start real programs, so a file has a process to itself and files run one after another.
+ */
+const own = { isolate: true, fileParallelism: false, testTimeout: 60_000, hookTimeout: 120_000 }
+
+export default defineConfig({
+  test: {
+    reporters: ['default'],
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'test/*.test.ts'],
+          isolate: false,
+          testTimeout: 15_000,
+        },
+      },
+      { test: { ...own, name: 'contract', include: ['test/contract/**/*.test.ts'] } },
+      { test: { ...own, name: 'integration', include: ['test/integration/**/*.test.ts'] } },
+      {
+        test: {
+          ...own,
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          testTimeout: 600_000,
+        },
+      },
+      { test: { ...own, name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 300_000 } },
+    ],
+  },
+})
