@@ -10,7 +10,7 @@ const handleResolverUrl = 'http://pds.invalid'
 function network() {
   const state = { handle: 'alice.test', pds: 'http://pds.one', isDown: false, calls: 0, nowMs: 0 }
   const fetch: Fetch = async (input) => {
-    const url = new URL(String(input))
+    const url = new URL(input)
     state.calls++
     if (state.isDown) throw new TypeError('fetch failed')
     if (url.host === 'pds.invalid') {

@@ -13,7 +13,7 @@ const nowSeconds = () => Math.floor(Date.now() / 1000)
 function identityWith(key: Keypair): Identity {
   const publicKeyMultibase = key.did().slice('did:key:'.length)
   const method = { id: `${alice}#atproto`, type: 'Multikey', controller: alice, publicKeyMultibase }
-  return { did: alice, handle: undefined, pdsUrl: undefined, holdUrl: undefined, document: { id: alice, verificationMethod: [method] } as never } // prettier-ignore
+  return { did: alice, handle: undefined, pdsUrl: undefined, holdUrl: undefined, document: { id: alice, verificationMethod: [method] } } // prettier-ignore
 }
 
 async function token(
