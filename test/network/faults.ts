@@ -11,7 +11,7 @@ export interface Call {
   from: Party
   to: Party
   method: string
-  /** Path without query. */
+  /** Path without query, percent-decoded. */
   path: string
 }
 
@@ -197,7 +197,15 @@ const userAgents: [prefix: string, party: Party][] = [
 function callOf(req: IncomingMessage, to: Party, method: string): Call {
   const agent = req.headers['user-agent'] ?? ''
   const from = userAgents.find(([prefix]) => agent.startsWith(prefix))?.[1] ?? 'client'
-  return { from, to, method, path: (req.url ?? '/').split('?')[0] as string }
+  return { from, to, method, path: decoded((req.url ?? '/').split('?')[0] as string) }
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path
+  }
 }
 
 /** Answers at once; the body that is still coming is thrown away, so that the caller surely reads the answer. */

@@ -54,8 +54,8 @@ export class JetstreamRelay implements AsyncDisposable {
     })
     this.server.on('upgrade', (req, socket, head) => {
       const url = new URL(req.url ?? '/', 'http://relay')
-      if (url.pathname !== '/subscribe') return socket.destroy()
-      this.#sockets.handleUpgrade(req, socket, head, (it) => this.#subscribe(it, url.searchParams))
+      if (url.pathname !== '/subscribe') socket.destroy()
+      else this.#sockets.handleUpgrade(req, socket, head, (it) => this.#subscribe(it, url.searchParams))
     })
   }
 
