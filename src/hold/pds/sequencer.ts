@@ -1,0 +1,2 @@
+/** The event log; whole soon. */
+export class Sequencer {}
