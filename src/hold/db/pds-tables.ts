@@ -1,4 +1,4 @@
-import { sql, type Kysely } from 'kysely'
+import { sql, type SchemaModule } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /** What the embedded PDS keeps. CIDs and revs are text as they are printed; times are ISO text. */
@@ -37,9 +37,9 @@ export interface RepoRecordRow {
 
 /** Which PDS blobs a record names. */
 export interface RepoRecordBlobRow {
-  blob_cid: string
   collection: string
   rkey: string
+  blob_cid: string
   rev: string
 }
 
@@ -51,12 +51,12 @@ export interface RepoEventRow {
   created_at: string
 }
 
-/** Migration `001-pds`. */
-export const createPdsTables: Migration = {
-  async up(database: Kysely<never>): Promise<void> {
-    const isPostgres = database.getExecutor().adapter.constructor.name.startsWith('Postgres')
-    const bytes = isPostgres ? 'bytea' : 'blob'
-    const { schema } = database as Kysely<unknown>
+// PostgreSQL's name for bytes; to SQLite a column type is only a hint, and blobs are kept as they are under any.
+const bytes = sql`bytea`
+
+/** The tables of the embedded PDS, for the first migration. */
+export const pdsTables: Migration = {
+  up: async ({ schema }) => {
     await schema
       .createTable('repo_head')
       .addColumn('did', 'text', (column) => column.primaryKey())
@@ -64,49 +64,60 @@ export const createPdsTables: Migration = {
       .addColumn('rev', 'text', (column) => column.notNull())
       .addColumn('last_seq', 'bigint', (column) => column.notNull())
       .execute()
-    await schema
-      .createTable('repo_blocks')
-      .addColumn('cid', 'text', (column) => column.notNull())
-      .addColumn('rev', 'text', (column) => column.notNull())
-      .addColumn('removed_rev', 'text')
-      .addColumn('bytes', sql.raw(bytes), (column) => column.notNull())
-      .addPrimaryKeyConstraint('repo_blocks_pk', ['cid', 'rev'])
-      .execute()
-    await schema
-      .createIndex('repo_blocks_removed')
-      .on('repo_blocks')
-      .column('removed_rev')
-      .where(sql.ref('removed_rev'), 'is not', null)
-      .execute()
-    await schema
-      .createTable('repo_records')
-      .addColumn('collection', 'text', (column) => column.notNull())
-      .addColumn('rkey', 'text', (column) => column.notNull())
-      .addColumn('cid', 'text', (column) => column.notNull())
-      .addColumn('rev', 'text', (column) => column.notNull())
-      .addPrimaryKeyConstraint('repo_records_pk', ['collection', 'rkey'])
-      .execute()
-    await schema.createIndex('repo_records_cid').on('repo_records').column('cid').execute()
-    await schema
-      .createTable('repo_record_blobs')
-      .addColumn('blob_cid', 'text', (column) => column.notNull())
-      .addColumn('collection', 'text', (column) => column.notNull())
-      .addColumn('rkey', 'text', (column) => column.notNull())
-      .addColumn('rev', 'text', (column) => column.notNull())
-      .addPrimaryKeyConstraint('repo_record_blobs_pk', ['blob_cid', 'collection', 'rkey'])
-      .execute()
-    await schema
-      .createIndex('repo_record_blobs_record')
-      .on('repo_record_blobs')
-      .columns(['collection', 'rkey'])
-      .execute()
+    await createBlocks(schema)
+    await createRecords(schema)
     await schema
       .createTable('repo_events')
       .addColumn('seq', 'bigint', (column) => column.primaryKey())
       .addColumn('kind', 'text', (column) => column.notNull())
-      .addColumn('frame', sql.raw(bytes), (column) => column.notNull())
+      .addColumn('frame', bytes, (column) => column.notNull())
       .addColumn('created_at', 'text', (column) => column.notNull())
       .execute()
     await schema.createIndex('repo_events_created').on('repo_events').column('created_at').execute()
   },
+}
+
+async function createBlocks(schema: SchemaModule): Promise<void> {
+  await schema
+    .createTable('repo_blocks')
+    .addColumn('cid', 'text', (column) => column.notNull())
+    .addColumn('rev', 'text', (column) => column.notNull())
+    .addColumn('removed_rev', 'text')
+    .addColumn('bytes', bytes, (column) => column.notNull())
+    .addPrimaryKeyConstraint('repo_blocks_pk', ['cid', 'rev'])
+    .execute()
+  await schema
+    .createIndex('repo_blocks_live')
+    .unique()
+    .on('repo_blocks')
+    .column('cid')
+    .where(sql.ref('removed_rev'), 'is', null)
+    .execute()
+  await schema
+    .createIndex('repo_blocks_removed')
+    .on('repo_blocks')
+    .column('removed_rev')
+    .where(sql.ref('removed_rev'), 'is not', null)
+    .execute()
+}
+
+async function createRecords(schema: SchemaModule): Promise<void> {
+  await schema
+    .createTable('repo_records')
+    .addColumn('collection', 'text', (column) => column.notNull())
+    .addColumn('rkey', 'text', (column) => column.notNull())
+    .addColumn('cid', 'text', (column) => column.notNull())
+    .addColumn('rev', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('repo_records_pk', ['collection', 'rkey'])
+    .execute()
+  await schema.createIndex('repo_records_cid').on('repo_records').column('cid').execute()
+  await schema
+    .createTable('repo_record_blobs')
+    .addColumn('collection', 'text', (column) => column.notNull())
+    .addColumn('rkey', 'text', (column) => column.notNull())
+    .addColumn('blob_cid', 'text', (column) => column.notNull())
+    .addColumn('rev', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('repo_record_blobs_pk', ['collection', 'rkey', 'blob_cid'])
+    .execute()
+  await schema.createIndex('repo_record_blobs_blob').on('repo_record_blobs').column('blob_cid').execute()
 }
