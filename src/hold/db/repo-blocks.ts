@@ -24,7 +24,11 @@ export async function listBlocks(database: Kysely<PdsTables>, cids: readonly str
   const blocks: Block[] = []
   for (const some of chunksOf(cids)) {
     blocks.push(
-      ...(await database.selectFrom('repo_blocks').select(['cid', 'bytes']).where('cid', 'in', some).execute()),
+      ...(await database
+        .selectFrom('repo_blocks')
+        .select(['cid', 'bytes'])
+        .where('cid', 'in', some)
+        .execute()),
     )
   }
   return blocks

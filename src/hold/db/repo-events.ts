@@ -8,7 +8,10 @@ export async function insertEvents(
   database: Kysely<PdsTables>,
   events: readonly RepoEventRow[],
 ): Promise<void> {
-  await database.insertInto('repo_events').values([...events]).execute()
+  await database
+    .insertInto('repo_events')
+    .values([...events])
+    .execute()
 }
 
 /** A page of events after `seq`, oldest first. */

@@ -27,7 +27,10 @@ export function listRecordRows(
   if (page.cursor !== undefined) {
     query = query.where('repo_records.rkey', page.isAscending ? '>' : '<', page.cursor)
   }
-  return query.orderBy('repo_records.rkey', page.isAscending ? 'asc' : 'desc').limit(page.limit).execute()
+  return query
+    .orderBy('repo_records.rkey', page.isAscending ? 'asc' : 'desc')
+    .limit(page.limit)
+    .execute()
 }
 
 /** The CIDs that these keys of a collection have now; keys without a record are missing from the map. */
@@ -72,7 +75,9 @@ export async function putRecordRow(
   if (blobCids.length > 0) {
     await database
       .insertInto('repo_record_blobs')
-      .values(blobCids.map((cid) => ({ collection: row.collection, rkey: row.rkey, blob_cid: cid, rev: row.rev })))
+      .values(
+        blobCids.map((cid) => ({ collection: row.collection, rkey: row.rkey, blob_cid: cid, rev: row.rev })),
+      )
       .execute()
   }
 }
