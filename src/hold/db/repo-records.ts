@@ -103,7 +103,7 @@ export async function deleteRecordRow(
 export async function countRecordRows(database: Kysely<PdsTables>, collection?: string): Promise<number> {
   let query = database.selectFrom('repo_records').select((select) => select.fn.countAll<number>().as('count'))
   if (collection !== undefined) query = query.where('collection', '=', collection)
-  return Number((await query.executeTakeFirstOrThrow()).count)
+  return (await query.executeTakeFirstOrThrow()).count
 }
 
 export async function listCollections(database: Kysely<PdsTables>): Promise<string[]> {

@@ -1,7 +1,6 @@
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import { XrpcError } from '../../http/xrpc-routes.ts'
-import type { RepoErrorCode } from './errors.ts'
-import { RepoError } from './errors.ts'
+import type { RepoError, RepoErrorCode } from './errors.ts'
 import type { HoldIdentity } from './identity.ts'
 import type { HoldRepo } from './repo.ts'
 

@@ -88,5 +88,5 @@ function checkedDid(text: string, source: string): Did {
 }
 
 function handleOfUrl(url: URL): Handle | undefined {
-  return url.port === '' && isValidHandle(url.hostname) ? (url.hostname as Handle) : undefined
+  return url.port === '' && isValidHandle(url.hostname) ? url.hostname : undefined
 }

@@ -1,4 +1,4 @@
-import { jsonToLex, lexToJson, type JsonValue, type LexMap, type LexValue } from '@atproto/lex'
+import { jsonToLex, lexToJson, type LexMap, type LexValue } from '@atproto/lex'
 import { isValidNsid, isValidRecordKey } from '@atproto/syntax'
 
 import * as captain from '../../protocol/lexicon/generated/io/atcr/hold/captain.ts'
@@ -42,7 +42,7 @@ export function checkRecordPath(collection: string, rkey: string): void {
 function toLexMap(collection: string, record: unknown): LexMap {
   let value: LexValue
   try {
-    value = jsonToLex(lexToJson(record as LexValue) as JsonValue, { strict: true })
+    value = jsonToLex(lexToJson(record as LexValue), { strict: true })
   } catch (cause) {
     throw invalid(collection, cause instanceof Error ? cause.message : 'no JSON', cause)
   }

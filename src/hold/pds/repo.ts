@@ -1,5 +1,5 @@
 import type { Secp256k1Keypair } from '@atproto/crypto'
-import { parseCid, type Cid, type LexMap } from '@atproto/lex'
+import { parseCid, type AtUriString, type Cid, type LexMap, type NsidString } from '@atproto/lex'
 import { decode } from '@atproto/lex-cbor'
 import {
   concatBytesAsync,
@@ -45,12 +45,12 @@ export interface CommitResult {
 
 /** What a write left behind; `cid` is undefined after a delete. */
 export interface WriteResult {
-  uri: string
+  uri: AtUriString
   cid: string | undefined
 }
 
 export interface StoredRecord {
-  uri: string
+  uri: AtUriString
   cid: string
   /** A lexicon value: links are CIDs and bytes are byte arrays (`lexToJson` prints it). */
   value: LexMap
@@ -93,7 +93,7 @@ export class HoldRepo {
   readonly #store: RepoStore
   readonly #queue = new SerialQueue()
   #state: State
-  /** Set when a transaction failed: it may have taken effect all the same. */
+  /** Set while a commit is made: after a failure the database tells whether it took effect. */
   #isStateUnsure = false
   #pinCount = 0
   #mayHoldRemovedBlocks = true
@@ -126,7 +126,7 @@ export class HoldRepo {
     collection: string,
     rkey: string | undefined,
     record: unknown,
-  ): Promise<{ uri: string; cid: string; rev: string }> {
+  ): Promise<{ uri: AtUriString; cid: string; rev: string }> {
     return this.#writeOne({ action: 'create', collection, rkey, record })
   }
 
@@ -135,7 +135,7 @@ export class HoldRepo {
     collection: string,
     rkey: string,
     record: unknown,
-  ): Promise<{ uri: string; cid: string; rev: string }> {
+  ): Promise<{ uri: AtUriString; cid: string; rev: string }> {
     return this.#writeOne({ action: 'put', collection, rkey, record })
   }
 
@@ -168,7 +168,7 @@ export class HoldRepo {
       const plan = await planWrites(this.#database, writes)
       if (plan.some(({ action }) => action !== undefined)) await this.#commit(plan)
       const results = plan.map(({ collection, rkey, record }) => ({
-        uri: formatAtUri(this.did, collection, rkey),
+        uri: this.#uriOf(collection, rkey),
         cid: record?.cid.toString(),
       }))
       return { commit: this.getLatestCommit(), results }
@@ -200,8 +200,8 @@ export class HoldRepo {
     return countRecordRows(this.#database, collection)
   }
 
-  listCollections(): Promise<string[]> {
-    return listCollections(this.#database)
+  async listCollections(): Promise<NsidString[]> {
+    return (await listCollections(this.#database)) as NsidString[]
   }
 
   /** A page of the CIDs of PDS blobs that records name, in order. */
@@ -226,8 +226,7 @@ export class HoldRepo {
   /** A CAR with the commit and the tree nodes that prove the record, or that there is none. */
   async getRecordProof(collection: string, rkey: string): Promise<Uint8Array> {
     using pin = await this.#pin()
-    const path = { collection, rkey } as Parameters<typeof getRecords>[2][number]
-    return await concatBytesAsync(getRecords(this.#store, pin.repo.cid, [path]))
+    return await concatBytesAsync(getRecords(this.#store, pin.repo.cid, [{ collection, rkey }]))
   }
 
   /**
@@ -255,7 +254,7 @@ export class HoldRepo {
     await this.#queue.run(async () => undefined)
   }
 
-  async #writeOne(write: RecordWrite): Promise<{ uri: string; cid: string; rev: string }> {
+  async #writeOne(write: RecordWrite): Promise<{ uri: AtUriString; cid: string; rev: string }> {
     const { commit, results } = await this.applyWrites([write])
     const [result] = results
     assert(result?.cid !== undefined, 'one write has one result')
@@ -264,6 +263,7 @@ export class HoldRepo {
 
   async #commit(plan: readonly PlannedWrite[]): Promise<void> {
     const { repo } = this.#state
+    this.#isStateUnsure = true
     const commit = await repo.formatCommit(repoOpsOf(plan), this.#signingKey)
     const blocks = commit.relevantBlocks
     for (const { record } of plan) {
@@ -376,9 +376,13 @@ export class HoldRepo {
     })
   }
 
+  #uriOf(collection: string, rkey: string): AtUriString {
+    return formatAtUri(this.did, collection, rkey) as AtUriString
+  }
+
   #toRecord(collection: string, row: RecordWithBytes): StoredRecord {
     return {
-      uri: formatAtUri(this.did, collection, row.rkey),
+      uri: this.#uriOf(collection, row.rkey),
       cid: row.cid,
       value: decode(row.bytes) as LexMap,
     }

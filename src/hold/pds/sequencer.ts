@@ -160,6 +160,6 @@ export class Sequencer {
   }
 
   #wake(): void {
-    for (const wakeUp of [...this.#wakeUps]) wakeUp()
+    for (const wakeUp of this.#wakeUps) wakeUp()
   }
 }
