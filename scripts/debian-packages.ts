@@ -1,0 +1,27 @@
+import { spawnSync } from 'node:child_process'
+
+/** What the tests need from Debian, and what for. */
+export const testPackages: Record<string, string> = {
+  chromium: 'page tests in a real browser',
+  'fonts-liberation': 'so that its screenshots have text',
+  podman: 'pushes and pulls',
+  crun: "podman's runtime",
+  skopeo: 'pushes and pulls',
+}
+
+/** Those of `wanted` that are not installed. */
+export function missingPackages(wanted: readonly string[]): string[] {
+  return wanted.filter((name) => {
+    const { stdout } = spawnSync('dpkg-query', ['-W', '-f', '${db:Status-Status}', name], { encoding: 'utf8' })
+    return stdout !== 'installed'
+  })
+}
+
+/** Installs packages as root, with apt's own progress. Answers whether all are there now. */
+export function installPackages(names: readonly string[]): boolean {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const apt = (...args: string[]) =>
+    spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], { stdio: 'inherit', env }).status === 0
+  apt('update', '-qq')
+  return apt('install', '-y', '-qq', '--no-install-recommends', ...names)
+}
