@@ -1,26 +1,21 @@
 import { AtprotoError } from '../../atproto/errors.ts'
 import type { Did } from '../../atproto/syntax.ts'
-import { AppViewError, type AppViewErrorCode } from '../errors.ts'
+import { AppViewError, type AppViewErrorCode, type AppViewErrorOptions } from '../errors.ts'
 
-/** A failed conversation with an account's PDS, in the AppView's words. */
+/** A failed conversation with an account's PDS, in the AppView's words; anything else as it came. */
 export function pdsFailure(error: unknown, did: Did): unknown {
   if (!(error instanceof AtprotoError)) return error
-  const { code, retryAfterSeconds } = error
-  const options = { cause: error, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) }
-  switch (code) {
-    case 'rate_limited':
-      return new AppViewError('rate_limited', `the PDS of ${did} asks to slow down`, options)
-    case 'auth_failed':
-      return new AppViewError('session_lost', `the PDS of ${did} ended our session; sign in again`, options)
-    case 'xrpc_refused':
-      return new AppViewError('pds_refused', `the PDS of ${did} refused: ${error.message}`, options)
-    case 'handle_unresolved':
-    case 'did_unresolved':
-    case 'address_refused':
-    case 'unreachable':
-    case 'bad_answer':
-      return new AppViewError('pds_unreachable', `the PDS of ${did} did not answer`, options)
+  const options = optionsOf(error)
+  if (error.code === 'rate_limited') {
+    return new AppViewError('rate_limited', `the PDS of ${did} asks to slow down`, options)
   }
+  if (error.code === 'auth_failed') {
+    return new AppViewError('session_lost', `the PDS of ${did} ended our session; sign in again`, options)
+  }
+  if (error.code === 'xrpc_refused') {
+    return new AppViewError('pds_refused', `the PDS of ${did} refused: ${error.message}`, options)
+  }
+  return new AppViewError('pds_unreachable', `the PDS of ${did} did not answer`, options)
 }
 
 /** Error names that holds declare in the lexicons, in the AppView's words. */
@@ -33,25 +28,24 @@ const holdRefusals: Record<string, AppViewErrorCode> = {
   CompletionFailed: 'upload_invalid',
 }
 
-/** A failed conversation with a hold, in the AppView's words. */
+/** A failed conversation with a hold, in the AppView's words; anything else as it came. */
 export function holdFailure(error: unknown, holdDid: Did): unknown {
   if (!(error instanceof AtprotoError)) return error
-  const { code, retryAfterSeconds } = error
-  const options = { cause: error, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) }
-  switch (code) {
-    case 'rate_limited':
-      return new AppViewError('rate_limited', `hold ${holdDid} asks to slow down`, options)
-    case 'auth_failed':
-      return new AppViewError('hold_refused', `hold ${holdDid} did not accept who is asking`, options)
-    case 'xrpc_refused': {
-      const refusal = holdRefusals[error.xrpcError ?? ''] ?? 'hold_refused'
-      return new AppViewError(refusal, `hold ${holdDid}: ${error.message}`, options)
-    }
-    case 'handle_unresolved':
-    case 'did_unresolved':
-    case 'address_refused':
-    case 'unreachable':
-    case 'bad_answer':
-      return new AppViewError('hold_unreachable', `hold ${holdDid} did not answer`, options)
+  const options = optionsOf(error)
+  if (error.code === 'rate_limited') {
+    return new AppViewError('rate_limited', `hold ${holdDid} asks to slow down`, options)
   }
+  if (error.code === 'auth_failed') {
+    return new AppViewError('hold_refused', `hold ${holdDid} did not accept who is asking`, options)
+  }
+  if (error.code === 'xrpc_refused') {
+    const code = holdRefusals[error.xrpcError ?? ''] ?? 'hold_refused'
+    return new AppViewError(code, `hold ${holdDid}: ${error.message}`, options)
+  }
+  return new AppViewError('hold_unreachable', `hold ${holdDid} did not answer`, options)
+}
+
+function optionsOf(error: AtprotoError): AppViewErrorOptions {
+  const { retryAfterSeconds } = error
+  return { cause: error, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) }
 }

@@ -9,13 +9,8 @@ import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import { callXrpc } from '../../atproto/xrpc-client.ts'
 import { sleep, type Now } from '../../lib/clock.ts'
 import { AppViewError } from '../errors.ts'
+import type { HoldCall } from '../ports/hold-uploads.ts'
 import { holdFailure, pdsFailure } from './failures.ts'
-
-/** Which hold is called, and on whose behalf. */
-export interface HoldCall {
-  holdDid: Did
-  accountDid: Did
-}
 
 const serviceTokenLifetimeSeconds = 240
 /** A token this near to its end is not used any more. */
@@ -29,6 +24,13 @@ interface Needs {
   identities: Pick<Identities, 'resolveDid'>
   fetch: Fetch
   now: Now
+}
+
+/** A hold's address, and what to show there. */
+export interface HoldTarget {
+  serviceUrl: string
+  fetch: Fetch
+  token?: string
 }
 
 interface Held {
@@ -50,49 +52,57 @@ export class HoldCaller {
     this.#needs = needs
   }
 
-  /** @throws {AppViewError} in the words of {@link holdFailure}, or `session_lost` */
+  /** Calls a lexicon method. @throws {AppViewError} in the words of {@link holdFailure}, or `session_lost` */
   async call<const M extends Query | Procedure>(
-    method: Main<M> & { nsid?: string },
+    method: Main<M>,
     nsid: string,
-    { holdDid, accountDid }: HoldCall,
+    call: HoldCall,
     options: XrpcOptions<M>,
   ): Promise<XrpcResponse<M>> {
-    const serviceUrl = await this.serviceUrl(holdDid)
-    const key = `${accountDid} ${normalizeDid(holdDid)} ${nsid}`
-    const send = async (token: string) => {
-      const response = await callXrpc({ serviceUrl, fetch: this.#needs.fetch, token }, method, options)
-      this.#keepHoldSession(key, response.headers)
-      return response
+    return this.authorized(nsid, call, (target) => callXrpc(target, method, options))
+  }
+
+  /**
+   * Sends a request of whatever form with an authorization for `nsid`. `send` is called again with a fresh token when
+   * it fails with `auth_failed` on a kept one.
+   */
+  async authorized<T extends { headers: Headers }>(
+    nsid: string,
+    call: HoldCall,
+    send: (target: HoldTarget) => Promise<T>,
+  ): Promise<T> {
+    const serviceUrl = await this.serviceUrl(call.holdDid)
+    const key = `${call.accountDid} ${normalizeDid(call.holdDid)} ${nsid}`
+    const sendWith = async (held: Held) => {
+      const answer = await send({ serviceUrl, fetch: this.#needs.fetch, token: held.token })
+      this.#keep(key, this.#holdSession(answer.headers) ?? held)
+      return answer
     }
     try {
       const held = await this.#awaitHeld(key)
       if (held !== undefined) {
         try {
-          return await send(held)
+          return await sendWith(held)
         } catch (error) {
           if (!(error instanceof AtprotoError) || error.code !== 'auth_failed') throw error
           this.#held.delete(key)
         }
       }
-      const sent = this.#serviceToken(key, nsid, { holdDid, accountDid }).then(send)
-      this.#first.set(key, sent)
-      return await sent.finally(() => {
-        if (this.#first.get(key) === sent) this.#first.delete(key)
+      const first = this.#serviceToken(nsid, call).then(sendWith)
+      this.#first.set(key, first)
+      return await first.finally(() => {
+        if (this.#first.get(key) === first) this.#first.delete(key)
       })
     } catch (error) {
-      throw holdFailure(error, holdDid)
+      throw holdFailure(error, call.holdDid)
     }
   }
 
-  /** Calls a method that anyone may call. */
-  async callPublic<const M extends Query | Procedure>(
-    method: Main<M>,
-    holdDid: Did,
-    options: XrpcOptions<M>,
-  ): Promise<XrpcResponse<M>> {
+  /** Sends a request that anyone may send. */
+  async asNobody<T>(holdDid: Did, send: (target: HoldTarget) => Promise<T>): Promise<T> {
     const serviceUrl = await this.serviceUrl(holdDid)
     try {
-      return await callXrpc({ serviceUrl, fetch: this.#needs.fetch }, method, options)
+      return await send({ serviceUrl, fetch: this.#needs.fetch })
     } catch (error) {
       throw holdFailure(error, holdDid)
     }
@@ -108,7 +118,7 @@ export class HoldCaller {
     return url
   }
 
-  async #awaitHeld(key: string): Promise<string | undefined> {
+  async #awaitHeld(key: string): Promise<Held | undefined> {
     const first = this.#first.get(key)
     if (first !== undefined && this.#findHeld(key) === undefined) {
       const stop = new AbortController()
@@ -118,39 +128,31 @@ export class HoldCaller {
     return this.#findHeld(key)
   }
 
-  #findHeld(key: string): string | undefined {
+  #findHeld(key: string): Held | undefined {
     const held = this.#held.get(key)
-    if (held === undefined || held.expiresAtMs - marginMs <= this.#needs.now().getTime()) return undefined
-    return held.token
+    return held !== undefined && held.expiresAtMs - marginMs > this.#needs.now().getTime() ? held : undefined
   }
 
   /**
    * A new service token. It is kept only once a call with it was answered without a hold session: our own holds
    * would refuse its second use.
    */
-  async #serviceToken(key: string, lxm: string, { holdDid, accountDid }: HoldCall): Promise<string> {
+  async #serviceToken(lxm: string, { holdDid, accountDid }: HoldCall): Promise<Held> {
     const expiresAtSeconds = Math.floor(this.#needs.now().getTime() / 1000) + serviceTokenLifetimeSeconds
     try {
       const session = await this.#needs.sessions.session(accountDid)
       const token = await getServiceAuth(session, { aud: holdDid, lxm, expiresAtSeconds })
-      this.#keep(`${key} fresh`, { token, expiresAtMs: expiresAtSeconds * 1000 })
-      return token
+      return { token, expiresAtMs: expiresAtSeconds * 1000 }
     } catch (error) {
       throw pdsFailure(error, accountDid)
     }
   }
 
-  #keepHoldSession(key: string, headers: Headers): void {
+  #holdSession(headers: Headers): Held | undefined {
     const token = headers.get('atcr-hold-session')
     const lifetimeSeconds = Number(headers.get('atcr-hold-session-expires') ?? '0')
-    const fresh = this.#held.get(`${key} fresh`)
-    this.#held.delete(`${key} fresh`)
-    if (token !== null && token.length <= 2048 && lifetimeSeconds > 0) {
-      const expiresAtMs = this.#needs.now().getTime() + Math.min(lifetimeSeconds, 300) * 1000
-      this.#keep(key, { token, expiresAtMs })
-    } else if (fresh !== undefined) {
-      this.#keep(key, fresh)
-    }
+    if (token === null || token.length > 2048 || !(lifetimeSeconds > 0)) return undefined
+    return { token, expiresAtMs: this.#needs.now().getTime() + Math.min(lifetimeSeconds, 300) * 1000 }
   }
 
   #keep(key: string, held: Held): void {

@@ -39,7 +39,8 @@ export class AttemptLimits {
         ? 0
         : Math.min(firstBlockMs * 2 ** (count - freeAttemptCount - 1), longestBlockMs)
     this.#failures.delete(key)
-    if (this.#failures.size >= keyCountMax) this.#failures.delete(this.#failures.keys().next().value as string)
+    if (this.#failures.size >= keyCountMax)
+      this.#failures.delete(this.#failures.keys().next().value as string)
     this.#failures.set(key, { count, lastAtMs: nowMs, blockedUntilMs: nowMs + blockMs })
   }
 

@@ -25,7 +25,7 @@ export async function loadRegistryKey(
 /** 32 random bytes that seal tokens at rest; losing the file only makes everyone sign in again. */
 export async function loadSealingKey(path: string): Promise<Buffer> {
   const text = await readOrCreate(path, async () => `${randomBytes(32).toString('base64')}\n`)
-  const key = Buffer.from(text.toString().trim(), 'base64')
+  const key = Buffer.from(text.trim(), 'base64')
   if (key.byteLength !== 32) throw new Error(`${path} does not hold 32 bytes in base64`)
   return key
 }

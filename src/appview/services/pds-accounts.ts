@@ -165,7 +165,8 @@ export class PdsAccounts {
           return response
         } catch (error) {
           if (!isSpent(error)) throw error
-          if (await this.#end(did)) throw new AtprotoError('auth_failed', 'the session has ended', { cause: error })
+          if (await this.#end(did))
+            throw new AtprotoError('auth_failed', 'the session has ended', { cause: error })
           return (await this.session(did)).fetchHandler(path, init)
         }
       },

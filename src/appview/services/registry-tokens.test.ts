@@ -20,7 +20,15 @@ beforeAll(async () => {
 })
 
 const forge = (claims: Record<string, unknown>, header: Record<string, unknown> = {}) =>
-  new SignJWT({ access: [], sub: '', iss: 'registry.test', aud: 'registry.test', nbf: 0, jti: 'x', ...claims })
+  new SignJWT({
+    access: [],
+    sub: '',
+    iss: 'registry.test',
+    aud: 'registry.test',
+    nbf: 0,
+    jti: 'x',
+    ...claims,
+  })
     .setProtectedHeader({ alg: 'RS256', ...header })
     .setExpirationTime(Math.floor(nowMs / 1000) + 100)
 
@@ -52,7 +60,9 @@ test('tokens of others are refused', async () => {
   const other = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const jwk = await exportJWK(other.publicKey)
   expect(await refusal(await forge({}).sign(other.privateKey))).toBe('token_invalid')
-  expect(await refusal(await forge({}, { jwk, kid: '../../dev/null' }).sign(other.privateKey))).toBe('token_invalid')
+  expect(await refusal(await forge({}, { jwk, kid: '../../dev/null' }).sign(other.privateKey))).toBe(
+    'token_invalid',
+  )
   expect(await refusal(await forge({ aud: 'other.test' }).sign(key))).toBe('token_invalid')
   expect(await refusal(await forge({ iss: 'other.test' }).sign(key))).toBe('token_invalid')
   expect(await refusal(await forge({ sub: 'root' }).sign(key))).toBe('token_invalid')
@@ -65,7 +75,9 @@ test('alg none and HMAC with our public key are refused', async () => {
   const head = (alg: string) => Buffer.from(JSON.stringify({ alg })).toString('base64url')
   expect(await refusal(`${head('none')}.${payload}.`)).toBe('token_invalid')
   const publicPem = key.export({ type: 'pkcs1', format: 'pem' })
-  const mac = createHmac('sha256', publicPem).update(`${head('HS256')}.${payload}`).digest('base64url')
+  const mac = createHmac('sha256', publicPem)
+    .update(`${head('HS256')}.${payload}`)
+    .digest('base64url')
   expect(await refusal(`${head('HS256')}.${payload}.${mac}`)).toBe('token_invalid')
 })
 

@@ -99,7 +99,10 @@ export class RegistryTokens {
       })
       const subject = payload.sub ?? ''
       if (subject !== '' && !isDid(subject)) throw new Error('sub is no DID')
-      const holder = { did: subject === '' ? undefined : (subject as Did), access: readAccess(payload['access']) }
+      const holder = {
+        did: subject === '' ? undefined : subject,
+        access: readAccess(payload['access']),
+      }
       return { holder, expiresAtMs: (payload.exp as number) * 1000 }
     } catch (cause) {
       throw new AppViewError('token_invalid', 'the token is not valid, or no longer', { cause })
