@@ -12,7 +12,9 @@ export const testPackages: Record<string, string> = {
 /** Those of `wanted` that are not installed. */
 export function missingPackages(wanted: readonly string[]): string[] {
   return wanted.filter((name) => {
-    const { stdout } = spawnSync('dpkg-query', ['-W', '-f', '${db:Status-Status}', name], { encoding: 'utf8' })
+    const { stdout } = spawnSync('dpkg-query', ['-W', '-f', '${db:Status-Status}', name], {
+      encoding: 'utf8',
+    })
     return stdout !== 'installed'
   })
 }

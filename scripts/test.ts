@@ -48,8 +48,16 @@ function check(): void {
 function vitest(name: string, args: readonly string[]): void {
   heading(name)
   const report = join(reports, `${name}.json`)
-  const command = ['node_modules/vitest/vitest.mjs', 'run', '--passWithNoTests', '--reporter=default', '--reporter=json']
-  const { status } = spawnSync(process.execPath, [...command, `--outputFile.json=${report}`, ...args], { stdio: 'inherit' })
+  const command = [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--passWithNoTests',
+    '--reporter=default',
+    '--reporter=json',
+  ]
+  const { status } = spawnSync(process.execPath, [...command, `--outputFile.json=${report}`, ...args], {
+    stdio: 'inherit',
+  })
   add(readReport(report, status))
 }
 

@@ -1,0 +1,93 @@
+import type { Did } from '../../atproto/syntax.ts'
+import { flag, type AppViewDb } from './schema.ts'
+
+/** What is known of an account. */
+export interface IdentityRow {
+  did: Did
+  handle?: string
+  pdsUrl?: string
+  isActive: boolean
+  /** When handle and PDS were last looked up. */
+  handleAt: string
+}
+
+export async function findIdentity(db: AppViewDb, did: Did): Promise<IdentityRow | undefined> {
+  const row = await db.selectFrom('identities').selectAll().where('did', '=', did).executeTakeFirst()
+  return row && toIdentity(row)
+}
+
+/** The account that has `handle` now. */
+export async function findIdentityByHandle(db: AppViewDb, handle: string): Promise<IdentityRow | undefined> {
+  const row = await db
+    .selectFrom('identities')
+    .selectAll()
+    .where('handle', '=', handle.toLowerCase())
+    .orderBy('handle_at', 'desc')
+    .executeTakeFirst()
+  return row && toIdentity(row)
+}
+
+/**
+ * Stores what a look-up at `resolvedAt` found; an older look-up changes nothing. A handle belongs to one account:
+ * whoever had it before loses it.
+ */
+export async function upsertIdentity(
+  db: AppViewDb,
+  identity: { did: Did; handle?: string | undefined; pdsUrl?: string | undefined; resolvedAt: string },
+): Promise<void> {
+  const handle = identity.handle?.toLowerCase() ?? null
+  if (handle !== null) {
+    await db
+      .updateTable('identities')
+      .set({ handle: null })
+      .where('handle', '=', handle)
+      .where('did', '!=', identity.did)
+      .where('handle_at', '<=', identity.resolvedAt)
+      .execute()
+  }
+  const columns = { handle, pds_url: identity.pdsUrl ?? null, handle_at: identity.resolvedAt }
+  await db
+    .insertInto('identities')
+    .values({ did: identity.did, ...columns, is_active: 1, active_at: '' })
+    .onConflict((conflict) =>
+      conflict
+        .column('did')
+        .doUpdateSet(columns)
+        .whereRef('identities.handle_at', '<=', 'excluded.handle_at'),
+    )
+    .execute()
+}
+
+/** Stores whether the account is there, as told at `at`; older news changes nothing. */
+export async function setAccountActive(
+  db: AppViewDb,
+  account: { did: Did; isActive: boolean; at: string },
+): Promise<void> {
+  const columns = { is_active: flag(account.isActive), active_at: account.at }
+  await db
+    .insertInto('identities')
+    .values({ did: account.did, handle: null, pds_url: null, handle_at: '', ...columns })
+    .onConflict((conflict) =>
+      conflict
+        .column('did')
+        .doUpdateSet(columns)
+        .whereRef('identities.active_at', '<=', 'excluded.active_at'),
+    )
+    .execute()
+}
+
+function toIdentity(row: {
+  did: Did
+  handle: string | null
+  pds_url: string | null
+  is_active: number
+  handle_at: string
+}): IdentityRow {
+  return {
+    did: row.did,
+    ...(row.handle !== null && { handle: row.handle }),
+    ...(row.pds_url !== null && { pdsUrl: row.pds_url }),
+    isActive: row.is_active === 1,
+    handleAt: row.handle_at,
+  }
+}

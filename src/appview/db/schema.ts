@@ -1,0 +1,236 @@
+import type { Kysely } from 'kysely'
+
+import type { Did } from '../../atproto/syntax.ts'
+
+/**
+ * The AppView's tables. One word for both dialects: digests, DIDs and times are text (times ISO 8601 in UTC, so
+ * that they sort as text), JSON is text, flags are 0 or 1, sizes are whole numbers below 2^53.
+ *
+ * Rows of the first group follow from records and can be rebuilt by replaying them; the second group is ours alone.
+ */
+export interface AppViewTables {
+  record_revs: RecordRevsTable
+  identities: IdentitiesTable
+  repositories: RepositoriesTable
+  manifests: ManifestsTable
+  manifest_repositories: ManifestRepositoriesTable
+  manifest_links: ManifestLinksTable
+  tags: TagsTable
+  sailor_profiles: SailorProfilesTable
+  stars: StarsTable
+  repo_pages: RepoPagesTable
+  holds: HoldsTable
+  hold_crew: HoldCrewTable
+
+  blob_links: BlobLinksTable
+  manifest_bytes: ManifestBytesTable
+  uploads: UploadsTable
+  upload_parts: UploadPartsTable
+  pds_sessions: PdsSessionsTable
+  hold_notifications: HoldNotificationsTable
+  cursors: CursorsTable
+}
+
+/** The database or a transaction in it; every function in `db/` takes either. */
+export type AppViewDb = Kysely<AppViewTables>
+
+/** A repository as rows know it: by the owner's DID, so that handles may change. */
+export interface RepositoryKey {
+  ownerDid: Did
+  name: string
+}
+
+/** 0 or 1: `node:sqlite` binds no booleans. */
+export type Flag = 0 | 1
+
+export const flag = (value: boolean): Flag => (value ? 1 : 0)
+
+/** The newest commit seen to touch a record: the guard against replays, duplicates and late events. */
+interface RecordRevsTable {
+  did: Did
+  collection: string
+  rkey: string
+  rev: string
+  is_deleted: Flag
+}
+
+interface IdentitiesTable {
+  did: Did
+  /** Verified in both directions when it was stored. */
+  handle: string | null
+  pds_url: string | null
+  is_active: Flag
+  /** When the handle was last checked, and when the account's state was last told: the two come by different ways. */
+  handle_at: string
+  active_at: string
+}
+
+interface RepositoriesTable {
+  owner_did: Did
+  name: string
+  created_at: string
+  updated_at: string
+}
+
+interface ManifestsTable {
+  owner_did: Did
+  digest: string
+  media_type: string
+  artifact_type: string | null
+  subject_digest: string | null
+  /** Of the manifest's own bytes; 0 where the record does not tell. */
+  size_bytes: number
+  hold_did: Did | null
+  record_rkey: string
+  blob_cid: string | null
+  annotations: string | null
+  created_at: string
+}
+
+interface ManifestRepositoriesTable {
+  owner_did: Did
+  repository: string
+  digest: string
+  created_at: string
+}
+
+export type ManifestLinkKind = 'config' | 'layer' | 'manifest'
+
+interface ManifestLinksTable {
+  owner_did: Did
+  digest: string
+  position: number
+  kind: ManifestLinkKind
+  target_digest: string
+  media_type: string
+  size_bytes: number
+  platform: string | null
+  annotations: string | null
+  artifact_type: string | null
+}
+
+interface TagsTable {
+  owner_did: Did
+  repository: string
+  tag: string
+  record_rkey: string
+  digest: string
+  created_at: string
+  updated_at: string
+}
+
+interface SailorProfilesTable {
+  did: Did
+  default_hold_did: Did | null
+  auto_remove_untagged: Flag
+  updated_at: string
+}
+
+interface StarsTable {
+  sailor_did: Did
+  rkey: string
+  owner_did: Did
+  repository: string
+  created_at: string
+}
+
+interface RepoPagesTable {
+  owner_did: Did
+  rkey: string
+  repository: string
+  description: string | null
+  avatar_cid: string | null
+  updated_at: string
+}
+
+interface HoldsTable {
+  did: Did
+  url: string | null
+  /** The captain. Null with the flags below until the hold's own captain record was seen. */
+  owner_did: Did | null
+  is_public: Flag | null
+  allow_all_crew: Flag | null
+  successor_did: Did | null
+  updated_at: string
+}
+
+interface HoldCrewTable {
+  hold_did: Did
+  rkey: string
+  member_did: Did
+  role: string
+  permissions: string
+  added_at: string
+}
+
+/**
+ * What an upload or a mount linked into a repository, and (with `is_deleted`) what its owner took out of it again.
+ * What a manifest record names is linked as well, without a row here: see `findBlobLink`.
+ */
+interface BlobLinksTable {
+  owner_did: Did
+  repository: string
+  digest: string
+  hold_did: Did
+  size_bytes: number
+  is_deleted: Flag
+  created_at: string
+}
+
+interface ManifestBytesTable {
+  digest: string
+  media_type: string
+  bytes: Uint8Array
+  cached_at: string
+}
+
+export type UploadMode = 'relay' | 'direct'
+
+interface UploadsTable {
+  id: string
+  account_did: Did
+  owner_did: Did
+  repository: string
+  hold_did: Did
+  hold_upload_id: string
+  mode: UploadMode
+  offset_bytes: number
+  digest_algorithm: string
+  /** Bytes at the end that are too few for a part of their own yet. */
+  tail: Uint8Array | null
+  /** Whether one request carried everything so far, so that the digest was computed on the way. */
+  is_hash_whole: Flag
+  created_at: string
+  expires_at: string
+}
+
+interface UploadPartsTable {
+  upload_id: string
+  part_number: number
+  etag: string
+  size_bytes: number
+}
+
+interface PdsSessionsTable {
+  did: Did
+  kind: string
+  /** The tokens, encrypted and authenticated. */
+  sealed: string
+  password_hash: string | null
+  updated_at: string
+}
+
+interface HoldNotificationsTable {
+  id: string
+  hold_did: Did
+  account_did: Did
+  payload: string
+  attempts: number
+  next_at: string
+  created_at: string
+}
+
+interface CursorsTable {
+  source: string
+  cursor_micros: number
+}
