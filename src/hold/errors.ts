@@ -6,7 +6,6 @@ export type HoldErrorCode =
   | 'auth_invalid'
   | 'auth_required'
   | 'blob_unknown'
-  | 'body_too_large'
   | 'digest_invalid'
   | 'digest_mismatch'
   | 'operation_invalid'

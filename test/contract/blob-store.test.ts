@@ -9,7 +9,7 @@ import type { BlobStore, StoredObject } from '../../src/hold/ports/blob-store.ts
 import { blobKey, uploadKey } from '../../src/hold/storage/blob-keys.ts'
 import { collectBytes } from '../../src/lib/streams.ts'
 import { digestOfBytes } from '../../src/protocol/oci/digest.ts'
-import { filesystemHarness, type StoreHarness } from './blob-stores.ts'
+import { filesystemHarness, listPageSize, s3Harness, type StoreHarness } from './blob-stores.ts'
 
 const partBytes = 5 * 1024 * 1024
 
@@ -27,7 +27,12 @@ async function* once(...chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
 let counter = 0
 const nextUploadKey = () => uploadKey(`contract-${process.pid}-${counter++}`)
 
-describe.each([['filesystem', filesystemHarness]] as const)('%s', (_, open) => {
+const drivers = [
+  ['filesystem', filesystemHarness],
+  ['s3', s3Harness],
+] as const
+
+describe.each(drivers)('%s', (_, open) => {
   let harness: StoreHarness
   let store: BlobStore
   let folder: string
@@ -154,7 +159,7 @@ describe.each([['filesystem', filesystemHarness]] as const)('%s', (_, open) => {
   })
 
   test('pages list every object below a prefix once', async () => {
-    const keys = Array.from({ length: harness.listedCount }, (_, index) =>
+    const keys = Array.from({ length: listPageSize * 2 + 5 }, (_, index) =>
       blobKey(digestOfBytes(bytesOf(`listed ${index}`))),
     )
     for (const key of keys) await store.put(key, bytesOf('x'))
@@ -223,7 +228,12 @@ describe.each([['filesystem', filesystemHarness]] as const)('%s', (_, open) => {
       const unsigned = new URL(url)
       unsigned.search = ''
       const longer = new URL(harness.lengthened(url))
-      const attempts = [other, unsigned, longer, new URL(String(url).replace(/.$/, (c) => (c === '0' ? '1' : '0')))]
+      const attempts = [
+        other,
+        unsigned,
+        longer,
+        new URL(String(url).replace(/.$/, (c) => (c === '0' ? '1' : '0'))),
+      ]
       for (const attempt of attempts) {
         const response = await fetch(attempt)
         expect([403, 400], String(attempt)).toContain(response.status)

@@ -20,8 +20,14 @@ import { blobKey, uploadsPrefix } from './blob-keys.ts'
 import { makeFolderDurably, syncFile, syncFolder, writeNewFile } from './durable-files.ts'
 import type { UrlSigner } from './url-signer.ts'
 
-const listPageSizeMax = 1000
+const listPageSizeDefault = 1000
 const readBufferBytes = 1024 * 1024
+
+interface Needs {
+  folder: string
+  signer: UrlSigner
+  listPageSize?: number
+}
 
 /**
  * Blobs as files, for a hold without S3. Its signed URLs are the hold's own (`/blobs/…`); the edge in `hold/blobs/`
@@ -33,17 +39,20 @@ export class FilesystemBlobStore implements BlobStore {
   readonly #folder: string
   readonly #signer: UrlSigner
 
-  private constructor(folder: string, signer: UrlSigner) {
-    this.#folder = folder
-    this.#signer = signer
+  readonly #listPageSize: number
+
+  private constructor(needs: Needs) {
+    this.#folder = needs.folder
+    this.#signer = needs.signer
+    this.#listPageSize = needs.listPageSize ?? listPageSizeDefault
   }
 
   /** Makes the folder, and forgets half-written files of an earlier run. */
-  static async open(needs: { folder: string; signer: UrlSigner }): Promise<FilesystemBlobStore> {
+  static async open(needs: Needs): Promise<FilesystemBlobStore> {
     await rm(join(needs.folder, 'tmp'), { recursive: true, force: true })
     await mkdir(join(needs.folder, 'tmp'), { recursive: true, mode: 0o700 })
     await makeFolderDurably(join(needs.folder, 'uploads'))
-    return new FilesystemBlobStore(needs.folder, needs.signer)
+    return new FilesystemBlobStore(needs)
   }
 
   async findSize(key: BlobKey): Promise<number | undefined> {
@@ -171,7 +180,7 @@ export class FilesystemBlobStore implements BlobStore {
       const found = await stat(this.#path(key)).catch(absent)
       if (found === undefined) continue
       objects.push({ key, sizeBytes: found.size, modifiedAt: found.mtime })
-      if (objects.length === listPageSizeMax) return { objects, cursor: key }
+      if (objects.length === this.#listPageSize) return { objects, cursor: key }
     }
     return { objects }
   }
