@@ -204,9 +204,7 @@ const shownTags = (db: AppViewDb, repository: RepositoryKey) =>
         .onRef('manifest_repositories.digest', '=', 'tags.digest'),
     )
     .innerJoin('manifests', (join) =>
-      join
-        .onRef('manifests.owner_did', '=', 'tags.owner_did')
-        .onRef('manifests.digest', '=', 'tags.digest'),
+      join.onRef('manifests.owner_did', '=', 'tags.owner_did').onRef('manifests.digest', '=', 'tags.digest'),
     )
     .innerJoin('holds', 'holds.did', 'manifests.hold_did')
     .where('tags.owner_did', '=', repository.ownerDid)
