@@ -94,7 +94,10 @@ export class Consumer {
         }
       } catch (err) {
         if (signal.aborted) return
-        this.#needs.log.error({ err, cursorMicros: this.#cursorMicros }, 'the indexer stopped; it will resume')
+        this.#needs.log.error(
+          { err, cursorMicros: this.#cursorMicros },
+          'the indexer stopped; it will resume',
+        )
       }
       const delayMs = Math.min((this.#needs.retryDelayMs ?? 250) * 2 ** failures, retryDelayMsMax)
       failures = Math.min(failures + 1, 20)
