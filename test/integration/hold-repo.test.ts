@@ -77,7 +77,7 @@ afterAll(async () => {
 })
 
 const url = (nsid: string, params: Record<string, string>) =>
-  `http://localhost:${server.port}/xrpc/${nsid}?${new URLSearchParams(params)}`
+  `http://localhost:${server.port}/xrpc/${nsid}?${new URLSearchParams(params).toString()}`
 const get = (nsid: string, params: Record<string, string> = {}) => fetch(url(nsid, params))
 const getJson = async (nsid: string, params: Record<string, string> = {}) =>
   (await (await get(nsid, params)).json()) as Record<string, unknown>
@@ -254,7 +254,7 @@ describe('reading', () => {
     ['com.atproto.sync.listRepos', { limit: '0' }, 400, 'InvalidRequest'],
     ['com.atproto.sync.noSuchMethod', {}, 501, 'MethodNotImplemented'],
   ])('%s %j → %i %s', async (nsid, params, status, error) => {
-    const response = await get(nsid, params as Record<string, string>)
+    const response = await get(nsid, params)
     expect(response.status).toBe(status)
     expect(await response.json()).toMatchObject({ error })
   })
@@ -326,7 +326,7 @@ describe('firehose', () => {
     for (const { type, body } of frames) {
       expect(type).toBe('#commit')
       const { before, after } = await undo(body)
-      expect(before).toBe(String(body['prevData']))
+      expect(before).toBe((body['prevData'] as Cid).toString())
       if (data !== undefined) expect(before).toBe(data)
       data = after
     }
@@ -385,7 +385,7 @@ interface Frame {
 
 function parseFrame(frame: Buffer): Frame {
   const [header, body] = [...decodeAll(new Uint8Array(frame))] as [LexMap, LexMap]
-  return { type: header['op'] === 1 ? String(header['t']) : 'error', body }
+  return { type: header['op'] === 1 ? (header['t'] as string) : 'error', body }
 }
 
 async function readFrames({ cursor, count }: { cursor: number; count: number }): Promise<Frame[]> {
@@ -444,7 +444,7 @@ async function consume(cursor: number) {
     until: (count: number) =>
       new Promise<void>((resolve, reject) => {
         check = () => {
-          if (errors.length > 0) reject(errors[0] as Error)
+          if (errors.length > 0) reject(errors[0])
           if (events.length >= count) resolve()
         }
         check()
