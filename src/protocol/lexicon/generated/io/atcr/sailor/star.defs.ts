@@ -15,9 +15,9 @@ type Main = {
   $type: 'io.atcr.sailor.star'
 
   /**
-   * AT-URI of an io.atcr.repo.page record. Legacy records have an object `{did, repository}`.
+   * The starred repository: AT-URI of its io.atcr.repo.page record, whether that exists or not.
    */
-  subject: l.LexMap
+  subject: l.AtUriString
   createdAt: l.DatetimeString
 }
 
@@ -28,7 +28,7 @@ const main = /*#__PURE__*/ l.record<'any', Main>(
   'any',
   $nsid,
   /*#__PURE__*/ l.object({
-    subject: /*#__PURE__*/ l.lexMap(),
+    subject: /*#__PURE__*/ l.string({ format: 'at-uri' }),
     createdAt: /*#__PURE__*/ l.string({ format: 'datetime' }),
   }),
 )

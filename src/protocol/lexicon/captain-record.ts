@@ -1,0 +1,63 @@
+import type { DidString } from '@atproto/lex'
+
+import { optional } from '../oci/descriptor.ts'
+import * as schema from './generated/io/atcr/hold/captain.ts'
+import { jsonObject, type JsonRecord, normalizeTime, readRecord } from './record.ts'
+
+/** Collection of the captain's record in a hold's data repo. */
+export const captainCollection = schema.$nsid
+export const captainRkey = 'self'
+
+/** Who owns a hold and how it is run. */
+export interface CaptainRecord {
+  ownerDid: DidString
+  /** Anyone may read. */
+  isPublic: boolean
+  /** Anyone who asks becomes crew. */
+  allowAllCrew: boolean
+  enableBlueskyPosts: boolean
+  /** RFC 3339, UTC. */
+  deployedAt: string
+  region?: string
+  /** The hold to use in place of this one. */
+  successorDid?: DidString
+  supporterBadgeTiers: string[]
+}
+
+/** Reads a captain record; switches that older holds do not write are off. @throws RecordError */
+export function parseCaptainRecord(value: unknown): CaptainRecord {
+  const switches = { public: false, allowAllCrew: false, enableBlueskyPosts: false }
+  const record = readRecord(schema, { ...switches, ...jsonObject(value) })
+  return {
+    ownerDid: record.owner,
+    isPublic: record.public,
+    allowAllCrew: record.allowAllCrew,
+    enableBlueskyPosts: record.enableBlueskyPosts,
+    deployedAt: normalizeTime(record.deployedAt),
+    ...optional('region', record.region),
+    ...optional('successorDid', record.successor),
+    supporterBadgeTiers: record.supporterBadgeTiers ?? [],
+  }
+}
+
+/** The record of a hold's captain. */
+export function buildCaptainRecord(
+  parts: Omit<CaptainRecord, 'deployedAt' | 'ownerDid' | 'successorDid' | 'supporterBadgeTiers'> & {
+    ownerDid: string
+    successorDid?: string | undefined
+    supporterBadgeTiers?: string[]
+    deployedAt: Date
+  },
+): JsonRecord {
+  return {
+    $type: captainCollection,
+    owner: parts.ownerDid,
+    public: parts.isPublic,
+    allowAllCrew: parts.allowAllCrew,
+    enableBlueskyPosts: parts.enableBlueskyPosts,
+    deployedAt: parts.deployedAt.toISOString(),
+    ...optional('region', parts.region),
+    ...optional('successor', parts.successorDid),
+    ...optional('supporterBadgeTiers', parts.supporterBadgeTiers),
+  }
+}
