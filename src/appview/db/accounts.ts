@@ -3,7 +3,12 @@ import type { AppViewDb } from './schema.ts'
 
 /** Whether any record of this account was ever seen. Most of the network's accounts have none of ours. */
 export async function hasRecords(db: AppViewDb, did: Did): Promise<boolean> {
-  const row = await db.selectFrom('record_revs').select('rev').where('did', '=', did).limit(1).executeTakeFirst()
+  const row = await db
+    .selectFrom('record_revs')
+    .select('rev')
+    .where('did', '=', did)
+    .limit(1)
+    .executeTakeFirst()
   return row !== undefined
 }
 

@@ -1,6 +1,7 @@
 import { sql, type ExpressionBuilder } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
 import type { Repository } from './repositories.ts'
 import type { AppViewDb, AppViewTables, RepositoryKey } from './schema.ts'
 import type { Tag } from './tags.ts'
@@ -76,7 +77,7 @@ export async function listUntaggedManifests(
   db: AppViewDb,
   repository: RepositoryKey,
   { limit }: { limit: number },
-): Promise<string[]> {
+): Promise<Digest[]> {
   const rows = await shownManifests(db, repository)
     .select('manifests.digest')
     .where(({ not, exists, selectFrom }) =>
@@ -204,9 +205,7 @@ const shownTags = (db: AppViewDb, repository: RepositoryKey) =>
         .onRef('manifest_repositories.digest', '=', 'tags.digest'),
     )
     .innerJoin('manifests', (join) =>
-      join
-        .onRef('manifests.owner_did', '=', 'tags.owner_did')
-        .onRef('manifests.digest', '=', 'tags.digest'),
+      join.onRef('manifests.owner_did', '=', 'tags.owner_did').onRef('manifests.digest', '=', 'tags.digest'),
     )
     .innerJoin('holds', 'holds.did', 'manifests.hold_did')
     .where('tags.owner_did', '=', repository.ownerDid)

@@ -88,13 +88,16 @@ export class Consumer {
         this.#savedCursorMicros = (await findCursor(this.#needs.db, source)) ?? 0
         this.#advanceTo(this.#savedCursorMicros)
         for await (const event of this.#needs.events(this.#savedCursorMicros, signal)) {
-          if (signal.aborted) return
           await this.#consume(event)
           failures = 0
+          if (signal.aborted) return
         }
       } catch (err) {
         if (signal.aborted) return
-        this.#needs.log.error({ err, cursorMicros: this.#cursorMicros }, 'the indexer stopped; it will resume')
+        this.#needs.log.error(
+          { err, cursorMicros: this.#cursorMicros },
+          'the indexer stopped; it will resume',
+        )
       }
       const delayMs = Math.min((this.#needs.retryDelayMs ?? 250) * 2 ** failures, retryDelayMsMax)
       failures = Math.min(failures + 1, 20)
