@@ -1,0 +1,212 @@
+import { sql, type ExpressionBuilder } from 'kysely'
+
+import type { Did } from '../../atproto/syntax.ts'
+import type { Repository } from './repositories.ts'
+import type { AppViewDb, AppViewTables, RepositoryKey } from './schema.ts'
+import type { Tag } from './tags.ts'
+
+/**
+ * What pages show to someone who is not signed in. A manifest is for everyone's eyes when its hold says that it is
+ * public; a hold that has not said so yet shows nothing. A repository is shown when any of its manifests is, unless
+ * its owner's account is away.
+ */
+
+/** The repositories that changed last, the newest first. */
+export function listRecentRepositories(db: AppViewDb, { limit }: { limit: number }): Promise<Repository[]> {
+  return listShown(db, undefined, limit)
+}
+
+/** The repositories of an owner that anyone may see, the last changed first. */
+export function listShownRepositories(
+  db: AppViewDb,
+  ownerDid: Did,
+  { limit }: { limit: number },
+): Promise<Repository[]> {
+  return listShown(db, ownerDid, limit)
+}
+
+/** Whether anyone may see a repository. */
+export async function isRepositoryShown(db: AppViewDb, repository: RepositoryKey): Promise<boolean> {
+  const row = await shownRepositories(db)
+    .where('repositories.owner_did', '=', repository.ownerDid)
+    .where('repositories.name', '=', repository.name)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** Tags of a repository whose manifests anyone may see, the last moved first. */
+export async function listShownTags(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { limit, offset = 0 }: { limit: number; offset?: number },
+): Promise<Tag[]> {
+  const rows = await shownTags(db, repository)
+    .select(['tags.tag', 'tags.digest', 'tags.created_at', 'tags.updated_at'])
+    .orderBy('tags.updated_at', 'desc')
+    .orderBy('tags.tag')
+    .limit(limit)
+    .offset(offset)
+    .execute()
+  return rows.map((row) => ({
+    tag: row.tag,
+    digest: row.digest,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }))
+}
+
+export async function countShownTags(db: AppViewDb, repository: RepositoryKey): Promise<number> {
+  const row = await shownTags(db, repository)
+    .select((eb) => eb.fn.countAll().as('count'))
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
+}
+
+/** Whether a tag of this name is there to be seen. */
+export async function isTagShown(db: AppViewDb, repository: RepositoryKey, tag: string): Promise<boolean> {
+  const row = await shownTags(db, repository)
+    .select('tags.tag')
+    .where('tags.tag', '=', tag)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** Digests of manifests that neither a tag nor an index of the repository names, the newest first. */
+export async function listUntaggedManifests(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { limit }: { limit: number },
+): Promise<string[]> {
+  const rows = await shownManifests(db, repository)
+    .select('manifests.digest')
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('tags')
+            .select('tags.tag')
+            .where('tags.owner_did', '=', repository.ownerDid)
+            .where('tags.repository', '=', repository.name)
+            .whereRef('tags.digest', '=', 'manifests.digest'),
+        ),
+      ),
+    )
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('manifest_links')
+            .innerJoin('manifest_repositories as siblings', (join) =>
+              join
+                .onRef('siblings.owner_did', '=', 'manifest_links.owner_did')
+                .onRef('siblings.digest', '=', 'manifest_links.digest'),
+            )
+            .select('manifest_links.position')
+            .where('siblings.repository', '=', repository.name)
+            .where('manifest_links.owner_did', '=', repository.ownerDid)
+            .where('manifest_links.kind', '=', 'manifest')
+            .whereRef('manifest_links.target_digest', '=', 'manifests.digest'),
+        ),
+      ),
+    )
+    .orderBy('manifest_repositories.created_at', 'desc')
+    .orderBy('manifests.digest')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.digest)
+}
+
+/** What a repository takes up: its manifests, and every blob they name once. */
+export async function sumShownSize(
+  db: AppViewDb,
+  repository: RepositoryKey,
+): Promise<{ manifestCount: number; sizeBytes: number }> {
+  const manifests = await shownManifests(db, repository)
+    .select((eb) => [eb.fn.countAll().as('count'), eb.fn.sum('manifests.size_bytes').as('size_bytes')])
+    .executeTakeFirstOrThrow()
+  const blobs = await db
+    .selectFrom(
+      shownManifests(db, repository)
+        .innerJoin('manifest_links', (join) =>
+          join
+            .onRef('manifest_links.owner_did', '=', 'manifests.owner_did')
+            .onRef('manifest_links.digest', '=', 'manifests.digest'),
+        )
+        .where('manifest_links.kind', 'in', ['config', 'layer'])
+        .select((eb) => eb.fn.max('manifest_links.size_bytes').as('size_bytes'))
+        .groupBy('manifest_links.target_digest')
+        .as('blobs'),
+    )
+    .select((eb) => eb.fn.sum('blobs.size_bytes').as('size_bytes'))
+    .executeTakeFirstOrThrow()
+  return {
+    manifestCount: Number(manifests.count),
+    sizeBytes: Number(manifests.size_bytes ?? 0) + Number(blobs.size_bytes ?? 0),
+  }
+}
+
+async function listShown(db: AppViewDb, ownerDid: Did | undefined, limit: number): Promise<Repository[]> {
+  let query = shownRepositories(db).orderBy('repositories.updated_at', 'desc')
+  if (ownerDid !== undefined) query = query.where('repositories.owner_did', '=', ownerDid)
+  const rows = await query
+    .orderBy('repositories.owner_did')
+    .orderBy('repositories.name')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => ({
+    ownerDid: row.owner_did,
+    name: row.name,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }))
+}
+
+const shownRepositories = (db: AppViewDb) =>
+  db
+    .selectFrom('repositories')
+    .leftJoin('identities', 'identities.did', 'repositories.owner_did')
+    .selectAll('repositories')
+    .where((eb) => eb.or([eb('identities.is_active', 'is', null), eb('identities.is_active', '=', 1)]))
+    .where((eb) => eb.exists(shownManifestIn(eb)))
+
+const shownManifestIn = (eb: ExpressionBuilder<AppViewTables, 'repositories'>) =>
+  eb
+    .selectFrom('manifest_repositories')
+    .innerJoin('manifests', (join) =>
+      join
+        .onRef('manifests.owner_did', '=', 'manifest_repositories.owner_did')
+        .onRef('manifests.digest', '=', 'manifest_repositories.digest'),
+    )
+    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
+    .select(sql`1`.as('one'))
+    .whereRef('manifest_repositories.owner_did', '=', 'repositories.owner_did')
+    .whereRef('manifest_repositories.repository', '=', 'repositories.name')
+    .where('holds.is_public', '=', 1)
+
+const shownManifests = (db: AppViewDb, repository: RepositoryKey) =>
+  db
+    .selectFrom('manifest_repositories')
+    .innerJoin('manifests', (join) =>
+      join
+        .onRef('manifests.owner_did', '=', 'manifest_repositories.owner_did')
+        .onRef('manifests.digest', '=', 'manifest_repositories.digest'),
+    )
+    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
+    .where('manifest_repositories.owner_did', '=', repository.ownerDid)
+    .where('manifest_repositories.repository', '=', repository.name)
+    .where('holds.is_public', '=', 1)
+
+const shownTags = (db: AppViewDb, repository: RepositoryKey) =>
+  db
+    .selectFrom('tags')
+    .innerJoin('manifest_repositories', (join) =>
+      join
+        .onRef('manifest_repositories.owner_did', '=', 'tags.owner_did')
+        .onRef('manifest_repositories.repository', '=', 'tags.repository')
+        .onRef('manifest_repositories.digest', '=', 'tags.digest'),
+    )
+    .innerJoin('manifests', (join) =>
+      join.onRef('manifests.owner_did', '=', 'tags.owner_did').onRef('manifests.digest', '=', 'tags.digest'),
+    )
+    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
+    .where('tags.owner_did', '=', repository.ownerDid)
+    .where('tags.repository', '=', repository.name)
+    .where('holds.is_public', '=', 1)

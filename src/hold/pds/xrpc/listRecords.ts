@@ -1,0 +1,10 @@
+import { xrpcMethod } from '../../../http/xrpc-routes.ts'
+import * as listRecords from '../../../protocol/lexicon/generated/com/atproto/repo/listRecords.ts'
+import { checkIsOwnActor, type PdsContext } from '../context.ts'
+
+export const listRecordsMethod = ({ repo, identity }: PdsContext) =>
+  xrpcMethod(listRecords.main, async ({ params }) => {
+    checkIsOwnActor(params.repo, { identity })
+    const { collection, limit, cursor, reverse } = params
+    return await repo.listRecords(collection, { limit, cursor, reverse })
+  })
