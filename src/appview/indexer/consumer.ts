@@ -88,9 +88,9 @@ export class Consumer {
         this.#savedCursorMicros = (await findCursor(this.#needs.db, source)) ?? 0
         this.#advanceTo(this.#savedCursorMicros)
         for await (const event of this.#needs.events(this.#savedCursorMicros, signal)) {
-          if (signal.aborted) return
           await this.#consume(event)
           failures = 0
+          if (signal.aborted) return
         }
       } catch (err) {
         if (signal.aborted) return
