@@ -1,9 +1,10 @@
 import type { Did } from '../../atproto/syntax.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
 import type { AppViewDb, RepositoryKey } from './schema.ts'
 
 /** A blob as a repository sees it. */
 export interface BlobLink {
-  digest: string
+  digest: Digest
   holdDid: Did
   sizeBytes: number
 }
@@ -15,7 +16,7 @@ export interface BlobLink {
 export async function findBlobLink(
   db: AppViewDb,
   repository: RepositoryKey,
-  digest: string,
+  digest: Digest,
 ): Promise<BlobLink | undefined> {
   const row = await db
     .selectFrom('blob_links')
@@ -33,9 +34,9 @@ export async function findBlobLink(
 export async function findBlobLinks(
   db: AppViewDb,
   repository: RepositoryKey,
-  digests: readonly string[],
-): Promise<Map<string, BlobLink>> {
-  const found = new Map<string, BlobLink>()
+  digests: readonly Digest[],
+): Promise<Map<Digest, BlobLink>> {
+  const found = new Map<Digest, BlobLink>()
   for (const digest of new Set(digests)) {
     const link = await findBlobLink(db, repository, digest)
     if (link !== undefined) found.set(digest, link)
@@ -66,7 +67,7 @@ export async function putBlobLink(
 export async function deleteBlobLink(
   db: AppViewDb,
   repository: RepositoryKey,
-  digest: string,
+  digest: Digest,
   deletedAt: string,
 ): Promise<boolean> {
   const link = await findBlobLink(db, repository, digest)
@@ -89,7 +90,7 @@ export async function deleteBlobLink(
 export async function restoreBlobLinks(
   db: AppViewDb,
   repository: RepositoryKey,
-  digests: readonly string[],
+  digests: readonly Digest[],
 ): Promise<void> {
   if (digests.length === 0) return
   await db
@@ -108,7 +109,7 @@ export async function restoreBlobLinks(
 export async function findBlobAnywhereOnHold(
   db: AppViewDb,
   holdDid: Did,
-  digest: string,
+  digest: Digest,
 ): Promise<(BlobLink & { repository: RepositoryKey }) | undefined> {
   const linked = await db
     .selectFrom('blob_links')
@@ -144,7 +145,7 @@ export async function findBlobAnywhereOnHold(
 async function findNamedBlob(
   db: AppViewDb,
   repository: RepositoryKey,
-  digest: string,
+  digest: Digest,
 ): Promise<BlobLink | undefined> {
   const row = await namedBlobs(db, digest)
     .where('manifest_links.owner_did', '=', repository.ownerDid)
@@ -158,7 +159,7 @@ async function findNamedBlob(
 }
 
 /** Where manifests name `digest` as a config or layer. */
-function namedBlobs(db: AppViewDb, digest: string) {
+function namedBlobs(db: AppViewDb, digest: Digest) {
   return db
     .selectFrom('manifest_links')
     .innerJoin('manifests', (join) =>
@@ -182,7 +183,7 @@ function namedBlobs(db: AppViewDb, digest: string) {
     .limit(1)
 }
 
-const keyOf = (repository: RepositoryKey, digest: string) => ({
+const keyOf = (repository: RepositoryKey, digest: Digest) => ({
   owner_did: repository.ownerDid,
   repository: repository.name,
   digest,

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 
 import { openDatabase } from '../../lib/database.ts'
+import { parseDigest } from '../../protocol/oci/digest.ts'
 import { deleteBlobLink, findBlobAnywhereOnHold, findBlobLink, putBlobLink } from './blob-links.ts'
 import { findCursor, putCursor } from './cursors.ts'
 import { findHold, putCaptain, putHoldUrl } from './holds.ts'
@@ -15,6 +16,8 @@ const open = () => openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
 const alice = 'did:plc:alice'
 const hold = 'did:web:hold.example'
 const repository = { ownerDid: alice, name: 'app' } as const
+const digest = parseDigest(`sha256:${'a'.repeat(64)}`)
+const otherDigest = parseDigest(`sha256:${'b'.repeat(64)}`)
 const now = '2026-11-22T10:00:00.000Z'
 
 test('only a newer commit advances a record', async () => {
@@ -28,17 +31,17 @@ test('only a newer commit advances a record', async () => {
 
 test('a blob is linked until its owner deletes it, and again when it is pushed again', async () => {
   await using db = await open()
-  const link = { digest: 'sha256:aa', holdDid: hold, sizeBytes: 7 } as const
+  const link = { digest, holdDid: hold, sizeBytes: 7 } as const
   await putBlobLink(db, repository, { ...link, createdAt: now })
-  expect(await findBlobLink(db, repository, 'sha256:aa')).toEqual(link)
-  expect(await findBlobLink(db, { ...repository, name: 'other' }, 'sha256:aa')).toBeUndefined()
-  expect(await findBlobAnywhereOnHold(db, hold, 'sha256:aa')).toEqual({ ...link, repository })
-  expect(await deleteBlobLink(db, repository, 'sha256:aa', now)).toBe(true)
-  expect(await deleteBlobLink(db, repository, 'sha256:aa', now)).toBe(false)
-  expect(await findBlobLink(db, repository, 'sha256:aa')).toBeUndefined()
-  expect(await findBlobAnywhereOnHold(db, hold, 'sha256:aa')).toBeUndefined()
+  expect(await findBlobLink(db, repository, digest)).toEqual(link)
+  expect(await findBlobLink(db, { ...repository, name: 'other' }, digest)).toBeUndefined()
+  expect(await findBlobAnywhereOnHold(db, hold, digest)).toEqual({ ...link, repository })
+  expect(await deleteBlobLink(db, repository, digest, now)).toBe(true)
+  expect(await deleteBlobLink(db, repository, digest, now)).toBe(false)
+  expect(await findBlobLink(db, repository, digest)).toBeUndefined()
+  expect(await findBlobAnywhereOnHold(db, hold, digest)).toBeUndefined()
   await putBlobLink(db, repository, { ...link, createdAt: now })
-  expect(await findBlobLink(db, repository, 'sha256:aa')).toEqual(link)
+  expect(await findBlobLink(db, repository, digest)).toEqual(link)
 })
 
 test('two writers cannot both move an upload on', async () => {
@@ -68,9 +71,9 @@ test('two writers cannot both move an upload on', async () => {
 test('bytes come back as they were', async () => {
   await using db = await open()
   const bytes = Uint8Array.of(0, 255, 10)
-  await putManifestBytes(db, 'sha256:aa', { mediaType: 'x/y', bytes, cachedAt: new Date(0) })
-  expect(await findManifestBytes(db, 'sha256:aa')).toEqual({ mediaType: 'x/y', bytes })
-  expect(await findManifestBytes(db, 'sha256:bb')).toBeUndefined()
+  await putManifestBytes(db, digest, { mediaType: 'x/y', bytes, cachedAt: new Date(0) })
+  expect(await findManifestBytes(db, digest)).toEqual({ mediaType: 'x/y', bytes })
+  expect(await findManifestBytes(db, otherDigest)).toBeUndefined()
 })
 
 test('a handle belongs to the account that was found to have it last', async () => {

@@ -1,6 +1,7 @@
 import { sql, type ExpressionBuilder } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
 import type { Repository } from './repositories.ts'
 import type { AppViewDb, AppViewTables, RepositoryKey } from './schema.ts'
 import type { Tag } from './tags.ts'
@@ -76,7 +77,7 @@ export async function listUntaggedManifests(
   db: AppViewDb,
   repository: RepositoryKey,
   { limit }: { limit: number },
-): Promise<string[]> {
+): Promise<Digest[]> {
   const rows = await shownManifests(db, repository)
     .select('manifests.digest')
     .where(({ not, exists, selectFrom }) =>

@@ -1,3 +1,4 @@
+import type { Digest } from '../../protocol/oci/digest.ts'
 import type { AppViewDb } from './schema.ts'
 
 /** The exact bytes that were hashed. The cache is by content, so an entry never goes stale. */
@@ -6,7 +7,7 @@ export interface CachedManifest {
   bytes: Uint8Array
 }
 
-export async function findManifestBytes(db: AppViewDb, digest: string): Promise<CachedManifest | undefined> {
+export async function findManifestBytes(db: AppViewDb, digest: Digest): Promise<CachedManifest | undefined> {
   const row = await db
     .selectFrom('manifest_bytes')
     .select(['media_type', 'bytes'])
@@ -18,7 +19,7 @@ export async function findManifestBytes(db: AppViewDb, digest: string): Promise<
 /** Keeps bytes whose digest the caller has verified. */
 export async function putManifestBytes(
   db: AppViewDb,
-  digest: string,
+  digest: Digest,
   manifest: CachedManifest & { cachedAt: Date },
 ): Promise<void> {
   await db

@@ -1,13 +1,14 @@
 import type { Did } from '../../atproto/syntax.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
 import type { AppViewDb, ManifestLinkKind, RepositoryKey } from './schema.ts'
 
 /** A manifest as its record describes it; the bytes are elsewhere. */
 export interface Manifest {
   ownerDid: Did
-  digest: string
+  digest: Digest
   mediaType: string
   artifactType?: string
-  subjectDigest?: string
+  subjectDigest?: Digest
   /** Of the manifest's own bytes; 0 where a legacy record does not tell. */
   sizeBytes: number
   holdDid?: Did
@@ -21,7 +22,7 @@ export interface Manifest {
 /** Something a manifest points at. */
 export interface ManifestLink {
   kind: ManifestLinkKind
-  targetDigest: string
+  targetDigest: Digest
   mediaType: string
   sizeBytes: number
   platform?: Platform | undefined
@@ -40,7 +41,7 @@ export interface Platform {
 export async function findManifest(
   db: AppViewDb,
   repository: RepositoryKey,
-  digest: string,
+  digest: Digest,
 ): Promise<Manifest | undefined> {
   const row = await manifestsIn(db, repository).where('manifests.digest', '=', digest).executeTakeFirst()
   return row && toManifest(row)
@@ -50,7 +51,7 @@ export async function findManifest(
 export async function findManifestOfOwner(
   db: AppViewDb,
   ownerDid: Did,
-  digest: string,
+  digest: Digest,
 ): Promise<Manifest | undefined> {
   const row = await db
     .selectFrom('manifests')
@@ -79,8 +80,8 @@ export async function listManifests(
 export async function findManifests(
   db: AppViewDb,
   ownerDid: Did,
-  digests: readonly string[],
-): Promise<Map<string, Manifest>> {
+  digests: readonly Digest[],
+): Promise<Map<Digest, Manifest>> {
   if (digests.length === 0) return new Map()
   const rows = await db
     .selectFrom('manifests')
@@ -98,11 +99,11 @@ export async function findManifests(
 export async function listReferrers(
   db: AppViewDb,
   ownerDid: Did,
-  subjectDigest: string,
+  subjectDigest: Digest,
   options: {
     repository?: string | undefined
     artifactType?: string | undefined
-    last?: string | undefined
+    last?: Digest | undefined
     limit: number
   },
 ): Promise<Manifest[]> {
@@ -135,7 +136,7 @@ export async function listReferrers(
 export async function listRepositoriesOfManifest(
   db: AppViewDb,
   ownerDid: Did,
-  digest: string,
+  digest: Digest,
 ): Promise<string[]> {
   const rows = await db
     .selectFrom('manifest_repositories')
@@ -151,7 +152,7 @@ export async function listRepositoriesOfManifest(
 export async function listManifestLinks(
   db: AppViewDb,
   ownerDid: Did,
-  digest: string,
+  digest: Digest,
 ): Promise<ManifestLink[]> {
   return (await findManifestLinks(db, ownerDid, [digest])).get(digest) ?? []
 }
@@ -160,8 +161,8 @@ export async function listManifestLinks(
 export async function findManifestLinks(
   db: AppViewDb,
   ownerDid: Did,
-  digests: readonly string[],
-): Promise<Map<string, ManifestLink[]>> {
+  digests: readonly Digest[],
+): Promise<Map<Digest, ManifestLink[]>> {
   if (digests.length === 0) return new Map()
   const rows = await db
     .selectFrom('manifest_links')
@@ -171,7 +172,7 @@ export async function findManifestLinks(
     .orderBy('digest')
     .orderBy('position')
     .execute()
-  const links = new Map<string, ManifestLink[]>()
+  const links = new Map<Digest, ManifestLink[]>()
   for (const row of rows) links.set(row.digest, [...(links.get(row.digest) ?? []), toLink(row)])
   return links
 }
@@ -226,7 +227,7 @@ const linksPerStatement = 500
 /** Sets which repositories hold a manifest; says which ones are new and which are no longer. */
 export async function replaceMembership(
   db: AppViewDb,
-  manifest: { ownerDid: Did; digest: string; createdAt: string },
+  manifest: { ownerDid: Did; digest: Digest; createdAt: string },
   repositories: readonly string[],
 ): Promise<{ added: string[]; removed: string[] }> {
   const { ownerDid, digest } = manifest
@@ -256,7 +257,7 @@ export async function replaceMembership(
 }
 
 /** Removes a manifest with its links and memberships; says which repositories held it. */
-export async function deleteManifest(db: AppViewDb, ownerDid: Did, digest: string): Promise<string[]> {
+export async function deleteManifest(db: AppViewDb, ownerDid: Did, digest: Digest): Promise<string[]> {
   const rows = await db
     .deleteFrom('manifest_repositories')
     .where('owner_did', '=', ownerDid)
@@ -273,7 +274,7 @@ export async function findManifestOfRecord(
   db: AppViewDb,
   ownerDid: Did,
   recordRkey: string,
-): Promise<{ digest: string } | undefined> {
+): Promise<{ digest: Digest } | undefined> {
   return db
     .selectFrom('manifests')
     .select('digest')
@@ -282,7 +283,7 @@ export async function findManifestOfRecord(
     .executeTakeFirst()
 }
 
-async function deleteLinks(db: AppViewDb, ownerDid: Did, digest: string): Promise<void> {
+async function deleteLinks(db: AppViewDb, ownerDid: Did, digest: Digest): Promise<void> {
   await db
     .deleteFrom('manifest_links')
     .where('owner_did', '=', ownerDid)
@@ -304,10 +305,10 @@ const manifestsIn = (db: AppViewDb, repository: RepositoryKey) =>
 
 function toManifest(row: {
   owner_did: Did
-  digest: string
+  digest: Digest
   media_type: string
   artifact_type: string | null
-  subject_digest: string | null
+  subject_digest: Digest | null
   size_bytes: number
   hold_did: Did | null
   record_rkey: string
@@ -332,7 +333,7 @@ function toManifest(row: {
 
 function toLink(row: {
   kind: ManifestLinkKind
-  target_digest: string
+  target_digest: Digest
   media_type: string
   size_bytes: number
   platform: string | null

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
 
 /**
  * The AppView's tables. One word for both dialects: digests, DIDs and times are text (times ISO 8601 in UTC, so
@@ -74,10 +75,10 @@ interface RepositoriesTable {
 
 interface ManifestsTable {
   owner_did: Did
-  digest: string
+  digest: Digest
   media_type: string
   artifact_type: string | null
-  subject_digest: string | null
+  subject_digest: Digest | null
   /** Of the manifest's own bytes; 0 where the record does not tell. */
   size_bytes: number
   hold_did: Did | null
@@ -90,7 +91,7 @@ interface ManifestsTable {
 interface ManifestRepositoriesTable {
   owner_did: Did
   repository: string
-  digest: string
+  digest: Digest
   created_at: string
 }
 
@@ -98,10 +99,10 @@ export type ManifestLinkKind = 'config' | 'layer' | 'manifest'
 
 interface ManifestLinksTable {
   owner_did: Did
-  digest: string
+  digest: Digest
   position: number
   kind: ManifestLinkKind
-  target_digest: string
+  target_digest: Digest
   media_type: string
   size_bytes: number
   platform: string | null
@@ -114,7 +115,7 @@ interface TagsTable {
   repository: string
   tag: string
   record_rkey: string
-  digest: string
+  digest: Digest
   created_at: string
   updated_at: string
 }
@@ -170,7 +171,7 @@ interface HoldCrewTable {
 interface BlobLinksTable {
   owner_did: Did
   repository: string
-  digest: string
+  digest: Digest
   hold_did: Did
   size_bytes: number
   is_deleted: Flag
@@ -178,7 +179,7 @@ interface BlobLinksTable {
 }
 
 interface ManifestBytesTable {
-  digest: string
+  digest: Digest
   media_type: string
   bytes: Uint8Array
   cached_at: string

@@ -1,10 +1,11 @@
 import type { Did } from '../../atproto/syntax.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
 import type { AppViewDb, RepositoryKey } from './schema.ts'
 
 /** A movable name for a manifest. */
 export interface Tag {
   tag: string
-  digest: string
+  digest: Digest
   createdAt: string
   updatedAt: string
 }
@@ -43,7 +44,7 @@ export async function listRecentTags(
 export async function listTagsOfManifest(
   db: AppViewDb,
   repository: RepositoryKey,
-  digest: string,
+  digest: Digest,
 ): Promise<string[]> {
   const rows = await tagsOf(db, repository).where('digest', '=', digest).orderBy('tag').execute()
   return rows.map((row) => row.tag)
@@ -100,7 +101,7 @@ const tagsOf = (db: AppViewDb, repository: RepositoryKey) =>
     .where('owner_did', '=', repository.ownerDid)
     .where('repository', '=', repository.name)
 
-const toTag = (row: { tag: string; digest: string; created_at: string; updated_at: string }): Tag => ({
+const toTag = (row: { tag: string; digest: Digest; created_at: string; updated_at: string }): Tag => ({
   tag: row.tag,
   digest: row.digest,
   createdAt: row.created_at,

@@ -1,12 +1,10 @@
 import { normalizeDid } from '../../atproto/syntax.ts'
+import { captainCollection, type CaptainRecord } from '../../protocol/lexicon/captain-record.ts'
+import { crewCollection, type CrewRecord } from '../../protocol/lexicon/crew-record.ts'
 import { deleteCrewMember, putCaptain, upsertCrewMember } from '../db/holds.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import { ifNewer, type RecordPut, type RecordVersion } from './change.ts'
 import { recordTime } from './record-time.ts'
-import type { CaptainRecord, CrewRecord } from './temporary-records.ts'
-
-const captainCollection = 'io.atcr.hold.captain'
-const crewCollection = 'io.atcr.hold.crew'
 
 /** A hold wrote its captain record. `did` is the hold itself: nobody else speaks for it. */
 export function applyCaptain(tx: AppViewDb, change: RecordPut<CaptainRecord>): Promise<boolean> {
@@ -15,10 +13,10 @@ export function applyCaptain(tx: AppViewDb, change: RecordPut<CaptainRecord>): P
     putCaptain(tx, {
       did: normalizeDid(change.did),
       captain: {
-        ownerDid: record.owner,
+        ownerDid: record.ownerDid,
         isPublic: record.isPublic,
         allowAllCrew: record.allowAllCrew,
-        ...(record.successor !== undefined && { successorDid: normalizeDid(record.successor) }),
+        ...(record.successorDid !== undefined && { successorDid: normalizeDid(record.successorDid) }),
       },
       updatedAt: recordTime('', rev),
     }),
@@ -43,7 +41,7 @@ export function applyCrew(tx: AppViewDb, change: RecordPut<CrewRecord>): Promise
     upsertCrewMember(tx, {
       holdDid: normalizeDid(change.did),
       rkey: change.rkey,
-      memberDid: record.member,
+      memberDid: record.memberDid,
       role: record.role,
       permissions: record.permissions,
       addedAt: recordTime(record.addedAt, rev),

@@ -1,3 +1,5 @@
+import { manifestCollection, type ManifestRecord } from '../../protocol/lexicon/manifest-record.ts'
+import type { Descriptor } from '../../protocol/oci/descriptor.ts'
 import { didWebOfUrl, isDid, normalizeDid, type Did } from '../../atproto/syntax.ts'
 import { restoreBlobLinks } from '../db/blob-links.ts'
 import {
@@ -12,9 +14,8 @@ import { refreshRepository } from '../db/repositories.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import { ifNewer, type RecordPut, type RecordVersion } from './change.ts'
 import { recordTime } from './record-time.ts'
-import type { Descriptor, ManifestRecord } from './temporary-records.ts'
 
-const collection = 'io.atcr.manifest'
+const collection = manifestCollection
 
 /**
  * A manifest record was written: the row, what it points at, and which repositories hold it. The record's key must
@@ -29,7 +30,7 @@ export function applyManifest(
     const manifest = manifestOf(change)
     const links = linksOf(record)
     await upsertManifest(tx, manifest, links)
-    const repositories = [...new Set([record.repository, ...(record.repositories ?? [])])]
+    const { repositories } = record
     const { added, removed } = await replaceMembership(tx, manifest, repositories)
     const blobs = links.filter((link) => link.kind !== 'manifest').map((link) => link.targetDigest)
     for (const name of added) await restoreBlobLinks(tx, { ownerDid: did, name }, blobs)
@@ -62,7 +63,7 @@ function manifestOf(change: RecordPut<ManifestRecord> & { sizeBytes?: number }):
     ...(holdDid !== undefined && { holdDid }),
     recordRkey: rkey,
     ...(blob !== undefined && { blobCid: blob.cid }),
-    ...(record.annotations !== undefined && { annotations: record.annotations }),
+    annotations: record.annotations,
     createdAt: recordTime(record.createdAt, rev),
   }
 }
@@ -78,8 +79,8 @@ function holdDidOf(record: ManifestRecord): Did | undefined {
 function linksOf(record: ManifestRecord): ManifestLink[] {
   return [
     ...(record.config ? [linkOf('config', record.config)] : []),
-    ...(record.layers ?? []).map((layer) => linkOf('layer', layer)),
-    ...(record.manifests ?? []).map((manifest) => linkOf('manifest', manifest)),
+    ...record.layers.map((layer) => linkOf('layer', layer)),
+    ...record.manifests.map((manifest) => linkOf('manifest', manifest)),
   ]
 }
 

@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 
+import type { Did } from '../../atproto/syntax.ts'
 import { openDatabase } from '../../lib/database.ts'
+import type { TagRecord } from '../../protocol/lexicon/tag-record.ts'
+import type { CaptainRecord } from '../../protocol/lexicon/captain-record.ts'
+import type { ManifestRecord } from '../../protocol/lexicon/manifest-record.ts'
+import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
+import { parseTag } from '../../protocol/oci/reference.ts'
 import { findBlobLink, deleteBlobLink } from '../db/blob-links.ts'
 import { findManifest, listManifestLinks, listReferrers } from '../db/manifests.ts'
 import { migrations } from '../db/migrations.ts'
@@ -12,15 +18,14 @@ import { applyCaptain, applyCrew, removeCaptain, removeCrew } from './hold.ts'
 import { applyManifest, removeManifest } from './manifest.ts'
 import { applyProfile, removeProfile } from './profile.ts'
 import { applyTag, removeTag } from './tag.ts'
-import type { ManifestRecord } from './temporary-records.ts'
 
 const open = () => openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
-const alice = 'did:plc:alice'
+const alice: Did = 'did:plc:alice'
 const bob = 'did:plc:bob'
 const hold = 'did:web:hold.example'
 const owners = [alice, bob, hold] as const
 const hex = (letter: string) => letter.repeat(64)
-const sha = (letter: string) => `sha256:${hex(letter)}`
+const sha = (letter: string) => parseDigest(`sha256:${hex(letter)}`)
 
 /** The `count`th commit's revision. */
 function tid(count: number): string {
@@ -45,15 +50,19 @@ const manifest = (
   digest: sha(letter),
   mediaType: 'application/vnd.oci.image.manifest.v1+json',
   holdDid: hold,
-  manifestBlob: { cid: `bafy${letter}`, sizeBytes: 500 },
+  manifestBlob: { cid: `bafy${letter}`, mimeType: 'application/json', sizeBytes: 500 },
+  schemaVersion: 2,
+  manifests: [],
+  annotations: {},
+  isComplete: true,
   config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: sha('c'), sizeBytes: 10 },
   layers: [{ mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip', digest: sha('d'), sizeBytes: 20 }],
   createdAt: '2026-11-22T09:00:00Z',
   ...more,
 })
-const tag = (repository: string, name: string, letter: string) => ({
+const tag = (repository: string, name: string, letter: string): TagRecord => ({
   repository,
-  tag: name,
+  tag: parseTag(name),
   digest: sha(letter),
   createdAt: '2026-11-22T09:00:00Z',
   updatedAt: '2026-11-22T09:30:00Z',
@@ -119,7 +128,7 @@ test('tags and referrers come in pages, in byte order', async () => {
     const record = manifest(letter, ['app'], { subject, artifactType: letter === 'c' ? 'x/sig' : 'x/sbom' })
     await applyManifest(db, { did: alice, rkey: hex(letter), rev: tid(9), record })
   }
-  const referrers = async (options: { artifactType?: string; last?: string; repository?: string }) =>
+  const referrers = async (options: { artifactType?: string; last?: Digest; repository?: string }) =>
     (await listReferrers(db, alice, sha('a'), { ...options, limit: 2 })).map((item) => item.digest)
   expect(await referrers({ repository: 'app' })).toEqual([sha('b'), sha('c')])
   expect(await referrers({ last: sha('c') })).toEqual([sha('d')])
@@ -218,7 +227,14 @@ const commit: fc.Arbitrary<Commit> = fc.oneof(
   fc.record({ isSet: fc.boolean(), isPublic: fc.boolean() }).map(({ isSet, isPublic }) => ({
     name: `${isSet ? 'put' : 'delete'} captain ${isPublic}`,
     apply: (db: AppViewDb, rev: string) => {
-      const record = { owner: alice, isPublic, allowAllCrew: false, deployedAt: '' } as const
+      const record = {
+        ownerDid: alice,
+        isPublic,
+        allowAllCrew: false,
+        deployedAt: '',
+        enableBlueskyPosts: false,
+        supporterBadgeTiers: [],
+      } satisfies CaptainRecord
       return isSet
         ? applyCaptain(db, { did: hold, rkey: 'self', rev, record })
         : removeCaptain(db, { did: hold, rkey: 'self', rev })
@@ -227,7 +243,7 @@ const commit: fc.Arbitrary<Commit> = fc.oneof(
   fc.record({ isSet: fc.boolean(), member: did }).map(({ isSet, member }) => ({
     name: `${isSet ? 'put' : 'delete'} crew ${member}`,
     apply: (db: AppViewDb, rev: string) => {
-      const record = { member, role: 'member', permissions: ['blob:read'], addedAt: '' }
+      const record = { memberDid: member, role: 'member', permissions: ['blob:read' as const], addedAt: '' }
       return isSet
         ? applyCrew(db, { did: hold, rkey: 'm', rev, record })
         : removeCrew(db, { did: hold, rkey: 'm', rev })

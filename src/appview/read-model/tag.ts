@@ -1,11 +1,11 @@
+import { tagCollection, type TagRecord } from '../../protocol/lexicon/tag-record.ts'
 import { refreshRepository } from '../db/repositories.ts'
 import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
 import { deleteTagsOfRecord, upsertTag } from '../db/tags.ts'
 import { ifNewer, type RecordPut, type RecordVersion } from './change.ts'
 import { recordTime } from './record-time.ts'
-import type { TagRecord } from './temporary-records.ts'
 
-const collection = 'io.atcr.tag'
+const collection = tagCollection
 
 /**
  * A tag record was written. Its key must be the one that repository and tag give; since `a_b` + `c` and `a` + `b_c`
