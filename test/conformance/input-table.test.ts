@@ -1,4 +1,5 @@
-import { globSync, readFileSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, test } from 'vitest'
@@ -16,11 +17,13 @@ import { RegistryUnderTest } from './registry-under-test.ts'
  * Method: one row, one case, over sockets of our own, so that nothing is normalised on the way.
  */
 describe.each(['relay', 'direct'] as const)('bad input, uploads go %s', (uploadMode) => {
+  let folder: string
   let network: TestNetwork
   let registry: RegistryUnderTest
 
   beforeAll(async () => {
-    network = await TestNetwork.create({ uploadMode })
+    folder = await mkdtemp(join(tmpdir(), 'atcr-input-table-'))
+    network = await TestNetwork.create({ uploadMode, dataDir: folder })
     const { alice, bob } = network.accounts
     registry = new RegistryUnderTest({
       url: network.appview.url,
@@ -29,10 +32,14 @@ describe.each(['relay', 'direct'] as const)('bad input, uploads go %s', (uploadM
       repository: `${alice.handle}/input-table`,
       otherRepository: `${alice.handle}/input-table-other`,
       strangersRepository: `${bob.handle}/input-table`,
-      signingKeyPem: readSigningKey(network.folder),
+      // The key that the AppView made for itself.
+      signingKeyPem: await readFile(join(folder, 'appview/auth/private-key.pem'), 'utf8'),
     })
   })
-  afterAll(() => network?.[Symbol.asyncDispose]())
+  afterAll(async () => {
+    await network?.[Symbol.asyncDispose]()
+    await rm(folder, { recursive: true, force: true })
+  })
 
   const rows = [...nameRows, ...manifestRows, ...uploadRows, ...tokenRows]
   test.each(rows.filter((row) => applies(row, uploadMode)))('$name', async (row) => {
@@ -45,11 +52,4 @@ describe.each(['relay', 'direct'] as const)('bad input, uploads go %s', (uploadM
 /** An upload at the hold has no repository in its address: rows about that are for relayed ones. */
 function applies(row: Row, uploadMode: 'relay' | 'direct'): boolean {
   return uploadMode === 'relay' || !row.needs?.includes('relay')
-}
-
-/** The key that the network's AppView made for itself. */
-function readSigningKey(folder: string): string {
-  const [path] = globSync('**/auth/private-key.pem', { cwd: folder })
-  if (path === undefined) throw new Error(`no signing key below ${folder}`)
-  return readFileSync(join(folder, path), 'utf8')
 }
