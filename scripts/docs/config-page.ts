@@ -17,7 +17,9 @@ export function configPage(): string {
 }
 
 function programSection(name: string, declaration: SettingsDeclaration<never> | object): string[] {
-  const settings = declaration as Parameters<typeof describeSettings>[0] & { legacyEnvironment?: Record<string, string> }
+  const settings = declaration as Parameters<typeof describeSettings>[0] & {
+    legacyEnvironment?: Record<string, string>
+  }
   const legacy = Object.entries(settings.legacyEnvironment ?? {})
   return [
     `## ${name}`,
@@ -33,6 +35,10 @@ function programSection(name: string, declaration: SettingsDeclaration<never> | 
 }
 
 function row(setting: SettingDescription): string {
-  const shown = setting.isRequired ? '**required**' : setting.default === undefined ? '' : `\`${JSON.stringify(setting.default)}\``
+  const shown = setting.isRequired
+    ? '**required**'
+    : setting.default === undefined
+      ? ''
+      : `\`${JSON.stringify(setting.default)}\``
   return `| \`${setting.path}\` | \`${setting.environment}\` | ${shown} | ${setting.description.replaceAll('|', '\\|')} |`
 }

@@ -43,12 +43,23 @@ export async function findHold(db: AppViewDb, did: Did): Promise<Hold | undefine
   }
 }
 
+/** When a hold's captain record was last seen (ISO); undefined when it never was. */
+export async function findHoldFreshness(db: AppViewDb, did: Did): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('holds')
+    .select('updated_at')
+    .where('did', '=', did)
+    .where('owner_did', 'is not', null)
+    .executeTakeFirst()
+  return row?.updated_at
+}
+
 /** Notes where a hold was found. */
 export async function putHoldUrl(
   db: AppViewDb,
   hold: { did: Did; url: string; updatedAt: string },
 ): Promise<void> {
-  const columns = { url: hold.url, updated_at: hold.updatedAt }
+  const columns = { url: hold.url }
   await db
     .insertInto('holds')
     .values({
@@ -57,6 +68,7 @@ export async function putHoldUrl(
       is_public: null,
       allow_all_crew: null,
       successor_did: null,
+      updated_at: hold.updatedAt,
       ...columns,
     })
     .onConflict((conflict) => conflict.column('did').doUpdateSet(columns))

@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 
+import type { Did } from '../../atproto/syntax.ts'
 import { openDatabase } from '../../lib/database.ts'
 import type { TagRecord } from '../../protocol/lexicon/tag-record.ts'
+import type { CaptainRecord } from '../../protocol/lexicon/captain-record.ts'
 import type { ManifestRecord } from '../../protocol/lexicon/manifest-record.ts'
 import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { parseTag } from '../../protocol/oci/reference.ts'
@@ -18,7 +20,7 @@ import { applyProfile, removeProfile } from './profile.ts'
 import { applyTag, removeTag } from './tag.ts'
 
 const open = () => openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
-const alice = 'did:plc:alice'
+const alice: Did = 'did:plc:alice'
 const bob = 'did:plc:bob'
 const hold = 'did:web:hold.example'
 const owners = [alice, bob, hold] as const
@@ -232,7 +234,7 @@ const commit: fc.Arbitrary<Commit> = fc.oneof(
         deployedAt: '',
         enableBlueskyPosts: false,
         supporterBadgeTiers: [],
-      } as const satisfies Partial<CaptainRecord>
+      } satisfies CaptainRecord
       return isSet
         ? applyCaptain(db, { did: hold, rkey: 'self', rev, record })
         : removeCaptain(db, { did: hold, rkey: 'self', rev })

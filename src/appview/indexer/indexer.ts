@@ -1,0 +1,103 @@
+import type { Identities } from '../../atproto/identity.ts'
+import { jetstreamEvents } from '../../atproto/jetstream.ts'
+import type { Did } from '../../atproto/syntax.ts'
+import type { Now } from '../../lib/clock.ts'
+import type { Logger } from '../../lib/log.ts'
+import { findHoldFreshness, putCaptain, type Captain } from '../db/holds.ts'
+import { findIdentity, upsertIdentity } from '../db/identities.ts'
+import type { AppViewDb } from '../db/schema.ts'
+import { Consumer, type IndexerCounts } from './consumer.ts'
+import { Lookups } from './lookups.ts'
+import { indexedCollections } from './record-handlers.ts'
+
+/** How long what was looked up is believed when events keep mentioning it. Identity events end it at once. */
+const identityFreshMs = 24 * 3_600_000
+const holdFreshMs = 15 * 60_000
+
+interface Needs {
+  db: AppViewDb
+  identities: Pick<Identities, 'resolveDid' | 'forget'>
+  /** Asks a hold for its captain record, for holds whose own events do not reach us. */
+  getCaptain: (holdDid: Did) => Promise<Captain>
+  jetstreamUrls: readonly string[]
+  now: Now
+  log: Logger
+}
+
+/** The worker that keeps the index in step with the network: the consumer, and the look-ups it causes. */
+export class Indexer {
+  readonly #needs: Needs
+  readonly #consumer: Consumer
+  readonly #identityLookups: Lookups
+  readonly #holdLookups: Lookups
+  /** Accounts to be looked up whatever the age of what is stored; few, since they have records here. */
+  readonly #changed = new Set<Did>()
+
+  constructor(needs: Needs) {
+    const { db, log, jetstreamUrls } = needs
+    this.#needs = needs
+    this.#identityLookups = new Lookups({ log, lookUp: (did) => this.#lookUpIdentity(did) })
+    this.#holdLookups = new Lookups({ log, lookUp: (did) => this.#lookUpHold(did) })
+    this.#consumer = new Consumer({
+      db,
+      log,
+      events: (cursorMicros, signal) =>
+        jetstreamEvents({
+          urls: jetstreamUrls,
+          cursorMicros,
+          wantedCollections: indexedCollections,
+          signal,
+          onConnection: (state) => log.debug({ state }, 'jetstream'),
+        }),
+      requestIdentity: (did) => this.#identityLookups.request(did),
+      requestHold: (did) => this.#holdLookups.request(did),
+      renewIdentity: (did) => {
+        this.#changed.add(did)
+        this.#identityLookups.request(did)
+      },
+      forgetIdentity: (did) => needs.identities.forget(did),
+    })
+  }
+
+  start(): void {
+    this.#consumer.start()
+  }
+
+  /** Time of the last event dealt with, microseconds since 1970. */
+  get cursorMicros(): number {
+    return this.#consumer.cursorMicros
+  }
+
+  get counts(): Readonly<IndexerCounts> {
+    return this.#consumer.counts
+  }
+
+  /** Resolves when every event up to `cursorMicros` is in the rows, and what it made us look up was found or not. */
+  async settled(cursorMicros: number): Promise<void> {
+    await this.#consumer.reached(cursorMicros)
+    await Promise.all([this.#identityLookups.idle(), this.#holdLookups.idle()])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#consumer[Symbol.asyncDispose]()
+    await this.#identityLookups[Symbol.asyncDispose]()
+    await this.#holdLookups[Symbol.asyncDispose]()
+  }
+
+  async #lookUpIdentity(did: Did): Promise<void> {
+    const { db, identities, now } = this.#needs
+    const isChanged = this.#changed.delete(did)
+    const known = await findIdentity(db, did)
+    const ageMs = now().getTime() - Date.parse(known?.handleAt ?? '')
+    if (!isChanged && ageMs < identityFreshMs) return
+    const { handle, pdsUrl } = await identities.resolveDid(did)
+    await upsertIdentity(db, { did, handle, pdsUrl, resolvedAt: now().toISOString() })
+  }
+
+  async #lookUpHold(did: Did): Promise<void> {
+    const { db, getCaptain, now } = this.#needs
+    const updatedAt = await findHoldFreshness(db, did)
+    if (updatedAt !== undefined && now().getTime() - Date.parse(updatedAt) < holdFreshMs) return
+    await putCaptain(db, { did, captain: await getCaptain(did), updatedAt: now().toISOString() })
+  }
+}
