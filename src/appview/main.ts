@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 
 import { Command } from 'commander'
 
+import { createOutboundFetch } from '../atproto/outbound-fetch.ts'
 import { loadSettings, SettingsError, settingsTemplate } from '../lib/config.ts'
 import { logger, setLogLevel } from '../lib/log.ts'
 import { appViewSettings } from './config.ts'
@@ -49,7 +50,8 @@ function writeTemplate(file: string | undefined): void {
 }
 
 async function checkHealth(url: string): Promise<void> {
-  const response = await fetch(new URL('/health', url), { signal: AbortSignal.timeout(5000) })
+  const fetch = createOutboundFetch({ userAgent: 'atcr-healthcheck', allowPrivateNetwork: true })
+  const response = await fetch(new URL('/health', url))
   if (!response.ok) throw new Error(`${url} answered ${response.status}`)
 }
 

@@ -103,8 +103,10 @@ export class HoldNotifications {
       await notifier.notify({ holdDid, accountDid }, notification.payload as ManifestNotice)
       await deleteHoldNotification(db, id)
     } catch (err) {
-      if (attempts + 1 < attemptCountMax)
-        return void log.debug({ err, hold: holdDid, attempts }, 'a hold was not told')
+      if (attempts + 1 < attemptCountMax) {
+        log.debug({ err, hold: holdDid, attempts }, 'a hold was not told')
+        return
+      }
       log.warn(
         { err, hold: holdDid },
         'a hold could not be told of a push; its garbage collection will find it',

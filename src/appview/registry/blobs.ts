@@ -1,6 +1,5 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { ReadableStream } from 'node:stream/web'
 
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 
@@ -90,7 +89,7 @@ async function streamBlob(call: RegistryCall, link: BlobLink, url: string, needs
   })
   outgoing.writeHead(source.status, { ...blobHeaders(digest), ...Object.fromEntries(passed) })
   try {
-    await pipeline(Readable.fromWeb((source.body ?? new Blob([]).stream()) as ReadableStream), outgoing)
+    await pipeline(Readable.fromWeb(source.body ?? new Blob([]).stream()), outgoing)
   } catch (err) {
     // The status is out already; a cut connection is the only way left to say that the bytes are not whole.
     log.debug({ err, digest }, 'a streamed blob broke off')
