@@ -20,6 +20,8 @@ export interface InfrastructureOptions {
   ports: Partial<Ports>
   storage: 'filesystem' | 's3'
   pdsRateLimits: boolean
+  /** Where AppView and hold will listen, unless on loopback: their ports are looked at there. */
+  bind?: string | undefined
   /** Told when a part is up. */
   progress: (part: string, detail: string) => void
 }
@@ -101,16 +103,23 @@ function startS3(folder: string, port: number): Promise<S3StandIn> {
 }
 
 /** Ports that were asked for are looked at before anything starts, so that a busy one leaves nothing half begun. */
-async function choosePorts(options: Pick<InfrastructureOptions, 'ports' | 'storage'>): Promise<Ports> {
+async function choosePorts(
+  options: Pick<InfrastructureOptions, 'ports' | 'storage' | 'bind'>,
+): Promise<Ports> {
   const ports: Partial<Ports> = {}
   for (const name of partNames) {
     if (name === 's3' && options.storage !== 's3') continue
-    const host = name === 's3' ? s3Host : '127.0.0.1'
+    const host = hostOf(name, options.bind)
     const wanted = options.ports[name]
-    if (wanted !== undefined) await assertPortFree(`the ${titles[name]}`, host, wanted)
+    if (wanted !== undefined) await assertPortFree({ what: `the ${titles[name]}`, host, port: wanted })
     ports[name] = wanted ?? (await findFreePort(host))
   }
   return { s3: 0, ...ports } as Ports
+}
+
+function hostOf(part: PartName, bind: string | undefined): string {
+  if (part === 's3') return s3Host
+  return part === 'appview' || part === 'hold' ? (bind ?? '127.0.0.1') : '127.0.0.1'
 }
 
 const titles: Record<PartName, string> = {
