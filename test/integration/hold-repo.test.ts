@@ -13,6 +13,8 @@ import { Hono } from 'hono'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 
+import { Identities } from '../../src/atproto/identity.ts'
+import { createOutboundFetch } from '../../src/atproto/outbound-fetch.ts'
 import { pdsTables, type PdsTables } from '../../src/hold/db/pds-tables.ts'
 import { toXrpcError, type PdsContext } from '../../src/hold/pds/context.ts'
 import { RepoError } from '../../src/hold/pds/errors.ts'
@@ -138,6 +140,11 @@ describe('identity', () => {
       ['atcr_hold', 'AtcrHoldService'],
     ])
     expect(await resolver.did.resolveAtprotoKey(context.identity.did)).toMatch(/^did:key:zQ3s/)
+    const fetch = createOutboundFetch({ userAgent: 'test', allowPrivateNetwork: true })
+    const plcUrl = 'http://127.0.0.1:1'
+    const identities = new Identities({ fetch, plcUrl, handleResolverUrl: null, now: systemNow })
+    const { pdsUrl, holdUrl } = await identities.resolveDid(context.identity.did)
+    expect([pdsUrl, holdUrl]).toEqual(Array(2).fill(`http://localhost:${server.port}`))
   })
 })
 
@@ -252,9 +259,20 @@ describe('reading', () => {
     ['com.atproto.repo.describeRepo', { repo: 'alice.example' }, 400, 'RepoNotFound'],
     ['com.atproto.identity.resolveHandle', { handle: 'alice.example' }, 400, 'HandleNotFound'],
     ['com.atproto.sync.listRepos', { limit: '0' }, 400, 'InvalidRequest'],
+    ['com.atproto.repo.listRecords', { repo: 'ours', collection: crew, cursor: '\0' }, 400, 'InvalidRequest'],
+    [
+      'com.atproto.repo.listRecords',
+      { repo: 'ours', collection: crew, limit: '1000000' },
+      400,
+      'InvalidRequest',
+    ],
+    ['com.atproto.repo.getRecord', { repo: 'ours', collection: 'crew', rkey: '../x' }, 400, 'InvalidRequest'],
+    ['com.atproto.sync.getBlocks', { did: 'ours', cids: 'nonsense' }, 400, 'InvalidRequest'],
+    ['com.atproto.sync.listBlobs', { did: 'ours', cursor: '\0' }, 400, 'InvalidRequest'],
     ['com.atproto.sync.noSuchMethod', {}, 501, 'MethodNotImplemented'],
   ])('%s %j → %i %s', async (nsid, params, status, error) => {
-    const response = await get(nsid, params)
+    const entries = Object.entries(params).map(([name, value]) => [name, value === 'ours' ? repo.did : value])
+    const response = await get(nsid, Object.fromEntries(entries))
     expect(response.status).toBe(status)
     expect(await response.json()).toMatchObject({ error })
   })

@@ -1,35 +1,25 @@
 import type { Secp256k1Keypair } from '@atproto/crypto'
 import { parseCid, type AtUriString, type Cid, type LexMap, type NsidString } from '@atproto/lex'
 import { decode } from '@atproto/lex-cbor'
-import {
-  concatBytesAsync,
-  getRecords,
-  Repo,
-  verifyCommitSig,
-  type BlockMap,
-  type CommitData,
-} from '@atproto/repo'
-import type { Kysely } from 'kysely'
+import { concatBytesAsync, getRecords, Repo, verifyCommitSig, type BlockMap } from '@atproto/repo'
 
 import { formatAtUri, nextTid, type Did } from '../../atproto/syntax.ts'
 import { assert } from '../../lib/assert.ts'
 import type { Now } from '../../lib/clock.ts'
 import type { Database } from '../../lib/database.ts'
 import type { PdsTables, RepoHeadRow } from '../db/pds-tables.ts'
-import { deleteBlocks, insertBlocks, markBlocksRemoved, sweepRemovedBlocks } from '../db/repo-blocks.ts'
 import { insertEvents } from '../db/repo-events.ts'
-import { findHead, insertHead, moveHead } from '../db/repo-head.ts'
+import { findHead, moveHead } from '../db/repo-head.ts'
 import {
   countRecordRows,
-  deleteRecordRow,
   findRecordRow,
   listBlobCids,
-  listCidsInUse,
   listCollections,
   listRecordRows,
-  putRecordRow,
   type RecordWithBytes,
 } from '../db/repo-records.ts'
+import { applyChange, type Change } from './apply-change.ts'
+import { createRepo } from './birth.ts'
 import { carOf } from './car-export.ts'
 import { RepoError } from './errors.ts'
 import { commitBody, syncBody, type RepoOp } from './frames.ts'
@@ -69,13 +59,6 @@ export interface HoldRepoOptions {
 interface State {
   head: RepoHeadRow
   repo: Repo
-}
-
-/** What the record tree and the record index change to in one transaction. */
-interface Change {
-  commit: CommitData
-  plan: readonly PlannedWrite[]
-  events: NewEvent[]
 }
 
 /** What consumers accept in one `#commit` event. */
@@ -287,7 +270,7 @@ export class HoldRepo {
   }
 
   /** The one transaction of a write; memory follows once it has succeeded. */
-  async #write(change: Omit<Change, 'events'> | undefined, events: NewEvent[]): Promise<void> {
+  async #write(change: Change | undefined, events: NewEvent[]): Promise<void> {
     const before = this.#state.head
     const rows = this.sequencer.number(events)
     const head: RepoHeadRow = {
@@ -297,47 +280,18 @@ export class HoldRepo {
       last_seq: rows.at(-1)?.seq ?? before.last_seq,
     }
     this.#isStateUnsure = true
+    const removal = this.#pinCount > 0 ? 'mark' : this.#mayHoldRemovedBlocks ? 'delete-and-sweep' : 'delete'
     const removed = await this.#database.transaction().execute(async (transaction) => {
       const isMoved = await moveHead(transaction, before, head)
       assert(isMoved, 'this process is the only writer of the data repo')
       await insertEvents(transaction, rows)
-      return change === undefined ? [] : await this.#applyChange(transaction, change)
+      return change === undefined ? [] : await applyChange(transaction, change, removal)
     })
+    if (change !== undefined) this.#mayHoldRemovedBlocks = removal === 'mark'
     if (change !== undefined) this.#store.applyToCache(change.commit.newBlocks, removed)
     this.#state = { head, repo: change === undefined ? this.#state.repo : await loadRepo(this.#store, head) }
     this.#isStateUnsure = false
     this.sequencer.publish(rows)
-  }
-
-  /** Resolves to the CIDs of blocks that are no part of the data repo any more. */
-  async #applyChange(
-    transaction: Kysely<PdsTables>,
-    { commit, plan }: Omit<Change, 'events'>,
-  ): Promise<string[]> {
-    for (const { action, collection, rkey, record } of plan) {
-      if (action === 'update' || action === 'delete') await deleteRecordRow(transaction, collection, rkey)
-      if (action === undefined || record === undefined) continue
-      const row = { collection, rkey, cid: record.cid.toString(), rev: commit.rev }
-      await putRecordRow(transaction, row, record.blobCids)
-    }
-    const replaced = plan.flatMap(({ action, prev }) =>
-      action === undefined || prev === undefined ? [] : [prev.toString()],
-    )
-    const inUse = new Set(await listCidsInUse(transaction, replaced))
-    const removed = [...commit.removedCids.toList()]
-      .map((cid) => cid.toString())
-      .filter((cid) => !inUse.has(cid))
-    if (this.#pinCount > 0) {
-      await markBlocksRemoved(transaction, commit.rev, removed)
-      this.#mayHoldRemovedBlocks = true
-    } else {
-      await deleteBlocks(transaction, removed)
-      if (this.#mayHoldRemovedBlocks) await sweepRemovedBlocks(transaction)
-      this.#mayHoldRemovedBlocks = false
-    }
-    const added = [...commit.newBlocks].map(([cid, bytes]) => ({ cid: cid.toString(), bytes }))
-    await insertBlocks(transaction, commit.rev, added)
-    return removed
   }
 
   /** Holds on to the present state: its blocks stay readable until the pin is disposed. */
@@ -387,26 +341,6 @@ export class HoldRepo {
       value: decode(row.bytes) as LexMap,
     }
   }
-}
-
-async function createRepo(options: HoldRepoOptions, store: RepoStore): Promise<RepoHeadRow> {
-  const { database, did, signingKey, now } = options
-  const commit = await Repo.formatInitCommit(store, did, signingKey)
-  const bytes = commit.newBlocks.get(commit.cid)
-  assert(bytes !== undefined, 'a commit brings its own block')
-  const rows = new Sequencer({ database, now, newestSeq: 0 }).number([
-    { kind: 'identity', body: { did } },
-    { kind: 'account', body: { did, active: true } },
-    { kind: 'sync', body: await syncBody(did, commit.rev, commit.cid, bytes) },
-  ])
-  const head = { did, commit_cid: commit.cid.toString(), rev: commit.rev, last_seq: rows.length }
-  await database.transaction().execute(async (transaction) => {
-    await insertHead(transaction, head)
-    await insertEvents(transaction, rows)
-    const added = [...commit.newBlocks].map(([cid, block]) => ({ cid: cid.toString(), bytes: block }))
-    await insertBlocks(transaction, commit.rev, added)
-  })
-  return head
 }
 
 function loadRepo(store: RepoStore, head: RepoHeadRow): Promise<Repo> {

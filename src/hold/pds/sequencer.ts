@@ -80,8 +80,7 @@ export class Sequencer {
 
   /** Takes up the log where the database says it is, after a write whose outcome was not known. */
   resume(newestSeq: number): void {
-    this.#recent = []
-    this.#recentBytes = 0
+    this.#forgetRecent()
     this.#newestSeq = newestSeq
     this.#wake()
   }
@@ -91,6 +90,7 @@ export class Sequencer {
     const nowMs = this.#now().getTime()
     if (nowMs - this.#prunedAtMs < pruneEveryMs) return
     this.#prunedAtMs = nowMs
+    this.#forgetRecent()
     await deleteEventsBefore(this.#database, new Date(nowMs - windowMs).toISOString())
   }
 
@@ -130,6 +130,11 @@ export class Sequencer {
         seq = event.seq
       }
     }
+  }
+
+  #forgetRecent(): void {
+    this.#recent = []
+    this.#recentBytes = 0
   }
 
   async #isOutdated(cursor: number): Promise<boolean> {
