@@ -20,6 +20,8 @@ export interface InfrastructureOptions {
   ports: Partial<Ports>
   storage: 'filesystem' | 's3'
   pdsRateLimits: boolean
+  /** Where AppView and hold will listen, unless on loopback: their ports are looked at there. */
+  bind?: string | undefined
   /** Told when a part is up. */
   progress: (part: string, detail: string) => void
 }
@@ -100,17 +102,33 @@ function startS3(folder: string, port: number): Promise<S3StandIn> {
   })
 }
 
-/** Ports that were asked for are looked at before anything starts, so that a busy one leaves nothing half begun. */
-async function choosePorts(options: Pick<InfrastructureOptions, 'ports' | 'storage'>): Promise<Ports> {
+type PortOptions = Pick<InfrastructureOptions, 'ports' | 'storage' | 'bind'>
+
+/** @throws {ListenError} naming the first wanted port that is taken; to be asked before anything is started or removed. */
+export async function assertPortsFree(options: PortOptions): Promise<void> {
+  for (const name of partsOf(options)) {
+    const port = options.ports[name]
+    if (port === undefined) continue
+    await assertPortFree({ what: `the ${titles[name]}`, host: hostOf(name, options.bind), port })
+  }
+}
+
+async function choosePorts(options: PortOptions): Promise<Ports> {
+  await assertPortsFree(options)
   const ports: Partial<Ports> = {}
-  for (const name of partNames) {
-    if (name === 's3' && options.storage !== 's3') continue
-    const host = name === 's3' ? s3Host : '127.0.0.1'
-    const wanted = options.ports[name]
-    if (wanted !== undefined) await assertPortFree(`the ${titles[name]}`, host, wanted)
-    ports[name] = wanted ?? (await findFreePort(host))
+  for (const name of partsOf(options)) {
+    ports[name] = options.ports[name] ?? (await findFreePort(hostOf(name, options.bind)))
   }
   return { s3: 0, ...ports } as Ports
+}
+
+function partsOf({ storage }: PortOptions): PartName[] {
+  return partNames.filter((name) => name !== 's3' || storage === 's3')
+}
+
+function hostOf(part: PartName, bind: string | undefined): string {
+  if (part === 's3') return s3Host
+  return part === 'appview' || part === 'hold' ? (bind ?? '127.0.0.1') : '127.0.0.1'
 }
 
 const titles: Record<PartName, string> = {

@@ -2,15 +2,17 @@ import { once } from 'node:events'
 import type http from 'node:http'
 import net, { type Socket } from 'node:net'
 
-/** A port that another program holds; the message is fit for a person. */
-export class PortBusyError extends Error {
-  override name = 'PortBusyError'
-  readonly port: number
+/** An address that cannot be listened on, because another program does or because it is not ours; fit for a person. */
+export class ListenError extends Error {
+  override name = 'ListenError'
+}
 
-  constructor(what: string, host: string, port: number) {
-    super(`${what} cannot start: port ${port} on ${host} is in use by another program`)
-    this.port = port
-  }
+/** What is to listen where. */
+export interface Where {
+  /** As it stands in a sentence: `the PDS`. */
+  what: string
+  host: string
+  port: number
 }
 
 /** A server that is listening, and a way to end it at once, websockets and kept-alive connections included. */
@@ -21,19 +23,13 @@ export interface Listening {
 }
 
 /** Listens on `host:port` (0: any free port). `what` names the server should the port be busy. */
-export async function listen(
-  server: http.Server,
-  { host, port, what }: { host: string; port: number; what: string },
-): Promise<Listening> {
-  server.listen(port, host)
-  return adopt(server, { host, port, what })
+export async function listen(server: http.Server, where: Where): Promise<Listening> {
+  server.listen(where.port, where.host)
+  return adopt(server, where)
 }
 
 /** As {@link listen}, for a server whose `listen` was called already in this very turn. */
-export async function adopt(
-  server: http.Server,
-  { host, port, what }: { host: string; port: number; what: string },
-): Promise<Listening> {
+export async function adopt(server: http.Server, where: Where): Promise<Listening> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
     sockets.add(socket)
@@ -42,7 +38,7 @@ export async function adopt(
   try {
     await once(server, 'listening')
   } catch (error) {
-    throw isPortBusy(error) ? new PortBusyError(what, host, port) : error
+    throw explained(error, where)
   }
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('not listening on TCP')
@@ -70,18 +66,31 @@ export async function findFreePort(host = '127.0.0.1'): Promise<number> {
   return port
 }
 
-/** Throws {@link PortBusyError} when somebody listens there; asked for every port before anything is started. */
-export async function assertPortFree(what: string, host: string, port: number): Promise<void> {
-  const server = net.createServer().listen(port, host)
+/** Throws {@link ListenError} when one cannot listen there; asked for every port before anything is started. */
+export async function assertPortFree(where: Where): Promise<void> {
+  const server = net.createServer().listen(where.port, where.host)
   try {
     await once(server, 'listening')
   } catch (error) {
-    throw isPortBusy(error) ? new PortBusyError(what, host, port) : error
+    throw explained(error, where)
   }
   server.close()
   await once(server, 'close')
 }
 
-function isPortBusy(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
+function explained(error: unknown, { host, port, what }: Where): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'EADDRINUSE') {
+    return new ListenError(`${what} cannot start: port ${port} on ${host} is in use by another program`, {
+      cause: error,
+    })
+  }
+  if (code === 'EACCES')
+    return new ListenError(`${what} cannot start: port ${port} may not be opened by this user`)
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EINVAL') {
+    return new ListenError(`${what} cannot start: ${host} is not an address of this machine`, {
+      cause: error,
+    })
+  }
+  return error
 }

@@ -51,6 +51,7 @@ function consume(db: AppViewDb, events: readonly JetstreamEvent[]) {
   const seen = {
     connections: [] as number[],
     identities: [] as Did[],
+    renewed: [] as Did[],
     holds: [] as Did[],
     forgotten: [] as Did[],
   }
@@ -66,6 +67,7 @@ function consume(db: AppViewDb, events: readonly JetstreamEvent[]) {
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     },
     requestIdentity: (did) => seen.identities.push(did),
+    renewIdentity: (did) => seen.renewed.push(did),
     requestHold: (did) => seen.holds.push(did),
     forgetIdentity: (did) => seen.forgotten.push(did),
   })
@@ -184,11 +186,12 @@ test('an account that is away is marked, a deleted one is forgotten and a replay
 test('a new handle is looked up for accounts that have something here', async () => {
   await using db = await open()
   const identity = { kind: 'identity', handle: 'new.example' } as const
-  const { identities, forgotten } = await consumeAll(db, [
+  const { identities, renewed, forgotten } = await consumeAll(db, [
     { ...identity, did: alice, timeMicros: 1 },
     manifestPut(2),
     { ...identity, did: alice, timeMicros: 3 },
   ])
   expect(forgotten).toEqual([alice, alice])
-  expect(identities).toEqual([alice, alice])
+  expect(identities).toEqual([alice])
+  expect(renewed).toEqual([alice])
 })

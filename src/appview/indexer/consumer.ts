@@ -24,8 +24,10 @@ interface Needs {
   /** Events after a cursor, without end; throws or ends when the source is lost. */
   events: (cursorMicros: number, signal: AbortSignal) => AsyncIterable<JetstreamEvent>
   log: Logger
-  /** An account has records, or a new handle: find out who it is. */
+  /** An account has records: find out who it is. */
   requestIdentity: (did: Did) => void
+  /** An account with records has changed its handle or PDS: find out anew. */
+  renewIdentity: (did: Did) => void
   /** A manifest names a hold: find out what it says of itself. */
   requestHold: (did: Did) => void
   /** What is cached about an identity is out of date. */
@@ -130,7 +132,7 @@ export class Consumer {
         return this.#applyAccount(event)
       case 'identity':
         this.#needs.forgetIdentity(event.did)
-        if (await hasRecords(this.#needs.db, event.did)) this.#needs.requestIdentity(event.did)
+        if (await hasRecords(this.#needs.db, event.did)) this.#needs.renewIdentity(event.did)
         return this.#pass(event.timeMicros)
     }
   }

@@ -30,8 +30,8 @@ export class Indexer {
   readonly #consumer: Consumer
   readonly #identityLookups: Lookups
   readonly #holdLookups: Lookups
-  /** Accounts with a new handle: what is stored about them is to be looked up whatever its age. */
-  readonly #renamed = new Set<Did>()
+  /** Accounts to be looked up whatever the age of what is stored; few, since they have records here. */
+  readonly #changed = new Set<Did>()
 
   constructor(needs: Needs) {
     const { db, log, jetstreamUrls } = needs
@@ -51,10 +51,11 @@ export class Indexer {
         }),
       requestIdentity: (did) => this.#identityLookups.request(did),
       requestHold: (did) => this.#holdLookups.request(did),
-      forgetIdentity: (did) => {
-        needs.identities.forget(did)
-        if (this.#renamed.size < renamedMax) this.#renamed.add(did)
+      renewIdentity: (did) => {
+        this.#changed.add(did)
+        this.#identityLookups.request(did)
       },
+      forgetIdentity: (did) => needs.identities.forget(did),
     })
   }
 
@@ -85,10 +86,10 @@ export class Indexer {
 
   async #lookUpIdentity(did: Did): Promise<void> {
     const { db, identities, now } = this.#needs
-    const isRenamed = this.#renamed.delete(did)
+    const isChanged = this.#changed.delete(did)
     const known = await findIdentity(db, did)
     const ageMs = now().getTime() - Date.parse(known?.handleAt ?? '')
-    if (!isRenamed && ageMs < identityFreshMs) return
+    if (!isChanged && ageMs < identityFreshMs) return
     const { handle, pdsUrl } = await identities.resolveDid(did)
     await upsertIdentity(db, { did, handle, pdsUrl, resolvedAt: now().toISOString() })
   }
@@ -100,5 +101,3 @@ export class Indexer {
     await putCaptain(db, { did, captain: await getCaptain(did), updatedAt: now().toISOString() })
   }
 }
-
-const renamedMax = 10_000
