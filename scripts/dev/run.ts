@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 
 import { writeFileAtomic } from '../../test/network/files.ts'
+import { assertPortsFree } from '../../test/network/infrastructure.ts'
 import { TestNetwork } from '../../test/network/test-network.ts'
 import { openDataFolder } from './data-folder.ts'
 import type { DevOptions } from './options.ts'
@@ -11,9 +12,11 @@ import { print, readyText, startProgress } from './screen.ts'
 export async function runDevNetwork(options: DevOptions, stopped: Promise<string>): Promise<void> {
   // Whoever waits for this file must not find the one of an earlier run.
   if (options.jsonFile !== undefined) await rm(options.jsonFile, { force: true })
+  const { ports, bind, storage, uploadMode, logLevel } = options
+  // Before --fresh removes anything: the folder may belong to a network that is running.
+  await assertPortsFree({ ports, bind, storage })
   const folder = await openDataFolder(options)
   const progress = startProgress()
-  const { ports, bind, storage, uploadMode, logLevel } = options
   const network = await TestNetwork.create({
     dataDir: folder,
     ports,

@@ -13,11 +13,12 @@ export const print = (text: string) => process.stdout.write(`${text}\n`)
 /** Prints a line for each step, with the time it took. */
 export function startProgress(): (step: string, detail: string) => void {
   let lastMs = Date.now()
+  print('Starting the network of ATCR on this machine')
   return (step, detail) => {
     const nowMs = Date.now()
     const took = `${((nowMs - lastMs) / 1000).toFixed(1)} s`
     lastMs = nowMs
-    print(`${green('✔')} ${step.padEnd(16)}${detail.padEnd(44)}${dim(took)}`)
+    print(`${green('✔')} ${step.padEnd(16)}${detail.padEnd(56)}${dim(took)}`)
   }
 }
 
@@ -46,7 +47,7 @@ export function readyText(network: TestNetwork, options: { hasSample: boolean; f
     '',
     dim("# the manifests, as signed records in alice's PDS; the layers, as the hold knows them"),
     `curl '${pds.url}/xrpc/com.atproto.repo.listRecords?repo=${handle}&collection=io.atcr.manifest'`,
-    `curl '${hold.url}/xrpc/com.atproto.repo.listRecords?repo=${hold.did}&collection=io.atcr.hold.layer'`,
+    `curl '${hold.url}/xrpc/com.atproto.repo.listRecords?repo=${encodeURIComponent(hold.did)}&collection=io.atcr.hold.layer'`,
   ]
   return [
     '',

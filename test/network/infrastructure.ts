@@ -102,19 +102,28 @@ function startS3(folder: string, port: number): Promise<S3StandIn> {
   })
 }
 
-/** Ports that were asked for are looked at before anything starts, so that a busy one leaves nothing half begun. */
-async function choosePorts(
-  options: Pick<InfrastructureOptions, 'ports' | 'storage' | 'bind'>,
-): Promise<Ports> {
+type PortOptions = Pick<InfrastructureOptions, 'ports' | 'storage' | 'bind'>
+
+/** @throws {ListenError} naming the first wanted port that is taken; to be asked before anything is started or removed. */
+export async function assertPortsFree(options: PortOptions): Promise<void> {
+  for (const name of partsOf(options)) {
+    const port = options.ports[name]
+    if (port === undefined) continue
+    await assertPortFree({ what: `the ${titles[name]}`, host: hostOf(name, options.bind), port })
+  }
+}
+
+async function choosePorts(options: PortOptions): Promise<Ports> {
+  await assertPortsFree(options)
   const ports: Partial<Ports> = {}
-  for (const name of partNames) {
-    if (name === 's3' && options.storage !== 's3') continue
-    const host = hostOf(name, options.bind)
-    const wanted = options.ports[name]
-    if (wanted !== undefined) await assertPortFree({ what: `the ${titles[name]}`, host, port: wanted })
-    ports[name] = wanted ?? (await findFreePort(host))
+  for (const name of partsOf(options)) {
+    ports[name] = options.ports[name] ?? (await findFreePort(hostOf(name, options.bind)))
   }
   return { s3: 0, ...ports } as Ports
+}
+
+function partsOf({ storage }: PortOptions): PartName[] {
+  return partNames.filter((name) => name !== 's3' || storage === 's3')
 }
 
 function hostOf(part: PartName, bind: string | undefined): string {

@@ -59,12 +59,12 @@ export class Programs implements AsyncDisposable {
       },
       storage: this.#storage(),
       registration: { owner_did: accounts.alice.did, allow_all_crew: true },
-      database: { path: join(folder, 'hold'), did: this.holdDid, plc_directory_url: plc.url },
+      database: { path: join(folder, 'hold/hold.db'), did: this.holdDid, plc_directory_url: plc.url },
     } as const
     this.#hold = await startHold(holdConfig(merge(settings, hold)))
-    gates.install(this.#hold.server, 'hold')
+    gates.install(this.#hold.server.server, 'hold')
     if (publicHost(bind) !== undefined)
-      this.#loopbackDoor = await openLoopbackDoor(this.#hold.server, ports.hold)
+      this.#loopbackDoor = await openLoopbackDoor(this.#hold.server.server, ports.hold)
     jetstream.follow('hold', `http://localhost:${ports.hold}`)
   }
 

@@ -35,7 +35,7 @@ async function notificationsSent(programs: Programs): Promise<void> {
 }
 
 function lastHoldSequence(programs: Programs): number {
-  return programs.hold.context.repo.newestSeq
+  return programs.hold.context.repo.sequencer.newestSeq
 }
 
 async function waitFor(what: string, deadlineMs: number, happening: Promise<void>): Promise<void> {

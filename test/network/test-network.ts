@@ -78,8 +78,8 @@ export class TestNetwork implements AsyncDisposable {
     return this.#programs.appview
   }
 
-  get hold(): Programs['hold'] & { did: string } {
-    return Object.assign(this.#programs.hold, { did: this.#programs.holdDid })
+  get hold(): Programs['hold'] {
+    return this.#programs.hold
   }
 
   get pds(): Infrastructure['pds'] {

@@ -48,6 +48,16 @@ export class DirectUploads {
     this.#needs = needs
   }
 
+  /** An upload, open or just completed. @throws {HoldError} `upload_unknown` */
+  get(uploadId: string): Promise<UploadRow> {
+    return this.#needs.uploads.get(uploadId, 'direct')
+  }
+
+  /** @throws {HoldError} `upload_unknown` */
+  getOpen(uploadId: string): Promise<UploadRow> {
+    return this.#needs.uploads.getOpen(uploadId, 'direct')
+  }
+
   /**
    * Takes the bytes of one request; answers the new offset. Without a range they belong at the end. What came before a
    * connection broke is kept. @throws {HoldError} `upload_unknown`, `upload_busy`, `range_invalid`, `size_invalid`

@@ -4,7 +4,7 @@ import type { UploadRow } from '../db/uploads.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobStore, StoredPart } from '../ports/blob-store.ts'
 import type { Blobs } from './blobs.ts'
-import { storeUploadOf, type Uploads } from './uploads.ts'
+import { own, storeUploadOf, type Uploads } from './uploads.ts'
 
 /** How long the URL of a part works; a `PUT` that began in time may take longer. */
 const partLifetimeSeconds = 900
@@ -61,11 +61,6 @@ export class RelayUploads {
     }
   }
 
-  /** @throws {HoldError} `upload_unknown`, `upload_busy` */
-  async abort(userDid: Did, uploadId: string): Promise<void> {
-    await this.#uploads.exclusively(uploadId, 'relay', (row) => this.#uploads.discard(own(row, userDid)))
-  }
-
   async #complete(row: UploadRow, digest: Digest, parts: readonly Part[]): Promise<void> {
     const upload = storeUploadOf(row)
     if (upload === undefined) throw new HoldError('upload_unknown', 'no such upload')
@@ -80,11 +75,6 @@ export class RelayUploads {
     }
     await this.#uploads.complete(row, { digest, sizeBytes, key: upload.key })
   }
-}
-
-function own(row: UploadRow, userDid: Did): UploadRow {
-  if (row.user_did === userDid) return row
-  throw new HoldError('upload_unknown', 'no such upload')
 }
 
 function sorted(parts: readonly Part[]): Part[] {

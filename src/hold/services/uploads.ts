@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
 
-import type { Did } from '../../atproto/syntax.ts'
+import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
@@ -150,6 +150,13 @@ export class Uploads {
     await deleteUpload(this.#needs.database, row.id)
   }
 
+  /** Gives up an upload of an account's, of either mode. @throws {HoldError} `upload_unknown`, `upload_busy` */
+  async abort(userDid: Did, id: string): Promise<void> {
+    const row = await findUpload(this.#needs.database, id)
+    if (row === undefined) throw new HoldError('upload_unknown', 'no such upload')
+    await this.exclusively(id, own(row, userDid).mode, (row) => this.discard(row))
+  }
+
   /** How far uploads of an account have come; those of others are as unknown as those that never were. */
   async status(userDid: Did, ids: readonly string[]): Promise<UploadStatus[]> {
     if (ids.length === 0) return []
@@ -188,4 +195,10 @@ export class Uploads {
 export function storeUploadOf(row: UploadRow): StoreUpload | undefined {
   if (row.store_key === null || row.store_upload_id === null) return undefined
   return { key: row.store_key as BlobKey, storeUploadId: row.store_upload_id }
+}
+
+/** The row, if it is this account's: the uploads of others are unknown. */
+export function own(row: UploadRow, userDid: Did): UploadRow {
+  if (normalizeDid(row.user_did as Did) === normalizeDid(userDid)) return row
+  throw new HoldError('upload_unknown', 'no such upload')
 }
