@@ -149,7 +149,8 @@ const rules: [place: string, mayImport: string[]][] = [
   ],
   [`${hold}/xrpc`, [...edge(hold), ...lexicons, `type:${hold}/pds`]],
   [`${hold}/web`, [...edge(hold), `type:${hold}/pds`]],
-  [`${hold}/uploads`, edge(hold)],
+  // It also answers the URLs that the disk's own driver signs.
+  [`${hold}/uploads`, [...edge(hold), `${hold}/storage/blob-keys.ts`, `type:${hold}/storage`]],
   // A room within the room: it knows its own tables and nothing else of the hold.
   [
     `${hold}/pds`,

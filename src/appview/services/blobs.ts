@@ -1,7 +1,7 @@
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import { logger } from '../../lib/log.ts'
-import type { Digest } from '../../protocol/oci/digest.ts'
+import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import {
   deleteBlobLink,
   findBlobAnywhereOnHold,
@@ -139,7 +139,7 @@ export class Blobs {
         const answer = byId.get(upload.holdUploadId)
         if (answer === undefined || answer.status === 'open') continue
         if (answer.digest !== undefined && answer.size !== undefined) {
-          const link = { digest: answer.digest, holdDid, sizeBytes: answer.size }
+          const link = { digest: parseDigest(answer.digest), holdDid, sizeBytes: answer.size }
           await putBlobLink(tx, upload.repository, { ...link, createdAt: this.#needs.now().toISOString() })
         }
         await deleteUpload(tx, upload.id)

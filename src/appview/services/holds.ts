@@ -7,10 +7,13 @@ import type { AppViewDb } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
 import type { BlobLocation, HoldBlobs } from '../ports/hold-blobs.ts'
 import type { HoldCrew } from '../ports/hold-crew.ts'
+import type { SailorProfiles } from '../ports/sailor-profiles.ts'
 import { FreshCache } from './fresh-cache.ts'
 
 /** How long what a hold or a PDS said of itself is believed where the index has nothing. */
 const viewFreshMs = 60_000
+/** A profile that is made or changed meanwhile arrives in the index by its event. */
+const profileFreshMs = 10 * 60_000
 /** A cached URL is handed out only while the client can still start with it. */
 const urlMarginMs = 60_000
 const successorCountMax = 4
@@ -19,8 +22,8 @@ interface Needs {
   db: AppViewDb
   crew: HoldCrew
   blobs: HoldBlobs
-  /** Reads the profile from the owner's PDS, for accounts the index does not know. */
-  findProfileHold: (ownerDid: Did) => Promise<Did | 'none' | undefined>
+  /** Asked for accounts whose profile the index does not have. */
+  profiles: SailorProfiles
   defaultHoldDid: Did
   managedHoldDids: readonly Did[]
   now: Now
@@ -149,8 +152,8 @@ export class Holds {
 
   #profileHold(ownerDid: Did): Promise<Did | 'none' | undefined> {
     return this.#profiles.get(ownerDid, this.#nowMs(), async () => ({
-      value: await this.#needs.findProfileHold(ownerDid),
-      freshUntilMs: this.#nowMs() + viewFreshMs,
+      value: await this.#needs.profiles.findDefaultHold(ownerDid),
+      freshUntilMs: this.#nowMs() + profileFreshMs,
     }))
   }
 

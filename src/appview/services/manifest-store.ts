@@ -1,3 +1,4 @@
+import type { Digest } from '../../protocol/oci/digest.ts'
 import { findManifestBytes, putManifestBytes, type CachedManifest } from '../db/manifest-bytes.ts'
 import type { AppViewDb } from '../db/schema.ts'
 
@@ -6,14 +7,14 @@ const memoryBytesMax = 64 * 1024 * 1024
 /** Exact manifest bytes by digest: the hot ones in memory, all of them in the database. Callers verify before `put`. */
 export class ManifestStore {
   readonly #db: AppViewDb
-  readonly #hot = new Map<string, CachedManifest>()
+  readonly #hot = new Map<Digest, CachedManifest>()
   #hotBytes = 0
 
   constructor(needs: { db: AppViewDb }) {
     this.#db = needs.db
   }
 
-  async find(digest: string): Promise<CachedManifest | undefined> {
+  async find(digest: Digest): Promise<CachedManifest | undefined> {
     const hot = this.#hot.get(digest)
     if (hot !== undefined) {
       this.#hot.delete(digest)
@@ -26,11 +27,11 @@ export class ManifestStore {
   }
 
   /** Within a caller's transaction, so that an acknowledged push is in the cache as well. */
-  async put(tx: AppViewDb, digest: string, manifest: CachedManifest & { cachedAt: Date }): Promise<void> {
+  async put(tx: AppViewDb, digest: Digest, manifest: CachedManifest & { cachedAt: Date }): Promise<void> {
     await putManifestBytes(tx, digest, manifest)
   }
 
-  #heat(digest: string, manifest: CachedManifest): void {
+  #heat(digest: Digest, manifest: CachedManifest): void {
     this.#hot.set(digest, manifest)
     this.#hotBytes += manifest.bytes.byteLength
     for (const [oldest, { bytes }] of this.#hot) {

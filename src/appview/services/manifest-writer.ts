@@ -1,7 +1,11 @@
 import type { CommitResult, RecordWrite } from '../../atproto/pds-records.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import { buildManifestRecord } from '../../protocol/lexicon/build-manifest-record.ts'
-import { manifestCollection, manifestRkey } from '../../protocol/lexicon/manifest-record.ts'
+import {
+  manifestCollection,
+  manifestRkey,
+  type ManifestRecord,
+} from '../../protocol/lexicon/manifest-record.ts'
 import type { PdsBlobJson } from '../../protocol/lexicon/record.ts'
 import { buildTagRecord, tagCollection, tagRkey } from '../../protocol/lexicon/tag-record.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
@@ -163,6 +167,38 @@ async function lookAgain(
 function differs(wanted: WantedManifest, known: KnownRecords, actual: KnownRecords): boolean {
   if ((known.manifest === undefined) !== (actual.manifest === undefined)) return true
   return wanted.tags.some((tag) => known.tags.has(tag) !== actual.tags.has(tag))
+}
+
+/**
+ * The record as the index wants it: with everything the manifest points at, also where the record itself had no room.
+ */
+export function recordOf(
+  wanted: Pick<WantedManifest, 'manifest' | 'digest' | 'holdDid'>,
+  written: NonNullable<WrittenManifest['manifest']>,
+): ManifestRecord {
+  const { manifest, digest, holdDid } = wanted
+  const { config, subject, artifactType } = manifest
+  return {
+    repository: written.repositories[0],
+    repositories: [...written.repositories],
+    digest,
+    mediaType: manifest.mediaType,
+    schemaVersion: manifest.schemaVersion,
+    holdDid,
+    manifestBlob: {
+      cid: written.blob.ref.$link,
+      mimeType: written.blob.mimeType,
+      sizeBytes: written.blob.size,
+    },
+    ...(config === undefined ? {} : { config }),
+    layers: manifest.layers,
+    manifests: manifest.manifests,
+    ...(subject === undefined ? {} : { subject }),
+    ...(artifactType === undefined ? {} : { artifactType }),
+    annotations: manifest.annotations,
+    createdAt: written.createdAt.toISOString(),
+    isComplete: true,
+  }
 }
 
 /** A PDS blob as records hold it in JSON. */
