@@ -141,7 +141,18 @@ export async function createContext(
   const pds = new PdsManifestsClient({ sessions: pdsAccounts, reads: pdsReads })
   const lookup = new ManifestLookup({ db, pds, store, now })
   const onNotification = () => notifications.wake()
-  const manifests = new Manifests({ db, pds, lookup, store, blobs, holds, onNotification, now })
+  const areSparseImagesAllowed = config.server.sparse_images
+  const manifests = new Manifests({
+    db,
+    pds,
+    lookup,
+    store,
+    blobs,
+    holds,
+    areSparseImagesAllowed,
+    onNotification,
+    now,
+  })
 
   const indexer = new Indexer({
     db,

@@ -60,6 +60,7 @@ export class Uploads {
     mode: UploadRow['mode']
     digest?: Digest | undefined
     sizeBytes?: number | undefined
+    blobsUrl?: string | undefined
   }): Promise<UploadRow> {
     const id = randomId()
     // The other side of a relay asks for URLs of parts next; direct uploads of small blobs never need the store.
@@ -72,6 +73,7 @@ export class Uploads {
       state: 'open',
       announced_digest: wish.digest ?? null,
       announced_size_bytes: wish.sizeBytes ?? null,
+      blobs_url: wish.blobsUrl ?? null,
       store_key: upload?.key ?? null,
       store_upload_id: upload?.storeUploadId ?? null,
       offset_bytes: 0,
