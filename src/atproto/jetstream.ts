@@ -37,16 +37,23 @@ export async function* jetstreamEvents(
     ws: { minReconnectionDelay: 200, maxReconnectionDelay: 10_000 },
   })
   const iterator = subscription[Symbol.asyncIterator]()
-  const stop = () => void iterator.return?.()
-  options.signal.addEventListener('abort', stop, { once: true })
+  let stop: () => void = () => undefined
+  const onAbort = () => stop()
+  options.signal.addEventListener('abort', onAbort, { once: true })
   try {
     while (!options.signal.aborted) {
-      const { value, done } = await iterator.next()
-      if (done === true) return
-      yield toEvent(value)
+      // Not by `iterator.return()`: it leaves a `next()` that waits waiting for ever.
+      const next = await new Promise<Awaited<ReturnType<typeof iterator.next>> | undefined>(
+        (resolve, reject) => {
+          stop = () => resolve(undefined)
+          iterator.next().then(resolve, reject)
+        },
+      )
+      if (next === undefined || next.done === true) return
+      yield toEvent(next.value)
     }
   } finally {
-    options.signal.removeEventListener('abort', stop)
+    options.signal.removeEventListener('abort', onAbort)
     await iterator.return?.()
   }
 }
