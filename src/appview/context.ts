@@ -17,6 +17,7 @@ import { PdsReads } from './clients/pds-reads.ts'
 import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
+import { Indexer } from './indexer/indexer.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
@@ -70,6 +71,7 @@ export interface AppContext {
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
+  indexer: Indexer
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -112,9 +114,10 @@ export async function createContext(
   const caller = new HoldCaller({ sessions: pdsAccounts, identities, fetch: network.hold, now })
   const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now })
   const holdUploads = new HoldUploadsClient({ caller, transfer: network.transfer })
+  const crew = new HoldCrewClient({ caller })
   const holds = new Holds({
     db,
-    crew: new HoldCrewClient({ caller }),
+    crew,
     blobs: holdBlobs,
     profiles: new PdsProfiles({ reads: pdsReads }),
     defaultHoldDid: holdDid(config.server.default_hold_did),
@@ -140,6 +143,16 @@ export async function createContext(
   const onNotification = () => notifications.wake()
   const manifests = new Manifests({ db, pds, lookup, store, blobs, holds, onNotification, now })
 
+  const indexer = new Indexer({
+    db,
+    identities,
+    getCaptain: (did) => crew.getCaptain(did),
+    jetstreamUrls: config.jetstream.urls,
+    now,
+    log: logger('appview:indexer'),
+  })
+  opened.use(indexer)
+
   const resources = opened.move()
   return {
     config,
@@ -160,6 +173,7 @@ export async function createContext(
     holds,
     holdBlobs,
     notifications,
+    indexer,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

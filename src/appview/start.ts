@@ -22,6 +22,7 @@ export async function startAppView(
   const context = opened.use(await createContext(config, overrides))
   const running = opened.use(await serve(createApp(context), parseListenAddress(config.server.addr)))
   context.notifications.start()
+  if (config.jetstream.urls.length > 0) context.indexer.start()
   context.log.info({ url: config.server.base_url, port: running.port }, 'the AppView is up')
   const resources = opened.move()
   return {

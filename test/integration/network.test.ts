@@ -3,10 +3,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { JetstreamSubscription } from '@atcute/jetstream'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
-import type { Account } from '../network/accounts.ts'
+import type { Account, AccountName } from '../network/accounts.ts'
 import { Infrastructure, type InfrastructureOptions } from '../network/infrastructure.ts'
+import { OciClient, OciClientError, type PushShape } from '../network/oci-client.ts'
+import {
+  digestOfBytes,
+  imageOfFiles,
+  imageOfLayers,
+  randomLayer,
+  type SampleBlob,
+} from '../network/sample-image.ts'
+import { TestNetwork } from '../network/test-network.ts'
 
 /** Goal: what the network gives to others can be relied upon. Method: its parts alone, without AppView and hold. */
 describe('the network without our programs', () => {
@@ -157,5 +166,84 @@ describe('the network without our programs', () => {
     await expect(start({ ports: { pds } })).rejects.toThrow(
       `the PDS cannot start: port ${pds} on 127.0.0.1 is in use`,
     )
+  })
+})
+
+/** Goal: the same with AppView and hold. Method: pushes and pulls through restarts and settling, in every way there is. */
+describe.each([
+  { storage: 'filesystem', uploadMode: 'direct' },
+  { storage: 'filesystem', uploadMode: 'relay' },
+  { storage: 's3', uploadMode: 'direct' },
+  { storage: 's3', uploadMode: 'relay' },
+] as const)('the whole network: $storage, $uploadMode', (options) => {
+  let network: TestNetwork
+
+  const clientOf = (name: AccountName) => {
+    const { handle, appPassword } = network.accounts[name]
+    return new OciClient({ registryUrl: network.appview.url, username: handle, password: appPassword })
+  }
+
+  beforeAll(async () => {
+    network = await TestNetwork.create(options)
+  })
+  afterAll(() => network?.[Symbol.asyncDispose]())
+
+  test('what alice pushes in any shape is pulled by anyone, byte for byte', async () => {
+    const alice = clientOf('alice')
+    const anyone = new OciClient({ registryUrl: network.appview.url })
+    const shapes: PushShape[] = ['streamed-patch', 'patch', 'post-put', 'single-post']
+    const layers = await Promise.all(shapes.map((shape, index) => randomLayer(100_000 + index, shape)))
+    for (const [index, layer] of layers.entries())
+      await alice.pushBlob('alice.test/shapes', layer, shapes[index])
+    const image = imageOfLayers(layers)
+    await alice.pushImage('alice.test/shapes', image, 'v1')
+    const manifest = await anyone.pullManifest('alice.test/shapes', 'v1')
+    expect([manifest.digest, digestOfBytes(manifest.bytes)]).toEqual([image.digest, image.digest])
+    for (const layer of layers) {
+      const response = await anyone.pullBlob('alice.test/shapes', layer.digest)
+      expect(digestOfBytes(new Uint8Array(await response.arrayBuffer()))).toBe(layer.digest)
+    }
+  })
+
+  test('bob becomes crew and pushes to his own repository, never to alice’s', async () => {
+    const bob = clientOf('bob')
+    const image = imageOfFiles({ 'bob.txt': 'bob was here' })
+    await bob.pushImage('bob.test/hello', image, 'latest')
+    expect((await bob.pullManifest('bob.test/hello', 'latest')).digest).toBe(image.digest)
+    const error: unknown = await bob
+      .pushBlob('alice.test/shapes', image.blobs[0] as SampleBlob)
+      .catch((it: unknown) => it)
+    expect(error).toBeInstanceOf(OciClientError)
+    expect([401, 403]).toContain((error as OciClientError).status)
+  })
+
+  test('once settled, hold and index know of the push', async () => {
+    await network.settled()
+    expect(network.jetstream.refused).toEqual([])
+    const { url, did } = network.hold
+    const query = new URLSearchParams({ repo: did, collection: 'io.atcr.hold.layer' }).toString()
+    const answer = (await (await fetch(`${url}/xrpc/com.atproto.repo.listRecords?${query}`)).json()) as { records: { value: { userDid: string } }[] } // prettier-ignore
+    const owners = new Set(answer.records.map((it) => it.value.userDid))
+    expect(owners).toEqual(new Set([network.accounts.alice.did, network.accounts.bob.did]))
+  })
+
+  test('everything is there after both programs were restarted', async () => {
+    await network.restartHold()
+    await network.restartAppView()
+    await network.settled()
+    const reader = new OciClient({ registryUrl: network.appview.url })
+    const { bytes } = await reader.pullManifest('alice.test/shapes', 'v1')
+    const { layers } = JSON.parse(Buffer.from(bytes).toString()) as { layers: { digest: string }[] }
+    for (const { digest } of layers) await (await reader.pullBlob('alice.test/shapes', digest)).body?.cancel()
+    await clientOf('alice').pushImage('alice.test/after', imageOfFiles({ 'a.txt': 'after' }), 'v1')
+  })
+
+  test('calls are counted by who made them', async () => {
+    const reader = new OciClient({ registryUrl: network.appview.url })
+    await reader.pullManifest('alice.test/shapes', 'v1')
+    network.calls.reset()
+    await reader.pullManifest('alice.test/shapes', 'v1')
+    expect(network.calls.count({ from: 'client', to: 'appview' })).toBeGreaterThan(0)
+    expect(network.calls.list({ from: 'appview' })).toEqual([])
   })
 })
