@@ -1,6 +1,8 @@
-import { normalizeDid, type Did } from '../../atproto/syntax.ts'
+import { isDid, normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import { SettingsError } from '../../lib/config.ts'
 import {
+  buildCaptainRecord,
   captainCollection,
   captainRkey,
   parseCaptainRecord,
@@ -24,6 +26,16 @@ export type CrewRequestAnswer =
   | { status: 'created'; uri: string; cid: string }
   | { status: 'already_member'; uri?: string; cid?: string }
 
+/** How a new hold begins, as its settings say. */
+export interface Founding {
+  ownerDid: string | undefined
+  isPublic: boolean
+  allowAllCrew: boolean
+  enableBlueskyPosts: boolean
+  region: string | undefined
+  successorDid: string | undefined
+}
+
 /** Captain and crew of the hold, in the records of its data repo. */
 export class Crew {
   readonly #repo: Pick<HoldRepo, 'findRecord' | 'putRecord'>
@@ -43,6 +55,30 @@ export class Crew {
     const captain = await this.findCaptain()
     if (captain !== undefined) return captain
     throw new Error('the data repo has no captain record')
+  }
+
+  /**
+   * At first start: who the captain is, and the captain as first of the crew. Afterwards the records rule, whatever the
+   * settings say. @throws {SettingsError} when a new hold is not told its captain
+   */
+  async establish(wish: Founding): Promise<void> {
+    let ownerDid = (await this.findCaptain())?.ownerDid
+    if (ownerDid === undefined) {
+      if (wish.ownerDid === undefined || !isDid(wish.ownerDid)) {
+        throw new SettingsError(['registration.owner_did: a new hold needs the DID of its captain'])
+      }
+      const record = buildCaptainRecord({
+        ...wish,
+        ownerDid: normalizeDid(wish.ownerDid),
+        deployedAt: this.#now(),
+      })
+      await this.#repo.putRecord(captainCollection, captainRkey, record)
+      ownerDid = (await this.getCaptain()).ownerDid
+    }
+    // Apart from the above, so that a start that was cut in between is made good by the next.
+    if ((await this.find(ownerDid)) === undefined) {
+      await this.admit(ownerDid, { role: 'owner', permissions: ['blob:read', 'blob:write', 'crew:admin'] })
+    }
   }
 
   /** The crew record of a member, by either spelling of the DID. */
