@@ -36,6 +36,8 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
     },
   })
   stack.use(server)
+  // Before the server stops, which waits for every connection to end.
+  stack.defer(() => context.outbox[Symbol.asyncDispose]())
   // Before the server, which waits for its connections: those of the firehose end when they are told to.
   stack.use(context.outbox)
   context.jobs.settle.kick()

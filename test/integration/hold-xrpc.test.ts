@@ -329,6 +329,17 @@ describe('a public hold that takes everyone', () => {
     }
   })
 
+  test('a subscriber does not hold up the stop', async () => {
+    const socket = new WebSocket(`${hold.url.replace('http', 'ws')}/xrpc/com.atproto.sync.subscribeRepos`)
+    await new Promise((resolve) => socket.addEventListener('open', resolve))
+    const closed = new Promise<CloseEvent>((resolve) => socket.addEventListener('close', resolve))
+    const startedAt = performance.now()
+    await hold.restart()
+    expect((await closed).code).toBe(1001)
+    // The server's own patience with connections is ten seconds.
+    expect(performance.now() - startedAt).toBeLessThan(9000)
+  })
+
   test('says who it is', async () => {
     const text = async (path: string) => (await fetch(hold.url + path)).text()
     expect(JSON.parse(await text('/health'))).toEqual({ status: 'ok' })
