@@ -148,10 +148,10 @@ function createServiceAuth(needs: {
     handleResolverUrl: null,
     now,
   })
-  const spellings = [identity.did, identity.did.replace('%3A', ':')]
   return new ServiceAuth({
     identities,
-    audiences: [...new Set(spellings.flatMap((did) => [did, `${did}#atcr_hold`]))],
+    // The last for those who leave the colon of a port as it is.
+    audiences: [identity.did, `${identity.did}#atcr_hold`, identity.did.replace('%3A', ':')],
     replayStore: usedTokens(database, now),
     maxAgeSeconds: serviceTokenAgeSecondsMax,
   })

@@ -32,6 +32,8 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
     },
   })
   stack.use(server)
+  // Before the server, which waits for its connections: those of the firehose end when they are told to.
+  stack.use(context.outbox)
   context.jobs.settle.kick()
   context.jobs.sweep.kick()
   log.info({ url: context.publicUrl, did: context.identity.did, port: server.port }, 'hold is ready')
