@@ -17,7 +17,7 @@ describe('the official OCI conformance suite', () => {
         'Go is not on this machine: the official suite cannot be built, which counts as a failure',
       )
     program = buildSuite()
-    network = await TestNetwork.create()
+    network = await TestNetwork.create({ uploadMode: (process.env['SUITE_MODE'] ?? 'direct') as 'relay', appview: { server: { allow_sparse_images: true } } })
   }, 300_000)
   afterAll(() => network?.[Symbol.asyncDispose]())
 
