@@ -93,10 +93,11 @@ export async function listUntaggedManifests(
 ): Promise<Digest[]> {
   const rows = await shownManifests(db, repository)
     .select('manifests.digest')
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('tags')
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('tags')
             .select('tags.tag')
             .where('tags.owner_did', '=', repository.ownerDid)
             .where('tags.repository', '=', repository.name)
@@ -104,10 +105,11 @@ export async function listUntaggedManifests(
         ),
       ),
     )
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('manifest_links')
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('manifest_links')
             .innerJoin('manifest_repositories as siblings', (join) =>
               join
                 .onRef('siblings.owner_did', '=', 'manifest_links.owner_did')

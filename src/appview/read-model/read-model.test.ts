@@ -203,7 +203,7 @@ const commit: fc.Arbitrary<Commit> = fc.oneof(
           did,
           rkey: `${repository}_${name}`,
           rev,
-          record: tag(repository as string, name as string, letter),
+          record: tag(repository, name, letter),
         }),
     })),
   fc.record({ did, rkey: fc.constantFrom('a_b_c', 'app_latest') }).map(({ did, rkey }) => ({

@@ -50,8 +50,10 @@ export function formatCount(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 }
 
-// Controls, marks and overrides of writing direction, and what takes no room: a name must not pass for another.
-const unseen = /[\p{Cc}\p{Cs}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu // prettier-ignore
+// Controls, overrides of writing direction, and what takes no room: a name must not pass for another. Joiners and
+// variation selectors stay, because scripts and emoji need them.
+const unseen =
+  /(?![\u200c\u200d\ufe0e\ufe0f])[\p{Cc}\p{Cs}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u2028\u2029]/gu
 
 /**
  * Text of a stranger on one line: white space becomes a space, what cannot be seen becomes `�`, what is too long
@@ -59,6 +61,6 @@ const unseen = /[\p{Cc}\p{Cs}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u
  */
 export function cleanText(text: string, lengthMax: number): string {
   const line = text.replaceAll(/\s+/gu, ' ').trim().replaceAll(unseen, '\ufffd')
-  const characters = [...line]
+  const characters = Array.from(line)
   return characters.length <= lengthMax ? line : `${characters.slice(0, lengthMax - 1).join('')}…`
 }
