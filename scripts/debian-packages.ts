@@ -7,6 +7,14 @@ export const testPackages: Record<string, string> = {
   podman: 'pushes and pulls',
   crun: "podman's runtime",
   skopeo: 'pushes and pulls',
+  buildah: 'pushes and pulls',
+  containerd: 'ctr pushes and pulls through it',
+  runc: "containerd's runtime",
+  'docker.io': 'Docker Engine pushes and pulls',
+  radosgw: 'a real S3 server: its gateway',
+  'ceph-mon': 'a real S3 server: its monitor',
+  'ceph-osd': 'a real S3 server: its disk',
+  'ceph-common': 'a real S3 server: its commands',
 }
 
 /** Those of `wanted` that are not installed. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 
-import { duration, environmentName, loadSettings, secret, SettingsError, settingPaths, settingsTemplate, size } from './config.ts' // prettier-ignore
+import { duration, environmentName, loadSettings, secret, SettingsError, describeSettings, settingsTemplate, size } from './config.ts' // prettier-ignore
 
 const declaration = {
   environmentPrefix: 'X_',
@@ -62,11 +62,14 @@ test('an older environment name works and says so', () => {
 
 test('the template names every setting and reads back as the defaults', () => {
   const template = settingsTemplate(declaration, 'Settings of X')
-  for (const path of settingPaths(declaration.schema)) {
-    expect(template).toContain(environmentName('X_', path.split('.')))
-  }
-  const { settings } = load({}, template.replace(/public_url:.*/, 'public_url: https://x.example').replace(/^key:.*$/m, '')) // prettier-ignore
-  expect(settings.limits).toEqual({ wait: 900_000, blob: 5e9, names: [] })
+  const settings = describeSettings(declaration)
+  expect(settings.map(({ path }) => path)).toContain('limits.wait')
+  for (const { environment } of settings) expect(template).toContain(environment)
+  expect(settings.filter(({ isRequired }) => isRequired).map(({ path }) => path)).toEqual([
+    'server.public_url',
+  ])
+  const read = load({}, template.replace(/public_url:.*/, 'public_url: https://x.example').replace(/^key:.*$/m, '')) // prettier-ignore
+  expect(read.settings.limits).toEqual({ wait: 900_000, blob: 5e9, names: [] })
 })
 
 test('a secret never prints', () => {

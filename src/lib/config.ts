@@ -75,9 +75,25 @@ export function environmentName(prefix: string, path: readonly string[]): string
   return prefix + path.join('_').toUpperCase()
 }
 
-/** The paths of all settings of a schema, in the order of their declaration. */
-export function settingPaths(schema: z.ZodObject): string[] {
-  return leavesOf(schema).map((leaf) => leaf.path.join('.'))
+/** One setting as a reader of the documentation needs it. */
+export interface SettingDescription {
+  path: string
+  environment: string
+  description: string
+  /** The default as it would stand in the file; `undefined` when there is none. */
+  default: unknown
+  isRequired: boolean
+}
+
+/** All settings of a program, in the order of their declaration. */
+export function describeSettings(declaration: SettingsDeclaration<z.ZodObject>): SettingDescription[] {
+  return leavesOf(declaration.schema).map((leaf) => ({
+    path: leaf.path.join('.'),
+    environment: environmentName(declaration.environmentPrefix, leaf.path),
+    description: leaf.description ?? '',
+    default: defaultOf(leaf.schema),
+    isRequired: !leaf.schema.safeParse(undefined).success,
+  }))
 }
 
 // --- building blocks for schemas ------------------------------------------------------------------

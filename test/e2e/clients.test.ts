@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -7,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TestNetwork } from '../network/test-network.ts'
 import { mustRun, run } from './command.ts'
 import { OciLayout, verifiedBlobs } from './oci-layout.ts'
+import { makeTemporaryFolder } from './temporary-folder.ts'
 
 /**
  * Goal: the registry works for the clients people have. Method: the real programs against the whole network,
@@ -18,7 +18,7 @@ describe.each(['direct', 'relay'] as const)('uploads go %s', (uploadMode) => {
   let registry: string
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'atcr-clients-'))
+    folder = await makeTemporaryFolder('atcr-clients')
     network = await TestNetwork.create({ uploadMode })
     registry = new URL(network.appview.url).host
   })

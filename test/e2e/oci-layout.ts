@@ -16,6 +16,7 @@ export interface LayoutDescriptor {
 const mebibyte = 2 ** 20
 const layerType = 'application/vnd.oci.image.layer.v1.tar+gzip'
 const configType = 'application/vnd.oci.image.config.v1+json'
+const emptyType = 'application/vnd.oci.empty.v1+json'
 const manifestType = 'application/vnd.oci.image.manifest.v1+json'
 const indexType = 'application/vnd.oci.image.index.v1+json'
 
@@ -53,6 +54,30 @@ export class OciLayout {
     const index = await this.#writeJson(indexType, { schemaVersion: 2, mediaType: indexType, manifests })
     await this.#writeIndexFile([{ ...index, annotations: { 'org.opencontainers.image.ref.name': tag } }])
     return index
+  }
+
+  /** Adds a manifest that is no image: of one file, about `subject` if there is one. */
+  async addArtifact(
+    tag: string,
+    artifact: {
+      layer: { mediaType: string; bytes: Uint8Array }
+      config?: { mediaType: string; bytes: Uint8Array }
+      artifactType?: string
+      subject?: LayoutDescriptor
+    },
+  ): Promise<LayoutDescriptor> {
+    const { artifactType, subject } = artifact
+    const config = artifact.config ?? { mediaType: emptyType, bytes: Buffer.from('{}') }
+    const manifest = await this.#writeJson(manifestType, {
+      schemaVersion: 2,
+      mediaType: manifestType,
+      ...(artifactType === undefined ? {} : { artifactType }),
+      config: await this.#writeBlob(config.mediaType, config.bytes),
+      layers: [await this.#writeBlob(artifact.layer.mediaType, artifact.layer.bytes)],
+      ...(subject === undefined ? {} : { subject }),
+    })
+    await this.#writeIndexFile([{ ...manifest, annotations: { 'org.opencontainers.image.ref.name': tag } }])
+    return manifest
   }
 
   async #writeImage(layerBytes: readonly number[], architecture: string): Promise<LayoutDescriptor> {
@@ -106,8 +131,11 @@ export class OciLayout {
     }
   }
 
-  async #writeJson(mediaType: string, value: unknown): Promise<LayoutDescriptor> {
-    const bytes = Buffer.from(JSON.stringify(value))
+  #writeJson(mediaType: string, value: unknown): Promise<LayoutDescriptor> {
+    return this.#writeBlob(mediaType, Buffer.from(JSON.stringify(value)))
+  }
+
+  async #writeBlob(mediaType: string, bytes: Uint8Array): Promise<LayoutDescriptor> {
     const hex = createHash('sha256').update(bytes).digest('hex')
     await writeFile(join(this.path, 'blobs', 'sha256', hex), bytes)
     return { mediaType, digest: `sha256:${hex}`, size: bytes.byteLength }
@@ -119,6 +147,20 @@ export class OciLayout {
     const { manifests } = JSON.parse(before) as { manifests: LayoutDescriptor[] }
     await writeFile(path, JSON.stringify({ schemaVersion: 2, manifests: [...manifests, ...added] }))
   }
+}
+
+/** What the tests want to know of a manifest or an index. */
+export interface LayoutManifest {
+  config?: LayoutDescriptor
+  layers?: LayoutDescriptor[]
+  manifests?: LayoutDescriptor[]
+}
+
+export const readBlob = (path: string, digest: string): Promise<Buffer> =>
+  readFile(join(path, 'blobs', ...digest.split(':')))
+
+export async function readManifest(path: string, digest: string): Promise<LayoutManifest> {
+  return JSON.parse((await readBlob(path, digest)).toString()) as LayoutManifest
 }
 
 /** What a layout holds: each blob's name, after checking that its bytes have that digest. */

@@ -1,0 +1,53 @@
+/** `npm start`: the whole network in one process. See `npm start -- --help`. */
+import type { DevOptions } from './dev/options.ts'
+
+/** As `engines` in package.json. */
+function isNodeNewEnough([major = 0, minor = 0]: readonly number[]): boolean {
+  return (major === 24 && minor >= 16) || (major === 26 && minor >= 1) || major > 26
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`)
+  process.exit(1)
+}
+
+/** Resolves at the first signal; the second one ends the process at once. */
+function untilSignalled(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      let count = 0
+      process.on(signal, () => {
+        if (count++ > 0) process.exit(130)
+        resolve(signal)
+      })
+    }
+  })
+}
+
+if (!isNodeNewEnough(process.versions.node.split('.').map(Number))) {
+  fail(
+    `Node ${process.versions.node} cannot run this: use \`npm start\` after \`npm ci\`, which brings its own Node.`,
+  )
+}
+
+// Loaded only now: an older Node would fail in there without a word of use.
+const { parseDevOptions, helpText, UsageError } = await import('./dev/options.ts')
+const { ListenError } = await import('../test/network/listening.ts')
+const { runDevNetwork } = await import('./dev/run.ts')
+
+function read(): DevOptions {
+  const options = parseDevOptions(process.argv.slice(2))
+  if (options !== undefined) return options
+  process.stdout.write(helpText)
+  process.exit(0)
+}
+
+try {
+  await runDevNetwork(read(), untilSignalled())
+  process.exit(0)
+} catch (error) {
+  if (error instanceof UsageError) fail(error.message)
+  if (error instanceof ListenError)
+    fail(`${error.message}; see --port-base and --bind in \`npm start -- --help\``)
+  fail(error instanceof Error ? (error.stack ?? error.message) : String(error))
+}

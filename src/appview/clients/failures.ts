@@ -1,0 +1,51 @@
+import { AtprotoError } from '../../atproto/errors.ts'
+import type { Did } from '../../atproto/syntax.ts'
+import { AppViewError, type AppViewErrorCode, type AppViewErrorOptions } from '../errors.ts'
+
+/** A failed conversation with an account's PDS, in the AppView's words; anything else as it came. */
+export function pdsFailure(error: unknown, did: Did): unknown {
+  if (!(error instanceof AtprotoError)) return error
+  const options = optionsOf(error)
+  if (error.code === 'rate_limited') {
+    return new AppViewError('rate_limited', `the PDS of ${did} asks to slow down`, options)
+  }
+  if (error.code === 'auth_failed') {
+    return new AppViewError('session_lost', `the PDS of ${did} ended our session; sign in again`, options)
+  }
+  if (error.code === 'xrpc_refused') {
+    return new AppViewError('pds_refused', `the PDS of ${did} refused: ${error.message}`, options)
+  }
+  return new AppViewError('pds_unreachable', `the PDS of ${did} did not answer`, options)
+}
+
+/** Error names that holds declare in the lexicons, in the AppView's words. */
+const holdRefusals: Record<string, AppViewErrorCode> = {
+  QuotaExceeded: 'quota_exceeded',
+  InvalidDigest: 'digest_mismatch',
+  InvalidUploadId: 'upload_unknown',
+  MissingParts: 'upload_invalid',
+  InvalidPartNumber: 'upload_invalid',
+  CompletionFailed: 'upload_invalid',
+}
+
+/** A failed conversation with a hold, in the AppView's words; anything else as it came. */
+export function holdFailure(error: unknown, holdDid: Did): unknown {
+  if (!(error instanceof AtprotoError)) return error
+  const options = optionsOf(error)
+  if (error.code === 'rate_limited') {
+    return new AppViewError('rate_limited', `hold ${holdDid} asks to slow down`, options)
+  }
+  if (error.code === 'auth_failed') {
+    return new AppViewError('hold_refused', `hold ${holdDid} did not accept who is asking`, options)
+  }
+  if (error.code === 'xrpc_refused') {
+    const code = holdRefusals[error.xrpcError ?? ''] ?? 'hold_refused'
+    return new AppViewError(code, `hold ${holdDid}: ${error.message}`, options)
+  }
+  return new AppViewError('hold_unreachable', `hold ${holdDid} did not answer`, options)
+}
+
+function optionsOf(error: AtprotoError): AppViewErrorOptions {
+  const { retryAfterSeconds } = error
+  return { cause: error, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) }
+}

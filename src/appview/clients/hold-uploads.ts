@@ -1,0 +1,126 @@
+import type { Fetch } from '../../atproto/outbound-fetch.ts'
+import { loggableUrl } from '../../lib/log.ts'
+import { retry } from '../../lib/retry.ts'
+import * as abortUpload from '../../protocol/lexicon/generated/io/atcr/hold/abortUpload.ts'
+import * as completeUpload from '../../protocol/lexicon/generated/io/atcr/hold/completeUpload.ts'
+import * as getPartUploadUrl from '../../protocol/lexicon/generated/io/atcr/hold/getPartUploadUrl.ts'
+import * as getUploadStatus from '../../protocol/lexicon/generated/io/atcr/hold/getUploadStatus.ts'
+import * as initiateUpload from '../../protocol/lexicon/generated/io/atcr/hold/initiateUpload.ts'
+import { AppViewError } from '../errors.ts'
+import type { HoldCall, HoldUploads, StoredPart, UploadStatus } from '../ports/hold-uploads.ts'
+import type { HoldCaller } from './hold-caller.ts'
+
+const partAttemptCountMax = 4
+const partRetryDelayMs = 200
+const statusPageSize = 100
+
+/** The upload methods of a hold, and PUTs to the URLs it presigns. */
+export class HoldUploadsClient implements HoldUploads {
+  readonly #caller: HoldCaller
+  readonly #transfer: Fetch
+
+  constructor(needs: { caller: HoldCaller; transfer: Fetch }) {
+    this.#caller = needs.caller
+    this.#transfer = needs.transfer
+  }
+
+  async initiate(
+    call: HoldCall,
+    input: { digest: string; sizeBytes?: number | undefined; isDirect: boolean },
+  ): Promise<{ uploadId: string; uploadUrl?: string | undefined }> {
+    const { body } = await this.#caller.call(initiateUpload.main, initiateUpload.$nsid, call, {
+      body: {
+        digest: input.digest,
+        ...(input.sizeBytes === undefined ? {} : { size: input.sizeBytes }),
+        ...(input.isDirect ? { direct: true } : {}),
+      },
+    })
+    return body
+  }
+
+  async putPart(
+    call: HoldCall,
+    uploadId: string,
+    partNumber: number,
+    bytes: Uint8Array,
+  ): Promise<StoredPart> {
+    return retry(
+      async () => {
+        const { body } = await this.#caller.call(getPartUploadUrl.main, getPartUploadUrl.$nsid, call, {
+          body: { uploadId, partNumber },
+        })
+        const headers = stringHeaders(body.headers)
+        const etag = await this.#put(body.url, headers, bytes)
+        return { partNumber, etag }
+      },
+      {
+        attemptCountMax: partAttemptCountMax,
+        delayMs: partRetryDelayMs,
+        isPassing: (error) => error instanceof AppViewError && error.code === 'hold_unreachable',
+      },
+    )
+  }
+
+  async complete(
+    call: HoldCall,
+    uploadId: string,
+    digest: string,
+    parts: readonly StoredPart[],
+  ): Promise<void> {
+    await this.#caller.call(completeUpload.main, completeUpload.$nsid, call, {
+      body: { uploadId, digest, parts: [...parts] },
+    })
+  }
+
+  async abort(call: HoldCall, uploadId: string): Promise<void> {
+    await this.#caller.call(abortUpload.main, abortUpload.$nsid, call, { body: { uploadId } })
+  }
+
+  async listStatus(call: HoldCall, uploadIds: readonly string[]): Promise<UploadStatus[]> {
+    const { body } = await this.#caller.call(getUploadStatus.main, getUploadStatus.$nsid, call, {
+      params: { uploadIds: uploadIds.slice(0, statusPageSize) },
+    })
+    return body.uploads.map(({ uploadId, status, digest, size }) => ({
+      uploadId,
+      status: status === 'completed' ? 'completed' : status === 'open' ? 'open' : 'unknown',
+      digest,
+      size,
+    }))
+  }
+
+  async #put(url: string, headers: Record<string, string>, bytes: Uint8Array): Promise<string> {
+    const response = await this.#transfer(url, {
+      method: 'PUT',
+      headers,
+      body: bytes as Uint8Array<ArrayBuffer>,
+    }).catch((cause: unknown) => {
+      throw new AppViewError('hold_unreachable', `no answer to a part at ${loggableUrl(url)}`, { cause })
+    })
+    const answer = response.ok ? '' : (await response.text().catch(() => '')).slice(0, 500)
+    if (response.ok) await response.body?.cancel()
+    if (response.status >= 500 || response.status === 429 || response.status === 408) {
+      throw new AppViewError('hold_unreachable', `storage answered ${response.status} to a part`, {
+        cause: answer,
+      })
+    }
+    if (!response.ok) {
+      throw new AppViewError('upload_invalid', `storage refused a part with ${response.status}`, {
+        cause: answer,
+      })
+    }
+    const etag = response.headers.get('etag')
+    if (etag === null) throw new AppViewError('upload_invalid', 'storage answered a part without ETag')
+    return etag
+  }
+}
+
+/** The headers a hold wants on a PUT: only strings, only those that belong to a signed request. */
+function stringHeaders(value: unknown): Record<string, string> {
+  if (typeof value !== 'object' || value === null) return {}
+  const allowed = /^(content-type|content-md5|content-length|x-amz-[a-z0-9-]+)$/i
+  return Object.fromEntries(
+    Object.entries(value).filter(
+      (entry): entry is [string, string] => typeof entry[1] === 'string' && allowed.test(entry[0]),
+    ),
+  )
+}

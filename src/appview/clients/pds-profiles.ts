@@ -1,0 +1,32 @@
+import { didWebOfUrl, parseDid, type Did } from '../../atproto/syntax.ts'
+import { RecordError } from '../../protocol/lexicon/record.ts'
+import {
+  parseSailorProfileRecord,
+  sailorProfileCollection,
+  sailorProfileRkey,
+} from '../../protocol/lexicon/sailor-profile-record.ts'
+import type { SailorProfiles } from '../ports/sailor-profiles.ts'
+import type { PdsReads } from './pds-reads.ts'
+
+/** Profiles in accounts' own PDSes. */
+export class PdsProfiles implements SailorProfiles {
+  readonly #reads: PdsReads
+
+  constructor(needs: { reads: PdsReads }) {
+    this.#reads = needs.reads
+  }
+
+  async findDefaultHold(did: Did): Promise<Did | 'none' | undefined> {
+    const fetched = await this.#reads.findRecord(did, sailorProfileCollection, sailorProfileRkey)
+    if (fetched === undefined) return undefined
+    try {
+      const profile = parseSailorProfileRecord(fetched.value)
+      if (profile.defaultHoldDid !== undefined) return parseDid(profile.defaultHoldDid)
+      // A legacy profile names its hold by URL; a hold is did:web of its host unless it says otherwise.
+      return profile.defaultHoldUrl === undefined ? 'none' : didWebOfUrl(profile.defaultHoldUrl)
+    } catch (error) {
+      if (error instanceof RecordError) return undefined
+      throw error
+    }
+  }
+}

@@ -1,0 +1,197 @@
+import { Identities } from '../atproto/identity.ts'
+import { createOutboundFetch, createTransferFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
+import { systemNow, type Now } from '../lib/clock.ts'
+import { openDatabase, type Database } from '../lib/database.ts'
+import { logger, type Logger } from '../lib/log.ts'
+import { manifestSizeBytesMax } from '../protocol/oci/manifest.ts'
+import { AppPasswordLogin } from './clients/app-password-login.ts'
+import { HoldBlobsClient } from './clients/hold-blobs.ts'
+import { HoldCaller } from './clients/hold-caller.ts'
+import { HoldCrewClient } from './clients/hold-crew.ts'
+import { HoldNotifierClient } from './clients/hold-notifier.ts'
+import { HoldUploadsClient } from './clients/hold-uploads.ts'
+import { PdsManifestsClient } from './clients/pds-manifests.ts'
+import { PdsProfiles } from './clients/pds-profiles.ts'
+import { PdsReads } from './clients/pds-reads.ts'
+import { appViewPaths, type AppViewConfig } from './config.ts'
+import { migrations } from './db/migrations.ts'
+import type { AppViewTables } from './db/schema.ts'
+import { Indexer } from './indexer/indexer.ts'
+import { HoldNotifications } from './jobs/hold-notifications.ts'
+import { UploadSweep } from './jobs/upload-sweep.ts'
+import type { HoldBlobs } from './ports/hold-blobs.ts'
+import { AttemptLimits } from './services/attempt-limits.ts'
+import { BlobUploads } from './services/blob-uploads.ts'
+import { Blobs } from './services/blobs.ts'
+import { Holds } from './services/holds.ts'
+import { loadRegistryKey, loadSealingKey } from './services/key-files.ts'
+import { Listings } from './services/listings.ts'
+import { ManifestLookup } from './services/manifest-lookup.ts'
+import { ManifestStore } from './services/manifest-store.ts'
+import { Manifests } from './services/manifests.ts'
+import { PdsAccounts } from './services/pds-accounts.ts'
+import { RegistryTokens } from './services/registry-tokens.ts'
+import { Repositories } from './services/repositories.ts'
+import { Sealing } from './services/sealing.ts'
+
+const userAgent = 'atcr-appview/0.1.0'
+/** Completing a big upload at a hold may mean reading all of it back. */
+const holdTimeoutMs = 15 * 60_000
+const pdsTimeoutMs = 30_000
+
+/** What tests and the dev network put in place of the real thing. */
+export interface AppViewOverrides {
+  now?: Now
+  /** For all calls to PDSes, directories and holds. */
+  fetch?: Fetch
+  /** For blob bytes. */
+  transferFetch?: Fetch
+}
+
+/** Everything the edges may use. Built here and nowhere else. */
+export interface AppContext {
+  config: AppViewConfig
+  log: Logger
+  now: Now
+  db: Database<AppViewTables>
+  identities: Identities
+  /** For documents and XRPC calls to anyone. */
+  fetch: Fetch
+  pdsReads: PdsReads
+  pdsAccounts: PdsAccounts
+  registryTokens: RegistryTokens
+  /** The token endpoint, as challenges name it. */
+  tokenRealm: string
+  repositories: Repositories
+  manifests: Manifests
+  listings: Listings
+  blobs: Blobs
+  blobUploads: BlobUploads
+  holds: Holds
+  holdBlobs: HoldBlobs
+  notifications: HoldNotifications
+  indexer: Indexer
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Wires the AppView. Opens the database and makes key files that are missing; starts nothing. */
+export async function createContext(
+  config: AppViewConfig,
+  overrides: AppViewOverrides = {},
+): Promise<AppContext> {
+  await using opened = new AsyncDisposableStack()
+  const log = logger('appview')
+  const now = overrides.now ?? systemNow
+  const paths = appViewPaths(config, process.getuid?.() === 0)
+  const service = new URL(config.server.base_url).host
+
+  const network = createNetwork(config, overrides)
+  const identities = new Identities({
+    fetch: network.metadata,
+    plcUrl: config.identity.plc_directory_url,
+    handleResolverUrl: config.identity.handle_resolver_url ?? null,
+    now,
+  })
+  const location =
+    config.ui.database_url === undefined ? { path: paths.database } : { url: config.ui.database_url }
+  const db = await openDatabase<AppViewTables>(location, migrations)
+  opened.defer(() => db.destroy())
+
+  const keyFiles = { key: paths.registryKey, certificate: paths.registryCertificate }
+  const key = await loadRegistryKey(keyFiles, { commonName: service, now: now() })
+  const registryTokens = await RegistryTokens.create({ key, service, now })
+  const pdsAccounts = new PdsAccounts({
+    db,
+    identities,
+    login: new AppPasswordLogin({ fetch: network.pds }),
+    limits: new AttemptLimits({ now }),
+    sealing: new Sealing(await loadSealingKey(paths.sealingKey)),
+    now,
+  })
+
+  const pdsReads = new PdsReads({ identities, fetch: network.pds })
+  const caller = new HoldCaller({ sessions: pdsAccounts, identities, fetch: network.hold, now })
+  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now })
+  const holdUploads = new HoldUploadsClient({ caller, transfer: network.transfer })
+  const crew = new HoldCrewClient({ caller })
+  const holds = new Holds({
+    db,
+    crew,
+    blobs: holdBlobs,
+    profiles: new PdsProfiles({ reads: pdsReads }),
+    defaultHoldDid: holdDid(config.server.default_hold_did),
+    managedHoldDids: config.server.managed_holds.map(holdDid),
+    now,
+  })
+  const blobs = new Blobs({ db, uploads: holdUploads, holds, now })
+  const uploadMode = config.server.upload_mode
+  const blobUploads = new BlobUploads({ db, uploads: holdUploads, holds, uploadMode, now })
+
+  const notifications = new HoldNotifications({
+    db,
+    notifier: new HoldNotifierClient({ caller }),
+    log: logger('appview:notifications'),
+    now,
+  })
+  opened.use(notifications)
+  opened.use(new UploadSweep({ uploads: blobUploads, log: logger('appview:uploads') })).start()
+
+  const store = new ManifestStore({ db })
+  const pds = new PdsManifestsClient({ sessions: pdsAccounts, reads: pdsReads })
+  const lookup = new ManifestLookup({ db, pds, store, now })
+  const onNotification = () => notifications.wake()
+  const manifests = new Manifests({ db, pds, lookup, store, blobs, holds, onNotification, now })
+
+  const indexer = new Indexer({
+    db,
+    identities,
+    getCaptain: (did) => crew.getCaptain(did),
+    jetstreamUrls: config.jetstream.urls,
+    now,
+    log: logger('appview:indexer'),
+  })
+  opened.use(indexer)
+
+  const resources = opened.move()
+  return {
+    config,
+    log,
+    now,
+    db,
+    identities,
+    fetch: network.metadata,
+    pdsReads,
+    pdsAccounts,
+    registryTokens,
+    tokenRealm: new URL('/auth/token', config.server.base_url).href,
+    repositories: new Repositories({ db, identities, now }),
+    manifests,
+    listings: new Listings({ db, holds }),
+    blobs,
+    blobUploads,
+    holds,
+    holdBlobs,
+    notifications,
+    indexer,
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+/** One guarded fetch for each kind of conversation: they differ in how long and how much. */
+function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
+  const outbound = { userAgent, allowPrivateNetwork: config.server.test_mode }
+  const manifestAnswerBytesMax = manifestSizeBytesMax + 64 * 1024
+  return {
+    metadata: overrides.fetch ?? createOutboundFetch(outbound),
+    pds:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
+    hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
+    transfer: overrides.transferFetch ?? createTransferFetch(outbound),
+  }
+}
+
+function holdDid(text: string): Did {
+  return normalizeDid(parseDid(text))
+}

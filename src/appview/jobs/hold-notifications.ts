@@ -1,0 +1,117 @@
+import { sleep, type Now } from '../../lib/clock.ts'
+import type { Logger } from '../../lib/log.ts'
+import {
+  deleteHoldNotification,
+  listDueHoldNotifications,
+  postponeHoldNotification,
+  type HoldNotification,
+} from '../db/hold-notifications.ts'
+import type { AppViewDb } from '../db/schema.ts'
+import type { HoldNotifier, ManifestNotice } from '../ports/hold-notifier.ts'
+
+const pageSize = 20
+const firstDelayMs = 30_000
+const longestDelayMs = 60 * 60_000
+/** With the delays above, about a day. */
+const attemptCountMax = 30
+/** How often the queue is looked at when nobody wakes the job: other instances put things there too. */
+const pollMs = 15_000
+
+interface Needs {
+  db: AppViewDb
+  notifier: HoldNotifier
+  log: Logger
+  now: Now
+}
+
+/**
+ * Tells holds of pushes, from a queue in the database: a hold that is down learns of them when it is back, and no push
+ * waits for it. Each notification is claimed by putting it off, so that two instances do not send it at once.
+ */
+export class HoldNotifications {
+  readonly #needs: Needs
+  readonly #stop = new AbortController()
+  #wakeUp: () => void = () => undefined
+  #isAwake = false
+  #round: Promise<void> | undefined
+  #loop: Promise<void> | undefined
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  start(): void {
+    this.#loop ??= this.#run()
+  }
+
+  /** There is something new in the queue. */
+  wake(): void {
+    this.#isAwake = true
+    this.#wakeUp()
+  }
+
+  /** Resolves once everything that is due was tried. */
+  async idle(): Promise<void> {
+    while (this.#isAwake || this.#round !== undefined) {
+      if (this.#round === undefined) await new Promise<void>((resolve) => setImmediate(resolve))
+      else await this.#round
+      if (this.#stop.signal.aborted) return
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    this.#wakeUp()
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      this.#isAwake = false
+      this.#round = this.#sendDue()
+      await this.#round.catch((err: unknown) => this.#needs.log.error({ err }, 'notifications wait'))
+      this.#round = undefined
+      if (this.#isAwake) continue
+      const nap = new AbortController()
+      this.#wakeUp = () => nap.abort()
+      if (!signal.aborted) await sleep(pollMs, nap.signal).catch(() => undefined)
+    }
+  }
+
+  async #sendDue(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const now = this.#needs.now().toISOString()
+      const due = await listDueHoldNotifications(this.#needs.db, { now, limit: pageSize })
+      if (due.length === 0) return
+      const byHold = Map.groupBy(due, (notification) => notification.holdDid)
+      await Promise.all([...byHold.values()].map((queue) => this.#sendAll(queue)))
+    }
+  }
+
+  async #sendAll(queue: readonly HoldNotification[]): Promise<void> {
+    for (const notification of queue) await this.#send(notification)
+  }
+
+  async #send(notification: HoldNotification): Promise<void> {
+    const { db, log, notifier, now } = this.#needs
+    const { id, holdDid, accountDid, attempts } = notification
+    const delayMs = Math.min(firstDelayMs * 2 ** attempts, longestDelayMs)
+    const nextAt = new Date(now().getTime() + delayMs).toISOString()
+    if (!(await postponeHoldNotification(db, notification, nextAt))) return
+    try {
+      await notifier.notify({ holdDid, accountDid }, notification.payload as ManifestNotice)
+      await deleteHoldNotification(db, id)
+    } catch (err) {
+      if (attempts + 1 < attemptCountMax) {
+        log.debug({ err, hold: holdDid, attempts }, 'a hold was not told')
+        return
+      }
+      log.warn(
+        { err, hold: holdDid },
+        'a hold could not be told of a push; its garbage collection will find it',
+      )
+      await deleteHoldNotification(db, id)
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import type { Did } from '../../atproto/syntax.ts'
+
+/** Which hold is spoken to, and as whom. */
+export interface HoldCall {
+  holdDid: Did
+  accountDid: Did
+}
+
+/** A part as the hold's storage answered it. */
+export interface StoredPart {
+  partNumber: number
+  etag: string
+}
+
+/** What a hold says of an upload. */
+export interface UploadStatus {
+  uploadId: string
+  status: 'open' | 'completed' | 'unknown'
+  /** Set when completed. */
+  digest?: string | undefined
+  /** Bytes; set when completed. */
+  size?: number | undefined
+}
+
+/** Putting blobs into a hold. Failures are `AppViewError`s in the words of the hold's lexicons. */
+export interface HoldUploads {
+  /** `digest` may be `uploads/<anything>` while the client has not said it. `isDirect` asks for an `uploadUrl`. */
+  initiate(
+    call: HoldCall,
+    input: { digest: string; sizeBytes?: number | undefined; isDirect: boolean },
+  ): Promise<{ uploadId: string; uploadUrl?: string | undefined }>
+  /** Sends one part to a URL the hold presigned for it, and gives what the storage calls it. */
+  putPart(call: HoldCall, uploadId: string, partNumber: number, bytes: Uint8Array): Promise<StoredPart>
+  /** The hold verifies the bytes against `digest` before anyone may read them. */
+  complete(call: HoldCall, uploadId: string, digest: string, parts: readonly StoredPart[]): Promise<void>
+  abort(call: HoldCall, uploadId: string): Promise<void>
+  listStatus(call: HoldCall, uploadIds: readonly string[]): Promise<UploadStatus[]>
+}

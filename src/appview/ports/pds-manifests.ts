@@ -1,0 +1,20 @@
+import type { CommitResult, RecordWrite } from '../../atproto/pds-records.ts'
+import type { Did } from '../../atproto/syntax.ts'
+import type { ManifestRecord } from '../../protocol/lexicon/manifest-record.ts'
+import type { PdsBlobJson } from '../../protocol/lexicon/record.ts'
+import type { TagRecord } from '../../protocol/lexicon/tag-record.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
+
+/**
+ * Manifests and tags in their owner's PDS. Writes go as the owner and throw `session_lost`, `rate_limited`, `pds_refused`
+ * or `pds_unreachable`; reads need nobody's leave and throw `pds_unreachable` or `identity_unreachable`.
+ */
+export interface PdsManifests {
+  uploadBytes(ownerDid: Did, bytes: Uint8Array, mediaType: string): Promise<PdsBlobJson>
+  /** All writes in one commit. Creating what is there, or deleting what is not, fails in words that differ by PDS. */
+  commit(ownerDid: Did, writes: readonly RecordWrite[]): Promise<CommitResult>
+  findManifest(ownerDid: Did, digest: Digest): Promise<ManifestRecord | undefined>
+  findTag(ownerDid: Did, repository: string, tag: string): Promise<TagRecord | undefined>
+  /** The bytes of a PDS blob, not verified yet. */
+  findBytes(ownerDid: Did, cid: string): Promise<Uint8Array | undefined>
+}

@@ -1,0 +1,67 @@
+import { ByteLimitError, collectBytes } from '../../lib/streams.ts'
+import { OciError } from '../../protocol/oci/errors.ts'
+import { manifestSizeBytesMax } from '../../protocol/oci/manifest.ts'
+import { parseReference, parseTag } from '../../protocol/oci/reference.ts'
+import type { AppContext } from '../context.ts'
+import { AppViewError } from '../errors.ts'
+import { hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
+
+const tagParameterCountMax = 50
+
+/** `GET` and `HEAD /v2/<name>/manifests/<reference>`. `Accept` is not negotiated: a digest has one form only. */
+export async function getManifest(
+  call: RegistryCall,
+  referenceText: string,
+  { manifests }: Pick<AppContext, 'manifests'>,
+): Promise<Response> {
+  const reference = parseReference(referenceText)
+  const found = await manifests.find(call.repository, reference, call.holder.did)
+  if (found === undefined) throw new AppViewError('manifest_unknown', 'manifest unknown')
+  const { digest, mediaType, bytes } = found
+  const etag = `"${digest}"`
+  const headers = { 'docker-content-digest': digest, etag, 'content-type': mediaType }
+  if (hasMatchingEtag(call, etag)) return new Response(null, { status: 304, headers })
+  return new Response(bytes as Uint8Array<ArrayBuffer>, {
+    headers: { ...headers, 'content-length': String(bytes.byteLength) },
+  })
+}
+
+/** `PUT /v2/<name>/manifests/<reference>`, with further tags in `?tag=` (distribution spec 1.1+dev). */
+export async function putManifest(
+  call: RegistryCall,
+  referenceText: string,
+  { manifests }: Pick<AppContext, 'manifests'>,
+): Promise<Response> {
+  const reference = parseReference(referenceText)
+  const tags = call.query.getAll('tag').slice(0, tagParameterCountMax).map(parseTag)
+  const bytes = await collectBytes(call.incoming, manifestSizeBytesMax).catch((error: unknown) => {
+    if (error instanceof ByteLimitError) throw new OciError('MANIFEST_TOO_LARGE')
+    throw new AppViewError('manifest_invalid', 'the request broke off before its end', { cause: error })
+  })
+  const { digest, subject } = await manifests.put({
+    repository: call.repository,
+    writer: writerOf(call),
+    reference,
+    tags,
+    bytes,
+    contentType: call.incoming.headers['content-type'],
+  })
+  const headers = new Headers({
+    location: `/v2/${call.name}/manifests/${digest}`,
+    'docker-content-digest': digest,
+  })
+  if (subject !== undefined) headers.set('oci-subject', subject)
+  for (const tag of tags) headers.append('oci-tag', tag)
+  return new Response(null, { status: 201, headers })
+}
+
+/** `DELETE /v2/<name>/manifests/<reference>`: a digest takes its tags along, a tag goes alone. */
+export async function deleteManifest(
+  call: RegistryCall,
+  referenceText: string,
+  { manifests }: Pick<AppContext, 'manifests'>,
+): Promise<Response> {
+  const isDeleted = await manifests.delete(call.repository, parseReference(referenceText))
+  if (!isDeleted) throw new AppViewError('manifest_unknown', 'manifest unknown')
+  return new Response(null, { status: 202 })
+}

@@ -1,0 +1,277 @@
+import type { Hash } from 'node:crypto'
+
+import type { Did } from '../../atproto/syntax.ts'
+import type { Now } from '../../lib/clock.ts'
+import { randomId } from '../../lib/ids.ts'
+import { logger } from '../../lib/log.ts'
+import { chunkSizeBytes, type ChunkRange } from '../../protocol/oci/content-range.ts'
+import { digestAlgorithm, type Digest, type DigestAlgorithm } from '../../protocol/oci/digest.ts'
+import { putBlobLink, type BlobLink } from '../db/blob-links.ts'
+import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
+import {
+  advanceUpload,
+  deleteUpload,
+  findUpload,
+  listExpiredUploads,
+  listUploadParts,
+  putUploadPart,
+  upsertUpload,
+  type Upload,
+  type UploadPart,
+} from '../db/uploads.ts'
+import { AppViewError } from '../errors.ts'
+import type { HoldUploads } from '../ports/hold-uploads.ts'
+import type { Holds } from './holds.ts'
+import { relayBytes } from './part-relay.ts'
+import { RunningHashes } from './running-hashes.ts'
+import { Slots } from './slots.ts'
+
+const uploadLifetimeMs = 24 * 60 * 60_000
+/** Parts under way for all uploads of this process: 128 MiB at most. */
+const partSlotCount = 16
+const sweepPageSize = 100
+
+/** Who uploads into which repository; an upload is found by both together. */
+export interface UploadOwner {
+  accountDid: Did
+  repository: RepositoryKey
+}
+
+/** Bytes of a request, with what its headers claim of them. */
+export interface UploadChunk {
+  body: AsyncIterable<Uint8Array>
+  /** `Content-Length`, where there is one. */
+  lengthBytes?: number | undefined
+  /** `Content-Range`, where there is one. */
+  range?: ChunkRange | undefined
+}
+
+interface Needs {
+  db: AppViewDb
+  uploads: HoldUploads
+  holds: Pick<Holds, 'pushHold' | 'checkWrite' | 'isManaged'>
+  /** `relay` sends all bytes through here, `auto` only those for holds that are not the operator's own. */
+  uploadMode: 'auto' | 'relay'
+  now: Now
+}
+
+const log = logger('appview:uploads')
+
+/**
+ * Blob uploads. Offset, parts and tail are in the database, so another instance can go on with an upload; only the
+ * running hash is in memory. Two modes: *relay* cuts the client's bytes into parts, *direct* hands out the hold's URL.
+ */
+export class BlobUploads {
+  readonly #needs: Needs
+  readonly #hashes: RunningHashes
+  readonly #slots = new Slots(partSlotCount)
+  /** Uploads that a request of this process is writing to. */
+  readonly #busy = new Set<string>()
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+    this.#hashes = new RunningHashes({ now: needs.now })
+  }
+
+  /**
+   * Begins an upload; `uploadUrl` is there in direct mode, and the client then goes to it.
+   * @throws {AppViewError} `not_crew`, `quota_exceeded`, `hold_unknown`, `hold_unreachable`
+   */
+  async start(
+    owner: UploadOwner,
+    options: {
+      algorithm?: DigestAlgorithm | undefined
+      digest?: Digest | undefined
+      sizeBytes?: number | undefined
+    },
+  ): Promise<{ upload: Upload; uploadUrl?: string | undefined }> {
+    const { holds, uploads, uploadMode, now, db } = this.#needs
+    const holdDid = await holds.pushHold(owner.repository.ownerDid)
+    await holds.checkWrite(holdDid, owner.accountDid)
+    const id = randomId()
+    // A POST that brings its digest along brings the bytes too: those are here already.
+    const isDirect = uploadMode === 'auto' && options.digest === undefined && holds.isManaged(holdDid)
+    const { uploadId, uploadUrl } = await uploads.initiate(
+      { holdDid, accountDid: owner.accountDid },
+      { digest: options.digest ?? `uploads/${id}`, sizeBytes: options.sizeBytes, isDirect },
+    )
+    const createdAt = now()
+    const upload: Upload = {
+      id,
+      ...owner,
+      holdDid,
+      holdUploadId: uploadId,
+      mode: isDirect && uploadUrl !== undefined ? 'direct' : 'relay',
+      offsetBytes: 0,
+      digestAlgorithm: options.digest ? digestAlgorithm(options.digest) : (options.algorithm ?? 'sha256'),
+      isHashWhole: true,
+      createdAt: createdAt.toISOString(),
+      expiresAt: new Date(createdAt.getTime() + uploadLifetimeMs).toISOString(),
+    }
+    await upsertUpload(db, upload)
+    return { upload, ...(upload.mode === 'direct' ? { uploadUrl } : {}) }
+  }
+
+  /** @throws {AppViewError} `upload_unknown`, also for another account's or another repository's upload */
+  async get(id: string, owner: UploadOwner): Promise<Upload> {
+    const upload = await findUpload(this.#needs.db, id)
+    const isTheirs =
+      upload !== undefined &&
+      upload.accountDid === owner.accountDid &&
+      upload.repository.ownerDid === owner.repository.ownerDid &&
+      upload.repository.name === owner.repository.name &&
+      upload.mode === 'relay' &&
+      upload.expiresAt > this.#needs.now().toISOString()
+    if (!isTheirs) throw new AppViewError('upload_unknown', 'no such upload; it may be finished or expired')
+    return upload
+  }
+
+  /**
+   * Takes one chunk. A client that goes away half-way keeps what arrived, unless it had announced a range.
+   * @throws {AppViewError} `upload_out_of_order`, `size_invalid`, `upload_busy`, `upload_unknown`
+   */
+  async append(id: string, owner: UploadOwner, chunk: UploadChunk): Promise<Upload> {
+    return this.#alone(id, async () => {
+      const upload = await this.get(id, owner)
+      const { upload: moved, sourceError } = await this.#take(upload, chunk, { isLast: false })
+      if (sourceError !== undefined) throw brokenOff(sourceError)
+      return moved
+    })
+  }
+
+  /**
+   * Takes the last bytes, if there are any, and has the hold complete the blob under `digest`.
+   * @throws {AppViewError} `digest_mismatch`, and what {@link append} throws
+   */
+  async finish(id: string, owner: UploadOwner, digest: Digest, chunk: UploadChunk): Promise<BlobLink> {
+    return this.#alone(id, async () => {
+      const before = await this.get(id, owner)
+      const { upload, sourceError, hash } = await this.#take(before, chunk, { isLast: true })
+      if (sourceError !== undefined) throw brokenOff(sourceError)
+      const isComparable = hash !== undefined && digestAlgorithm(digest) === upload.digestAlgorithm
+      if (isComparable && `${upload.digestAlgorithm}:${hash.digest('hex')}` !== digest) {
+        await this.#abort(upload)
+        throw new AppViewError('digest_mismatch', 'the bytes do not have this digest')
+      }
+      const parts = await listUploadParts(this.#needs.db, id)
+      await this.#complete(upload, digest, parts)
+      const link = { digest, holdDid: upload.holdDid, sizeBytes: upload.offsetBytes }
+      await this.#needs.db.transaction().execute(async (tx) => {
+        await putBlobLink(tx, owner.repository, { ...link, createdAt: this.#needs.now().toISOString() })
+        await deleteUpload(tx, id)
+      })
+      this.#hashes.drop(id)
+      return link
+    })
+  }
+
+  async cancel(id: string, owner: UploadOwner): Promise<void> {
+    await this.#alone(id, async () => this.#abort(await this.get(id, owner)))
+  }
+
+  /** Ends uploads that nobody went on with. Gives how many there were. */
+  async sweep(): Promise<number> {
+    const now = this.#needs.now().toISOString()
+    const expired = await listExpiredUploads(this.#needs.db, { now, limit: sweepPageSize })
+    for (const upload of expired) await this.#abort(upload)
+    return expired.length
+  }
+
+  async #take(
+    upload: Upload,
+    chunk: UploadChunk,
+    { isLast }: { isLast: boolean },
+  ): Promise<{ upload: Upload; sourceError: unknown; hash: Hash | undefined }> {
+    checkPlace(upload, chunk)
+    const { id, digestAlgorithm: algorithm, offsetBytes } = upload
+    const hash = this.#hashes.find(id, algorithm, offsetBytes)
+    const known = await listUploadParts(this.#needs.db, id)
+    const call = { holdDid: upload.holdDid, accountDid: upload.accountDid }
+    const { state, receivedBytes, sourceError } = await relayBytes(
+      chunk.body,
+      { nextPartNumber: known.length + 1, tail: upload.tail ?? new Uint8Array() },
+      {
+        putPart: (partNumber, bytes) =>
+          this.#needs.uploads.putPart(call, upload.holdUploadId, partNumber, bytes),
+        slots: this.#slots,
+        hash,
+        isLast,
+      },
+    )
+    if (chunk.range !== undefined && receivedBytes !== chunkSizeBytes(chunk.range)) {
+      throw new AppViewError('size_invalid', 'the chunk is not as long as its Content-Range')
+    }
+    const moved: Upload = {
+      ...upload,
+      offsetBytes: offsetBytes + receivedBytes,
+      tail: state.tail.byteLength > 0 ? state.tail : undefined,
+      isHashWhole: hash !== undefined,
+      expiresAt: new Date(this.#needs.now().getTime() + uploadLifetimeMs).toISOString(),
+    }
+    await this.#save(moved, state.parts, offsetBytes)
+    this.#hashes.keep(id, algorithm, moved.offsetBytes, hash?.copy())
+    return { upload: moved, sourceError, hash }
+  }
+
+  async #save(moved: Upload, parts: readonly UploadPart[], fromOffsetBytes: number): Promise<void> {
+    const isSaved = await this.#needs.db.transaction().execute(async (tx) => {
+      if (!(await advanceUpload(tx, moved, fromOffsetBytes))) return false
+      for (const part of parts) await putUploadPart(tx, moved.id, part)
+      return true
+    })
+    if (!isSaved) throw new AppViewError('upload_busy', 'another request wrote to this upload')
+  }
+
+  async #complete(upload: Upload, digest: Digest, parts: readonly UploadPart[]): Promise<void> {
+    const call = { holdDid: upload.holdDid, accountDid: upload.accountDid }
+    const named = parts.map(({ partNumber, etag }) => ({ partNumber, etag }))
+    try {
+      await this.#needs.uploads.complete(call, upload.holdUploadId, digest, named)
+    } catch (error) {
+      const isWrong = error instanceof AppViewError && error.code === 'digest_mismatch'
+      if (isWrong) await this.#forget(upload)
+      throw error
+    }
+  }
+
+  /** The hold is told on a best effort: it clears its own abandoned uploads as well. */
+  async #abort(upload: Upload): Promise<void> {
+    const call = { holdDid: upload.holdDid, accountDid: upload.accountDid }
+    await this.#forget(upload)
+    if (upload.mode === 'direct') return
+    await this.#needs.uploads.abort(call, upload.holdUploadId).catch((error: unknown) => {
+      log.debug({ err: error, hold: upload.holdDid }, 'an abandoned upload stays for the hold to clear')
+    })
+  }
+
+  async #forget(upload: Upload): Promise<void> {
+    await deleteUpload(this.#needs.db, upload.id)
+    this.#hashes.drop(upload.id)
+  }
+
+  async #alone<T>(id: string, action: () => Promise<T>): Promise<T> {
+    if (this.#busy.has(id)) throw new AppViewError('upload_busy', 'another request is writing to this upload')
+    this.#busy.add(id)
+    try {
+      return await action()
+    } finally {
+      this.#busy.delete(id)
+    }
+  }
+}
+
+function checkPlace(upload: Upload, { range, lengthBytes }: UploadChunk): void {
+  if (range === undefined) return
+  if (range.start !== upload.offsetBytes) {
+    throw new AppViewError('upload_out_of_order', `the upload has ${upload.offsetBytes} bytes so far`, {
+      detail: { offsetBytes: upload.offsetBytes },
+    })
+  }
+  if (lengthBytes !== undefined && lengthBytes !== chunkSizeBytes(range)) {
+    throw new AppViewError('size_invalid', 'Content-Length and Content-Range differ')
+  }
+}
+
+function brokenOff(cause: unknown): AppViewError {
+  return new AppViewError('upload_invalid', 'the request broke off before its end', { cause })
+}

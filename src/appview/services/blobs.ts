@@ -1,0 +1,150 @@
+import type { Did } from '../../atproto/syntax.ts'
+import type { Now } from '../../lib/clock.ts'
+import { logger } from '../../lib/log.ts'
+import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
+import {
+  deleteBlobLink,
+  findBlobAnywhereOnHold,
+  findBlobLink,
+  findBlobLinks,
+  putBlobLink,
+  type BlobLink,
+} from '../db/blob-links.ts'
+import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
+import { deleteUpload, listDirectUploads, type Upload } from '../db/uploads.ts'
+import type { BlobLocation } from '../ports/hold-blobs.ts'
+import type { HoldUploads } from '../ports/hold-uploads.ts'
+import type { Holds } from './holds.ts'
+
+interface Needs {
+  db: AppViewDb
+  uploads: HoldUploads
+  holds: Pick<Holds, 'canRead' | 'locateBlob' | 'pushHold' | 'checkWrite'>
+  now: Now
+}
+
+const log = logger('appview:blobs')
+
+/** Blobs as repositories see them: linked or not, whatever else their hold has. */
+export class Blobs {
+  readonly #needs: Needs
+  readonly #settling = new Map<string, Promise<void>>()
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  /** The blob, if it is linked in the repository and `reader` may read its hold. */
+  async find(
+    repository: RepositoryKey,
+    digest: Digest,
+    reader: Did | undefined,
+  ): Promise<BlobLink | undefined> {
+    const { db, holds } = this.#needs
+    let link = await findBlobLink(db, repository, digest)
+    if (link === undefined && reader === repository.ownerDid) {
+      await this.settleDirectUploads(reader, repository)
+      link = await findBlobLink(db, repository, digest)
+    }
+    if (link === undefined || !(await holds.canRead(link.holdDid, reader))) return undefined
+    return link
+  }
+
+  /** Those of the digests that are linked in the repository. */
+  async findLinked(
+    repository: RepositoryKey,
+    digests: readonly Digest[],
+    writer: Did,
+  ): Promise<Map<string, BlobLink>> {
+    const found = await findBlobLinks(this.#needs.db, repository, digests)
+    if (digests.every((digest) => found.has(digest))) return found
+    await this.settleDirectUploads(writer, repository)
+    return findBlobLinks(this.#needs.db, repository, digests)
+  }
+
+  /** Where to read a blob that {@link find} found; `undefined` when the hold has lost it. */
+  async locate(
+    repository: RepositoryKey,
+    link: BlobLink,
+    reader: Did | undefined,
+  ): Promise<BlobLocation | undefined> {
+    const blob = { ownerDid: repository.ownerDid, digest: link.digest }
+    return this.#needs.holds.locateBlob(link.holdDid, reader, blob)
+  }
+
+  /**
+   * Links a blob that the writer may read elsewhere on the hold his pushes go to; without `from`, anywhere there.
+   * `undefined` when that is not so, and the client then uploads it.
+   */
+  async mount(
+    repository: RepositoryKey,
+    digest: Digest,
+    options: { writer: Did; from?: RepositoryKey | undefined },
+  ): Promise<BlobLink | undefined> {
+    const { db, holds } = this.#needs
+    const holdDid = await holds.pushHold(repository.ownerDid)
+    await holds.checkWrite(holdDid, options.writer)
+    const source =
+      options.from === undefined
+        ? await findBlobAnywhereOnHold(db, holdDid, digest)
+        : await this.find(options.from, digest, options.writer)
+    if (source === undefined || source.holdDid !== holdDid) return undefined
+    if (!(await holds.canRead(holdDid, options.writer))) return undefined
+    // Records of strangers may name blobs that no hold has: only the hold's word counts here.
+    const blob = { ownerDid: repository.ownerDid, digest }
+    const location = await holds.locateBlob(holdDid, options.writer, blob).catch(() => undefined)
+    if (location === undefined) return undefined
+    const link = { digest, holdDid, sizeBytes: source.sizeBytes }
+    await putBlobLink(db, repository, { ...link, createdAt: this.#needs.now().toISOString() })
+    return link
+  }
+
+  /** Takes a blob out of the repository; false when it was not there. The bytes are the hold's to collect. */
+  async delete(repository: RepositoryKey, digest: Digest): Promise<boolean> {
+    return deleteBlobLink(this.#needs.db, repository, digest, this.#needs.now().toISOString())
+  }
+
+  /**
+   * Links what the account uploaded straight to holds since: one `getUploadStatus` for all of it. Called only when a
+   * digest is missed, so known content costs nothing.
+   */
+  async settleDirectUploads(accountDid: Did, repository: RepositoryKey): Promise<void> {
+    const key = `${accountDid} ${repository.ownerDid}/${repository.name}`
+    const running = this.#settling.get(key)
+    // One that is under way may have asked before the caller's upload ended, so it is waited for and asked again.
+    await running?.catch(() => undefined)
+    const settling = this.#settle(accountDid, repository).finally(() => {
+      if (this.#settling.get(key) === settling) this.#settling.delete(key)
+    })
+    this.#settling.set(key, settling)
+    await settling
+  }
+
+  async #settle(accountDid: Did, repository: RepositoryKey): Promise<void> {
+    const open = await listDirectUploads(this.#needs.db, accountDid, repository)
+    const byHold = Map.groupBy(open, (upload) => upload.holdDid)
+    for (const [holdDid, uploads] of byHold) {
+      for (let start = 0; start < uploads.length; start += 100) {
+        await this.#settleAt(holdDid, accountDid, uploads.slice(start, start + 100))
+      }
+    }
+  }
+
+  async #settleAt(holdDid: Did, accountDid: Did, uploads: readonly Upload[]): Promise<void> {
+    const ids = uploads.map((upload) => upload.holdUploadId)
+    const answers = await this.#needs.uploads.listStatus({ holdDid, accountDid }, ids)
+    const byId = new Map(answers.map((answer) => [answer.uploadId, answer]))
+    await this.#needs.db.transaction().execute(async (tx) => {
+      for (const upload of uploads) {
+        const answer = byId.get(upload.holdUploadId)
+        if (answer === undefined || answer.status === 'open') continue
+        if (answer.digest !== undefined && answer.size !== undefined) {
+          const link = { digest: parseDigest(answer.digest), holdDid, sizeBytes: answer.size }
+          await putBlobLink(tx, upload.repository, { ...link, createdAt: this.#needs.now().toISOString() })
+        }
+        await deleteUpload(tx, upload.id)
+      }
+    })
+    log.debug({ hold: holdDid, count: uploads.length }, 'direct uploads settled')
+  }
+}

@@ -1,0 +1,112 @@
+import type { Did } from '../../atproto/syntax.ts'
+import type { Now } from '../../lib/clock.ts'
+import { logger } from '../../lib/log.ts'
+import { manifestRkey, type ManifestRecord } from '../../protocol/lexicon/manifest-record.ts'
+import { tagRkey } from '../../protocol/lexicon/tag-record.ts'
+import { digestAlgorithm, digestOfBytes, type Digest } from '../../protocol/oci/digest.ts'
+import { parseManifest } from '../../protocol/oci/manifest.ts'
+import type { Reference } from '../../protocol/oci/reference.ts'
+import { findManifest, findManifestOfOwner, type Manifest } from '../db/manifests.ts'
+import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
+import { findTag, listTagsOfManifest } from '../db/tags.ts'
+import type { PdsManifests } from '../ports/pds-manifests.ts'
+import { applyManifest } from '../read-model/manifest.ts'
+import { applyTag } from '../read-model/tag.ts'
+import type { ManifestStore } from './manifest-store.ts'
+
+/** Older than any commit: what was read from a PDS never overrules what an event told. */
+const readRev = ''
+
+interface Needs {
+  db: AppViewDb
+  pds: PdsManifests
+  store: ManifestStore
+  now: Now
+}
+
+const log = logger('appview:manifests')
+
+/**
+ * Finds manifests: in the index and the byte cache, and where those have nothing, in the owner's PDS, whose answer is
+ * kept. Knows nothing of who may read.
+ */
+export class ManifestLookup {
+  readonly #needs: Needs
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  /** The digest a reference means in this repository. */
+  async findDigest(repository: RepositoryKey, reference: Reference): Promise<Digest | undefined> {
+    if (reference.kind === 'digest') return reference.digest
+    const { db, pds } = this.#needs
+    const { ownerDid, name } = repository
+    const indexed = await findTag(db, repository, reference.tag)
+    if (indexed !== undefined) return indexed.digest
+    const record = await pds.findTag(ownerDid, name, reference.tag)
+    if (record === undefined) return undefined
+    // A tag that names someone else's manifest is not ours to serve under this owner.
+    if (record.manifestOwnerDid !== undefined && record.manifestOwnerDid !== ownerDid) return undefined
+    const change = { did: ownerDid, rkey: tagRkey(name, reference.tag), rev: readRev, record }
+    await db.transaction().execute((tx) => applyTag(tx, change))
+    return record.digest
+  }
+
+  /** The manifest as this repository holds it. */
+  async find(repository: RepositoryKey, digest: Digest): Promise<Manifest | undefined> {
+    const { db, pds } = this.#needs
+    const { ownerDid } = repository
+    const indexed = await this.#findIndexed(repository, digest)
+    if (indexed !== undefined) return indexed
+    const record = await pds.findManifest(ownerDid, digest)
+    if (record === undefined) return undefined
+    await this.#keep(ownerDid, record)
+    const found = await this.#findIndexed(repository, digest)
+    if (found === undefined)
+      log.debug({ ownerDid, digest }, 'a manifest is not in the repository it was asked for')
+    return found ?? (await findManifest(db, repository, digest))
+  }
+
+  /** The exact bytes, verified; `undefined` when the owner's PDS does not have them either. */
+  async findBytes(manifest: Manifest): Promise<Uint8Array | undefined> {
+    const { store, pds, db, now } = this.#needs
+    const { digest, ownerDid, mediaType } = manifest
+    const cached = await store.find(digest)
+    if (cached !== undefined) return cached.bytes
+    const blobCid = manifest.blobCid ?? (await pds.findManifest(ownerDid, digest))?.manifestBlob?.cid
+    if (blobCid === undefined) return undefined
+    const bytes = await pds.findBytes(ownerDid, blobCid)
+    if (bytes === undefined) return undefined
+    if (digestOfBytes(bytes, digestAlgorithm(digest)) !== digest) {
+      log.warn({ ownerDid, digest, blobCid }, 'the PDS has other bytes than the record promises')
+      return undefined
+    }
+    await store.put(db, digest, { mediaType, bytes, cachedAt: now() })
+    return bytes
+  }
+
+  async #findIndexed(repository: RepositoryKey, digest: Digest): Promise<Manifest | undefined> {
+    const { db } = this.#needs
+    const member = await findManifest(db, repository, digest)
+    if (member !== undefined) return member
+    // Records of older software name one repository only; there, tags tell the others (SPEC §3.1).
+    const tags = await listTagsOfManifest(db, repository, digest)
+    return tags.length === 0 ? undefined : findManifestOfOwner(db, repository.ownerDid, digest)
+  }
+
+  async #keep(ownerDid: Did, record: ManifestRecord): Promise<void> {
+    const full = record.isComplete ? record : await this.#complete(ownerDid, record)
+    const change = { did: ownerDid, rkey: manifestRkey(record.digest), rev: readRev, record: full }
+    await this.#needs.db.transaction().execute((tx) => applyManifest(tx, change))
+  }
+
+  /** A manifest too large for a record is read from its bytes. */
+  async #complete(ownerDid: Did, record: ManifestRecord): Promise<ManifestRecord> {
+    const { digest, mediaType, manifestBlob } = record
+    const bytes = manifestBlob && (await this.#needs.pds.findBytes(ownerDid, manifestBlob.cid))
+    if (bytes === undefined || digestOfBytes(bytes, digestAlgorithm(digest)) !== digest) return record
+    const { config, layers, manifests } = parseManifest(bytes, mediaType)
+    return { ...record, ...(config === undefined ? {} : { config }), layers, manifests, isComplete: true }
+  }
+}

@@ -1,0 +1,127 @@
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
+
+import { calculateJwkThumbprint, exportJWK, jwtVerify, SignJWT } from 'jose'
+
+import { isDid, type Did } from '../../atproto/syntax.ts'
+import type { Now } from '../../lib/clock.ts'
+import { randomId } from '../../lib/ids.ts'
+import { AppViewError } from '../errors.ts'
+
+/** What a registry token allows on one resource, as the token specification of Distribution writes it. */
+export interface Access {
+  type: string
+  name: string
+  actions: string[]
+}
+
+/** Who shows a registry token and what it allows; without `did` he is anonymous. */
+export interface TokenHolder {
+  did: Did | undefined
+  access: readonly Access[]
+}
+
+export const tokenLifetimeSeconds = 300
+const verifiedCountMax = 10_000
+const tokenLengthMax = 16_384
+
+/**
+ * Mints and verifies registry tokens: RS256, five minutes, `iss` and `aud` the host of the base URL, `sub` the DID.
+ * A verified token is remembered by its hash until it expires, so a push pays for one signature check.
+ */
+export class RegistryTokens {
+  readonly #privateKey: KeyObject
+  readonly #publicKey: KeyObject
+  readonly #keyId: string
+  readonly #service: string
+  readonly #now: Now
+  readonly #verified = new Map<string, { holder: TokenHolder; expiresAtMs: number }>()
+
+  private constructor(needs: { key: KeyObject; keyId: string; service: string; now: Now }) {
+    this.#privateKey = needs.key
+    this.#publicKey = createPublicKey(needs.key)
+    this.#keyId = needs.keyId
+    this.#service = needs.service
+    this.#now = needs.now
+  }
+
+  static async create(needs: { key: KeyObject; service: string; now: Now }): Promise<RegistryTokens> {
+    const keyId = await calculateJwkThumbprint(await exportJWK(createPublicKey(needs.key)))
+    return new RegistryTokens({ ...needs, keyId })
+  }
+
+  /** The name clients must ask for as `service`. */
+  get service(): string {
+    return this.#service
+  }
+
+  async mint(holder: TokenHolder): Promise<{ token: string; issuedAt: Date }> {
+    const issuedAt = this.#now()
+    const issuedAtSeconds = Math.floor(issuedAt.getTime() / 1000)
+    const token = await new SignJWT({ access: [...holder.access] })
+      .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: this.#keyId })
+      .setIssuer(this.#service)
+      .setAudience(this.#service)
+      .setSubject(holder.did ?? '')
+      .setIssuedAt(issuedAtSeconds)
+      .setNotBefore(issuedAtSeconds)
+      .setExpirationTime(issuedAtSeconds + tokenLifetimeSeconds)
+      .setJti(randomId())
+      .sign(this.#privateKey)
+    return { token, issuedAt }
+  }
+
+  /**
+   * The holder of a token of ours. Only our own key is ever used: `jwk`, `x5c`, `jku` and the text of `kid` in the
+   * header are ignored (CVE-2025-24976). @throws {AppViewError} `token_invalid`
+   */
+  async verify(token: string): Promise<TokenHolder> {
+    if (token.length > tokenLengthMax) throw new AppViewError('token_invalid', 'the token is too long')
+    const nowMs = this.#now().getTime()
+    const hash = createHash('sha256').update(token).digest('base64url')
+    const known = this.#verified.get(hash)
+    if (known !== undefined && known.expiresAtMs > nowMs) return known.holder
+    const { holder, expiresAtMs } = await this.#check(token)
+    if (this.#verified.size >= verifiedCountMax) {
+      this.#verified.delete(this.#verified.keys().next().value as string)
+    }
+    this.#verified.set(hash, { holder, expiresAtMs })
+    return holder
+  }
+
+  async #check(token: string): Promise<{ holder: TokenHolder; expiresAtMs: number }> {
+    try {
+      const { payload } = await jwtVerify(token, this.#publicKey, {
+        algorithms: ['RS256'],
+        issuer: this.#service,
+        audience: this.#service,
+        currentDate: this.#now(),
+        requiredClaims: ['sub', 'exp', 'nbf', 'jti'],
+      })
+      const subject = payload.sub ?? ''
+      if (subject !== '' && !isDid(subject)) throw new Error('sub is no DID')
+      const holder = {
+        did: subject === '' ? undefined : subject,
+        access: readAccess(payload['access']),
+      }
+      return { holder, expiresAtMs: (payload.exp as number) * 1000 }
+    } catch (cause) {
+      throw new AppViewError('token_invalid', 'the token is not valid, or no longer', { cause })
+    }
+  }
+}
+
+function readAccess(value: unknown): Access[] {
+  if (!Array.isArray(value)) return []
+  return value.filter(
+    (entry: unknown): entry is Access =>
+      typeof entry === 'object' &&
+      entry !== null &&
+      'type' in entry &&
+      typeof entry.type === 'string' &&
+      'name' in entry &&
+      typeof entry.name === 'string' &&
+      'actions' in entry &&
+      Array.isArray(entry.actions) &&
+      entry.actions.every((action) => typeof action === 'string'),
+  )
+}

@@ -1,0 +1,34 @@
+import type { Server } from 'node:http'
+
+import { parseListenAddress, serve } from '../http/serve.ts'
+import { createApp } from './app.ts'
+import type { AppViewConfig } from './config.ts'
+import { createContext, type AppContext, type AppViewOverrides } from './context.ts'
+
+/** An AppView that answers; `await using` stops it: requests in flight finish, then workers, then the database. */
+export interface RunningAppView {
+  url: string
+  server: Server
+  context: AppContext
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Starts the AppView: the only way, for the door, the dev network and tests alike. */
+export async function startAppView(
+  config: AppViewConfig,
+  overrides: AppViewOverrides = {},
+): Promise<RunningAppView> {
+  await using opened = new AsyncDisposableStack()
+  const context = opened.use(await createContext(config, overrides))
+  const running = opened.use(await serve(createApp(context), parseListenAddress(config.server.addr)))
+  context.notifications.start()
+  if (config.jetstream.urls.length > 0) context.indexer.start()
+  context.log.info({ url: config.server.base_url, port: running.port }, 'the AppView is up')
+  const resources = opened.move()
+  return {
+    url: config.server.base_url.replace(/\/+$/, ''),
+    server: running.server,
+    context,
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}

@@ -1,0 +1,33 @@
+import { Hono } from 'hono'
+
+import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
+import type { ServerEnv } from '../http/serve.ts'
+import { mountXrpc } from '../http/xrpc-routes.ts'
+import { logger } from '../lib/log.ts'
+import type { HoldContext } from './context.ts'
+import { pdsMethods } from './pds/xrpc/methods.ts'
+import { mountUploads } from './uploads/routes.ts'
+import { mountSignedBlobs } from './uploads/signed-blobs.ts'
+import { mountWeb } from './web/routes.ts'
+import { toXrpcError } from './xrpc/errors.ts'
+import { mountGetBlob } from './xrpc/getBlob.ts'
+import { holdMethods } from './xrpc/methods.ts'
+
+const log = logger('hold')
+
+/** The edges of a hold on one router. */
+export function createApp(context: HoldContext): Hono<ServerEnv> {
+  const app = new Hono<ServerEnv>()
+  app.use(requestId(), accessLog(log), securityHeaders())
+  mountWeb(app, context)
+  mountUploads(app, context)
+  if (context.signedBlobs !== undefined) mountSignedBlobs(app, context.signedBlobs)
+  mountGetBlob(app, context)
+  mountXrpc(app, [...holdMethods(context), ...pdsMethods(context)], { translate: toXrpcError })
+  app.notFound((c) => c.json({ error: 'NotFound', message: 'there is nothing here' }, 404))
+  app.onError((error, c) => {
+    log.error({ err: error, requestId: c.get('requestId') }, 'a request failed')
+    return c.json({ error: 'InternalServerError', message: 'internal error' }, 500)
+  })
+  return app
+}

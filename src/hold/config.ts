@@ -1,0 +1,167 @@
+import { dirname, join } from 'node:path'
+
+import { z } from 'zod'
+
+import { duration, secret, size, type SettingsDeclaration } from '../lib/config.ts'
+
+const logShipper = z
+  .object({
+    backend: z.enum(['off', 'victoria', 'opensearch', 'loki']).default('off').describe('Where log lines go besides standard output.'), // prettier-ignore
+    url: z.url().optional().describe('Address of the log server.'),
+    batch_size: z.number().int().positive().default(100).describe('Lines a batch holds at most.'),
+    flush_interval: duration().prefault('5s').describe('Longest time a line waits for its batch.'),
+    username: z.string().optional().describe('User name at the log server.'),
+    password: secret().optional().describe('Password at the log server.'),
+  })
+  .prefault({})
+  .describe('Shipping of log lines.')
+
+const storage = z
+  .object({
+    driver: z.enum(['filesystem', 's3']).default('filesystem').describe('Where blobs are kept.'),
+    path: z.string().optional().describe('filesystem: folder of the blobs. Default: blobs in the data folder.'), // prettier-ignore
+    access_key: z.string().optional().describe('s3: access key. Without it, instance roles and the like are tried.'), // prettier-ignore
+    secret_key: secret().optional().describe('s3: secret key.'),
+    region: z.string().default('us-east-1').describe('s3: region of the bucket.'),
+    bucket: z.string().optional().describe('s3: name of the bucket.'),
+    endpoint: z.url().optional().describe('s3: address of the store, unless it is Amazon. Its host must not be that of the registry or the hold.'), // prettier-ignore
+    path_style: z.boolean().optional().describe('s3: bucket in the path of URLs rather than in the host name. Default: yes with an endpoint, else no.'), // prettier-ignore
+    pull_zone: z.url().optional().describe('s3: origin of a CDN in front of the bucket, for downloads.'),
+  })
+  .prefault({})
+  .describe('Blobs.')
+
+const server = z
+  .object({
+    addr: z.string().default(':8080').describe('Where it listens: `:8080` is every interface, `127.0.0.1:8080` one.'), // prettier-ignore
+    public_url: z.url().describe('Where others reach it. Makes the did:web of the hold.'),
+    public: z.boolean().default(false).describe('Anyone may read.'),
+    successor: z.string().optional().describe('DID of the hold to use in place of this one.'),
+    test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
+    relay_endpoint: z.url().optional().describe('Relay that is asked to crawl the data repo of this hold.'),
+    appview_did: z.string().optional().describe('DID of the AppView that may manage this hold.'),
+    legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
+  })
+  .describe('The hold itself.')
+
+const registration = z
+  .object({
+    owner_did: z.string().optional().describe('DID of the captain. Needed at first start.'),
+    allow_all_crew: z.boolean().default(false).describe('Anyone who asks becomes crew.'),
+    region: z.string().max(64).optional().describe('Where the hold is, as shown to people.'),
+    enable_bluesky_posts: z.boolean().default(false).describe('Post on Bluesky when a tag is pushed.'),
+    profile_avatar_url: z.url().optional().describe('Picture of the hold.'),
+    write_owner_records: z.boolean().default(false).describe('Also register in the PDS of the captain, as older AppViews want it.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Whose hold it is. The records in its data repo, once there, win over these.')
+
+const database = z
+  .object({
+    path: z.string().optional().describe('SQLite file; its folder is the data folder. Default: /var/lib/atcr/hold.db, or ./data/hold.db when not root.'), // prettier-ignore
+    url: z.string().optional().describe('postgres://… in place of the file.'),
+    key_path: z.string().optional().describe('Key that signs the data repo. Default: signing.key in the data folder.'), // prettier-ignore
+    rotation_key_path: z.string().optional().describe('Key that may change the did:plc. Default: rotation.key in the data folder.'), // prettier-ignore
+    did: z.string().optional().describe('DID of the hold, when it has one already. Default: did.txt in the data folder, else made.'), // prettier-ignore
+    did_method: z.enum(['web', 'plc']).default('web').describe('What kind of DID is made.'),
+    plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'),
+    libsql_sync_url: z.string().optional().describe('libSQL primary to replicate from.'),
+    libsql_auth_token: secret().optional().describe('Token for the libSQL primary.'),
+    libsql_sync_interval: duration().prefault('1m').describe('How often the replica asks the primary.'),
+  })
+  .prefault({})
+  .describe('The data repo and the rows beside it, and who the hold is.')
+
+const tier = z.object({ name: z.string().min(1).max(32), quota: size().nullable() })
+
+const schema = z.object({
+  version: z.literal('0.1').default('0.1').describe('Version of this file.'),
+  log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
+  log_shipper: logShipper,
+  storage,
+  server,
+  registration,
+  database,
+  admin: z
+    .object({ enabled: z.boolean().default(true).describe('Serve the admin panel.') })
+    .prefault({})
+    .describe('Admin panel.'),
+  gc: z
+    .object({ enabled: z.boolean().default(false).describe('Delete blobs that no manifest names any more.') })
+    .prefault({})
+    .describe('Garbage collection.'),
+  quota: z
+    .object({
+      tiers: z.array(tier).default([]).describe('Tiers from low to high, each {name, quota}; quota null is no limit.'), // prettier-ignore
+      defaults: z
+        .object({ new_crew_tier: z.string().optional().describe('Tier of new crew. Default: the lowest.') })
+        .prefault({})
+        .describe('What new crew get.'),
+    })
+    .prefault({})
+    .describe('How much crew may store.'),
+  scanner: z
+    .object({
+      secret: secret().optional().describe('Shared with the scanner. Without it, nothing is scanned.'),
+      rescan_interval: duration().prefault('168h').describe('How often an image is scanned again.'),
+    })
+    .prefault({})
+    .describe('Vulnerability scans.'),
+  labeler: z
+    .object({
+      did: z.string().optional().describe('Labeler whose takedowns are followed.'),
+      grace_window: duration().prefault('720h').describe('How long blobs survive a takedown.'),
+    })
+    .prefault({})
+    .describe('Moderation.'),
+})
+
+/** Settings of a hold as the program uses them: durations in milliseconds, sizes in bytes, secrets wrapped. */
+export type HoldConfig = z.output<typeof schema>
+
+/** The settings of a hold: YAML, environment (`HOLD_…`) and older names. SPEC §7. */
+export const holdSettings = {
+  schema,
+  environmentPrefix: 'HOLD_',
+  legacyEnvironment: {
+    HOLD_PUBLIC_URL: 'server.public_url',
+    HOLD_OWNER: 'registration.owner_did',
+    HOLD_PUBLIC: 'server.public',
+    HOLD_ALLOW_ALL_CREW: 'registration.allow_all_crew',
+    STORAGE_DRIVER: 'storage.driver',
+    AWS_ACCESS_KEY_ID: 'storage.access_key',
+    AWS_SECRET_ACCESS_KEY: 'storage.secret_key',
+    AWS_REGION: 'storage.region',
+    S3_BUCKET: 'storage.bucket',
+    S3_ENDPOINT: 'storage.endpoint',
+    TEST_MODE: 'server.test_mode',
+  },
+} satisfies SettingsDeclaration<typeof schema>
+
+/** Settings from an object as it would stand in the file; for tests and the dev network. */
+export function holdConfig(settings: z.input<typeof schema>): HoldConfig {
+  return schema.parse(settings)
+}
+
+/** Every file a hold makes at first start. */
+export interface HoldPaths {
+  database: string
+  blobs: string
+  signingKey: string
+  /** Key of signed URLs, upload capabilities and hold sessions. */
+  secretKey: string
+  did: string
+}
+
+/** Where the files of this configuration are; `isRoot` picks the default data folder. */
+export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
+  const database = config.database.path ?? (isRoot ? '/var/lib/atcr/hold.db' : './data/hold.db')
+  const folder = dirname(database)
+  return {
+    database,
+    blobs: config.storage.path ?? join(folder, 'blobs'),
+    signingKey: config.database.key_path ?? join(folder, 'signing.key'),
+    secretKey: join(folder, 'hold-secret.key'),
+    did: join(folder, 'did.txt'),
+  }
+}

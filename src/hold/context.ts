@@ -1,0 +1,212 @@
+import { hkdfSync, randomBytes } from 'node:crypto'
+
+import { Identities } from '../atproto/identity.ts'
+import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { ServiceAuth, type ReplayStore } from '../atproto/service-auth.ts'
+import { systemNow, type Now } from '../lib/clock.ts'
+import { SettingsError } from '../lib/config.ts'
+import { openDatabase, type Database } from '../lib/database.ts'
+import { sha256Hex } from '../lib/ids.ts'
+import type { HoldConfig, HoldPaths } from './config.ts'
+import { holdMigrations, type HoldTables } from './db/schema.ts'
+import { insertUsedToken } from './db/used-tokens.ts'
+import type { Periodic } from './jobs/periodic.ts'
+import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
+import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
+import { readIfThere, writeNewFile } from './pds/key-file.ts'
+import { Outbox } from './pds/outbox.ts'
+import { HoldRepo } from './pds/repo.ts'
+import type { BlobStore } from './ports/blob-store.ts'
+import { Access } from './services/access.ts'
+import { Blobs } from './services/blobs.ts'
+import { UploadCapabilities } from './services/capabilities.ts'
+import { Crew } from './services/crew.ts'
+import { DirectUploads } from './services/direct-uploads.ts'
+import { HoldSessions } from './services/hold-sessions.ts'
+import { Layers } from './services/layers.ts'
+import { RelayUploads } from './services/relay-uploads.ts'
+import { RunningHashes } from './services/running-hashes.ts'
+import { Slots } from './services/slots.ts'
+import { Uploads } from './services/uploads.ts'
+import { FilesystemBlobStore } from './storage/filesystem-blob-store.ts'
+import { S3BlobStore } from './storage/s3-blob-store.ts'
+import { UrlSigner } from './storage/url-signer.ts'
+
+/** Parts on their way to S3 at once, over all uploads: this many times 8 MiB of memory. */
+const partSlotCount = 8
+const serviceTokenAgeSecondsMax = 300
+
+/** What tests and the dev network put in place of the real thing. */
+export interface HoldOverrides {
+  fetch?: Fetch
+  now?: Now
+  store?: BlobStore
+}
+
+/** Everything a running hold is made of. Edges see it; services are given their needs by name. */
+export interface HoldContext {
+  config: HoldConfig
+  /** Without a slash at the end. */
+  publicUrl: string
+  database: Database<HoldTables>
+  identity: HoldIdentity
+  repo: HoldRepo
+  outbox: Outbox
+  store: BlobStore
+  /** What the hold's own signed URLs need; undefined when the store has its own. */
+  signedBlobs: { store: FilesystemBlobStore; signer: UrlSigner } | undefined
+  serviceAuth: ServiceAuth
+  sessions: HoldSessions
+  access: Access
+  crew: Crew
+  blobs: Blobs
+  layers: Layers
+  uploads: Uploads
+  relayUploads: RelayUploads
+  directUploads: DirectUploads
+  capabilities: UploadCapabilities
+  jobs: { settle: Periodic; sweep: Periodic }
+}
+
+/** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
+export async function createContext(
+  config: HoldConfig,
+  paths: HoldPaths,
+  overrides: HoldOverrides = {},
+): Promise<HoldContext & AsyncDisposable> {
+  const now = overrides.now ?? systemNow
+  const publicUrl = config.server.public_url.replace(/\/+$/, '')
+  await using stack = new AsyncDisposableStack()
+  const identity = await loadHoldIdentity({
+    publicUrl: new URL(publicUrl),
+    did: config.database.did ?? null,
+    didMethod: config.database.did_method,
+    didPath: paths.did,
+    keyPath: paths.signingKey,
+  })
+  const secret = await loadOrCreateSecret(paths.secretKey)
+  const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
+  const database = await openDatabase<HoldTables>(location, holdMigrations)
+  stack.defer(() => database.destroy())
+  const { did, signingKey } = identity
+  const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
+  const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
+
+  const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
+  const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
+  const crew = new Crew({ repo, now })
+  const blobs = new Blobs({ database, store, now })
+  const settle = stack.use(settleJob({ blobs }))
+  const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
+  const sweep = stack.use(sweepJob({ uploads, database, now }))
+  const directUploads = new DirectUploads({
+    database,
+    uploads,
+    blobs,
+    store,
+    hashes: new RunningHashes(),
+    slots: new Slots(partSlotCount),
+  })
+  const context: HoldContext = {
+    config,
+    publicUrl,
+    database,
+    identity,
+    repo,
+    outbox,
+    store,
+    signedBlobs,
+    serviceAuth: createServiceAuth({ config, identity, database, now, fetch: overrides.fetch }),
+    sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
+    access: new Access({ crew }),
+    crew,
+    blobs,
+    layers: new Layers({ database, repo, blobs, now }),
+    uploads,
+    relayUploads: new RelayUploads({ uploads, store, blobs }),
+    directUploads,
+    capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    jobs: { settle, sweep },
+  }
+  const owned = stack.move()
+  return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function createServiceAuth(needs: {
+  config: HoldConfig
+  identity: HoldIdentity
+  database: Database<HoldTables>
+  now: Now
+  fetch: Fetch | undefined
+}): ServiceAuth {
+  const { config, identity, database, now } = needs
+  const { test_mode: allowPrivateNetwork } = config.server
+  const fetch = needs.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const identities = new Identities({
+    fetch,
+    plcUrl: config.database.plc_directory_url,
+    handleResolverUrl: null,
+    now,
+  })
+  return new ServiceAuth({
+    identities,
+    // The last for those who leave the colon of a port as it is.
+    audiences: [identity.did, `${identity.did}#atcr_hold`, identity.did.replace('%3A', ':')],
+    replayStore: usedTokens(database, now),
+    maxAgeSeconds: serviceTokenAgeSecondsMax,
+  })
+}
+
+async function openStore(
+  config: HoldConfig,
+  paths: HoldPaths,
+  signer: UrlSigner,
+  stack: AsyncDisposableStack,
+  override: BlobStore | undefined,
+): Promise<Pick<HoldContext, 'store' | 'signedBlobs'>> {
+  if (override !== undefined) return { store: override, signedBlobs: undefined }
+  const { storage } = config
+  if (storage.driver === 'filesystem') {
+    const store = await FilesystemBlobStore.open({ folder: paths.blobs, signer })
+    return { store, signedBlobs: { store, signer } }
+  }
+  if (storage.bucket === undefined)
+    throw new SettingsError(['storage.bucket: missing; the s3 driver needs it'])
+  const store = new S3BlobStore({
+    bucket: storage.bucket,
+    region: storage.region,
+    endpoint: storage.endpoint ?? null,
+    accessKey: storage.access_key ?? null,
+    secretKey: storage.secret_key ?? null,
+    usesPathStyle: storage.path_style ?? storage.endpoint !== undefined,
+    pullZone: storage.pull_zone ?? null,
+  })
+  return { store: stack.use(store), signedBlobs: undefined }
+}
+
+/** Remembers tokens in the database, so that a restart does not make them good again. */
+function usedTokens(database: Database<HoldTables>, now: Now): ReplayStore {
+  return {
+    check: ({ iss, jti }, ttlSeconds) => {
+      const expiresAt = new Date(now().getTime() + ttlSeconds * 1000).toISOString()
+      return insertUsedToken(database, sha256Hex(`${iss} ${jti}`), expiresAt)
+    },
+  }
+}
+
+/** The one secret that the hold's own signatures come from; the file is made at first start, 0600. */
+async function loadOrCreateSecret(path: string): Promise<Uint8Array> {
+  const known = (await readIfThere(path))?.toString('utf8').trim()
+  if (known !== undefined) {
+    if (!/^[0-9a-f]{64}$/.test(known)) throw new SettingsError([`${path}: expected 64 hex digits`])
+    return Buffer.from(known, 'hex')
+  }
+  const secret = randomBytes(32)
+  await writeNewFile(path, `${secret.toString('hex')}\n`, 0o600)
+  return secret
+}
+
+/** A key for one purpose, so that what is signed for one is worth nothing for another. */
+function keyFor(secret: Uint8Array, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', secret, '', purpose, 32))
+}

@@ -1,0 +1,35 @@
+import type { Kysely } from 'kysely'
+
+import type { Now } from '../../lib/clock.ts'
+import type { StorageTables } from '../db/storage-tables.ts'
+import { deleteExpiredTokens } from '../db/used-tokens.ts'
+import type { Blobs } from '../services/blobs.ts'
+import type { Uploads } from '../services/uploads.ts'
+import { Periodic } from './periodic.ts'
+
+const settleIntervalMs = 30_000
+const sweepIntervalMs = 10 * 60_000
+
+/** Moves finished uploads to where they belong; kicked whenever there is one. */
+export function settleJob(needs: { blobs: Blobs }): Periodic {
+  return new Periodic({
+    name: 'settle blobs',
+    intervalMs: settleIntervalMs,
+    run: async () => {
+      while ((await needs.blobs.settle()) > 0);
+      while ((await needs.blobs.deleteStale()) > 0);
+    },
+  })
+}
+
+/** Forgets abandoned uploads, and used service tokens that have expired. */
+export function sweepJob(needs: { uploads: Uploads; database: Kysely<StorageTables>; now: Now }): Periodic {
+  return new Periodic({
+    name: 'sweep uploads',
+    intervalMs: sweepIntervalMs,
+    run: async () => {
+      while ((await needs.uploads.expire()) > 0);
+      await deleteExpiredTokens(needs.database, needs.now().toISOString())
+    },
+  })
+}

@@ -1,0 +1,55 @@
+import type { CommitData } from '@atproto/repo'
+import type { Kysely } from 'kysely'
+
+import type { PdsTables } from '../db/pds-tables.ts'
+import { deleteBlocks, insertBlocks, markBlocksRemoved, sweepRemovedBlocks } from '../db/repo-blocks.ts'
+import { deleteRecordRow, listCidsInUse, putRecordRow } from '../db/repo-records.ts'
+import type { PlannedWrite } from './write-plan.ts'
+
+/** A commit, and what it does to records. */
+export interface Change {
+  commit: CommitData
+  plan: readonly PlannedWrite[]
+}
+
+/**
+ * Brings the record index and the block table to a commit, inside its transaction. Blocks that are no part of the data repo
+ * any more are deleted, or only marked when somebody still reads an older state.
+ * @returns the CIDs of those blocks
+ */
+export async function applyChange(
+  transaction: Kysely<PdsTables>,
+  change: Change,
+  removal: 'delete' | 'delete-and-sweep' | 'mark',
+): Promise<string[]> {
+  const { commit } = change
+  await applyToIndex(transaction, change)
+  const removed = await removedCids(transaction, change)
+  if (removal === 'mark') await markBlocksRemoved(transaction, commit.rev, removed)
+  else await deleteBlocks(transaction, removed)
+  if (removal === 'delete-and-sweep') await sweepRemovedBlocks(transaction)
+  const added = [...commit.newBlocks].map(([cid, bytes]) => ({ cid: cid.toString(), bytes }))
+  await insertBlocks(transaction, commit.rev, added)
+  return removed
+}
+
+async function applyToIndex(transaction: Kysely<PdsTables>, { commit, plan }: Change): Promise<void> {
+  for (const { action, collection, rkey, record } of plan) {
+    if (action === 'update' || action === 'delete') await deleteRecordRow(transaction, collection, rkey)
+    if (action === undefined || record === undefined) continue
+    const row = { collection, rkey, cid: record.cid.toString(), rev: commit.rev }
+    await putRecordRow(transaction, row, record.blobCids)
+  }
+}
+
+/** What the tree dropped, but for record blocks that another record shares: the tree does not know of those. */
+async function removedCids(transaction: Kysely<PdsTables>, { commit, plan }: Change): Promise<string[]> {
+  const replaced = plan.flatMap(({ action, prev }) =>
+    action === undefined || prev === undefined ? [] : [prev.toString()],
+  )
+  const inUse = new Set(await listCidsInUse(transaction, replaced))
+  return commit.removedCids
+    .toList()
+    .map((cid) => cid.toString())
+    .filter((cid) => !inUse.has(cid))
+}

@@ -1,0 +1,101 @@
+import type { Kysely } from 'kysely'
+
+import type { Now } from '../../lib/clock.ts'
+import { digestOf } from '../../lib/streams.ts'
+import { digestAlgorithm, type Digest } from '../../protocol/oci/digest.ts'
+import {
+  findBlobRow,
+  forgetStaleKey,
+  insertBlobRow,
+  listStaleBlobs,
+  listUnsettledBlobs,
+  moveBlobRow,
+} from '../db/blobs.ts'
+import type { BlobRow, StorageTables } from '../db/storage-tables.ts'
+import { HoldError } from '../errors.ts'
+import type { BlobKey, BlobStore } from '../ports/blob-store.ts'
+import { blobKey } from '../storage/blob-keys.ts'
+
+/** How long a URL to a blob works. */
+export const presignLifetimeSeconds = 900
+
+const settleBatchMax = 100
+
+export interface Blob {
+  digest: Digest
+  sizeBytes: number
+  key: BlobKey
+}
+
+/**
+ * Which blobs this hold has. Only bytes whose digest was verified get here, so nothing else is ever given out:
+ * a row says where they are, and a key with a digest in it is made from verified bytes only.
+ */
+export class Blobs {
+  readonly #database: Kysely<StorageTables>
+  readonly #store: BlobStore
+  readonly #now: Now
+
+  constructor(needs: { database: Kysely<StorageTables>; store: BlobStore; now: Now }) {
+    this.#database = needs.database
+    this.#store = needs.store
+    this.#now = needs.now
+  }
+
+  /** A blob by its digest. One that only the store knows (an older bucket, a lost database) is taken in. */
+  async find(digest: Digest): Promise<Blob | undefined> {
+    const row = await findBlobRow(this.#database, digest)
+    if (row !== undefined) return { digest, sizeBytes: row.size_bytes, key: row.store_key as BlobKey }
+    const blob = { digest, key: blobKey(digest) }
+    const sizeBytes = await this.#store.findSize(blob.key)
+    if (sizeBytes === undefined) return undefined
+    await insertBlobRow(this.#database, this.row({ ...blob, sizeBytes }))
+    return { ...blob, sizeBytes }
+  }
+
+  /** A URL to the bytes, for one method. @throws {HoldError} `blob_unknown` */
+  async presignGet(digest: Digest, method: 'GET' | 'HEAD'): Promise<URL> {
+    const blob = await this.find(digest)
+    if (blob === undefined) throw new HoldError('blob_unknown', `this hold has no blob ${digest}`)
+    return this.#store.presignGet(blob, { lifetimeSeconds: presignLifetimeSeconds, method })
+  }
+
+  /** Reads an object through and answers its digest, for bytes that nobody hashed on their way in. */
+  async readBack(key: BlobKey, digest: Digest): Promise<Digest> {
+    return (await digestOf(await this.#store.open(key), digestAlgorithm(digest))) as Digest
+  }
+
+  /** What to insert for a blob whose bytes were verified. */
+  row(blob: Blob): BlobRow {
+    return {
+      digest: blob.digest,
+      size_bytes: blob.sizeBytes,
+      store_key: blob.key,
+      verified_at: this.#now().toISOString(),
+      stale_key: null,
+      stale_until: null,
+    }
+  }
+
+  /** Copies blobs that are served from where they were uploaded to the key they belong to; how many are done. */
+  async settle(): Promise<number> {
+    const rows = await listUnsettledBlobs(this.#database, settleBatchMax)
+    for (const row of rows) {
+      const storeKey = blobKey(row.digest as Digest)
+      await this.#store.copy(row.store_key as BlobKey, storeKey)
+      const staleUntilMs = this.#now().getTime() + (presignLifetimeSeconds + 60) * 1000
+      await moveBlobRow(this.#database, row, { storeKey, staleUntil: new Date(staleUntilMs).toISOString() })
+    }
+    return rows.length
+  }
+
+  /** Deletes the old bytes of settled blobs once no URL to them works any more; how many are done. */
+  async deleteStale(): Promise<number> {
+    const rows = await listStaleBlobs(this.#database, this.#now().toISOString(), settleBatchMax)
+    for (const row of rows) {
+      if (row.stale_key !== null) await this.#store.delete(row.stale_key as BlobKey)
+      await forgetStaleKey(this.#database, row.digest)
+    }
+    return rows.length
+  }
+}

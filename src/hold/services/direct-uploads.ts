@@ -1,0 +1,247 @@
+import type { Kysely } from 'kysely'
+
+import { chunkSizeBytes, type ChunkRange } from '../../protocol/oci/content-range.ts'
+import { digestAlgorithm, digestOfBytes, formatDigest, type Digest } from '../../protocol/oci/digest.ts'
+import type { StorageTables } from '../db/storage-tables.ts'
+import { insertUploadParts, listUploadParts, updateUpload, type UploadRow } from '../db/uploads.ts'
+import { HoldError } from '../errors.ts'
+import type { BlobStore, StoredPart, StoreUpload } from '../ports/blob-store.ts'
+import { blobKey, uploadKey } from '../storage/blob-keys.ts'
+import type { Blobs } from './blobs.ts'
+import { writeParts } from './part-writer.ts'
+import { RunningHash, type RunningHashes } from './running-hashes.ts'
+import type { Slots } from './slots.ts'
+import { storeUploadOf, type Uploads } from './uploads.ts'
+
+/** The body of a request. One whose connection broke ends like any other, and says so. */
+export interface UploadBody extends AsyncIterable<Uint8Array> {
+  readonly wasCut: boolean
+}
+
+/** The upload after the bytes of one request, before the database knows. */
+interface Received {
+  offsetBytes: number
+  newParts: StoredPart[]
+  parts: Pick<StoredPart, 'partNumber' | 'etag'>[]
+  tail: Uint8Array
+  upload: StoreUpload | undefined
+  hash: RunningHash | undefined
+}
+
+interface Needs {
+  database: Kysely<StorageTables>
+  uploads: Uploads
+  blobs: Blobs
+  store: BlobStore
+  hashes: RunningHashes
+  slots: Slots
+}
+
+/**
+ * Uploads whose bytes flow through this hold, in the words of OCI: append, append, finish. Bytes are hashed on their
+ * way to the store; when not all were (a restart in between), the blob is read back before it counts.
+ */
+export class DirectUploads {
+  readonly #needs: Needs
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  /** An upload, open or just completed. @throws {HoldError} `upload_unknown` */
+  get(uploadId: string): Promise<UploadRow> {
+    return this.#needs.uploads.get(uploadId, 'direct')
+  }
+
+  /** @throws {HoldError} `upload_unknown` */
+  getOpen(uploadId: string): Promise<UploadRow> {
+    return this.#needs.uploads.getOpen(uploadId, 'direct')
+  }
+
+  /**
+   * Takes the bytes of one request; answers the new offset. Without a range they belong at the end. What came before a
+   * connection broke is kept. @throws {HoldError} `upload_unknown`, `upload_busy`, `range_invalid`, `size_invalid`
+   */
+  append(uploadId: string, body: UploadBody, range: ChunkRange | undefined): Promise<number> {
+    return this.#needs.uploads.exclusively(uploadId, 'direct', async (row) => {
+      const received = await this.#receive(row, body, range, undefined)
+      await this.#save(row, received)
+      return received.offsetBytes
+    })
+  }
+
+  /**
+   * Ends an upload, with the last bytes when there are any: from now on the blob is there. The same call again, for a
+   * lost answer, succeeds. @throws {HoldError} as {@link append}; `digest_mismatch`, after which the upload is gone
+   */
+  async finish(
+    uploadId: string,
+    digest: Digest,
+    last: { body: UploadBody; range: ChunkRange | undefined } | undefined,
+  ): Promise<void> {
+    const { uploads } = this.#needs
+    const known = await uploads.get(uploadId, 'direct')
+    if (known.state === 'completed' && known.digest === digest) return
+    await uploads.exclusively(uploadId, 'direct', async (row) => {
+      const received =
+        last === undefined ? await this.#asIs(row) : await this.#receive(row, last.body, last.range, digest)
+      if (last?.body.wasCut === true) {
+        await this.#save(row, received)
+        throw new HoldError('request_invalid', 'the body ended early')
+      }
+      await this.#complete(row, received, digest)
+    })
+    this.#needs.hashes.drop(uploadId)
+  }
+
+  /** @throws {HoldError} `upload_unknown`, `upload_busy` */
+  async cancel(uploadId: string): Promise<void> {
+    await this.#needs.uploads.exclusively(uploadId, 'direct', (row) => this.#needs.uploads.discard(row))
+    this.#needs.hashes.drop(uploadId)
+  }
+
+  async #receive(
+    row: UploadRow,
+    body: UploadBody,
+    range: ChunkRange | undefined,
+    expected: Digest | undefined,
+  ): Promise<Received> {
+    if (range !== undefined && range.start !== row.offset_bytes) {
+      const detail = { offsetBytes: row.offset_bytes }
+      throw new HoldError('range_invalid', `the next byte is number ${row.offset_bytes}`, { detail })
+    }
+    const { store, slots } = this.#needs
+    const before = await this.#asIs(row)
+    const hash = row.offset_bytes === 0 ? newHash(row, expected) : before.hash?.fork()
+    const counted = new CountedBytes(body)
+    // Bytes whose digest is verified before they are put together may be put together where they belong.
+    const isKnownWhole = expected !== undefined && row.offset_bytes === 0 && store.partSizeBytes !== undefined
+    const key = isKnownWhole ? blobKey(expected) : uploadKey(row.id)
+    const written = await writeParts(
+      { store, slots, begin: () => this.#beginInStore(row, key) },
+      { upload: before.upload, tail: before.tail, lastPartNumber: before.parts.at(-1)?.partNumber ?? 0 },
+      hash === undefined ? counted : hash.through(counted),
+      row.announced_size_bytes ?? undefined,
+    )
+    if (range !== undefined && !body.wasCut && counted.countBytes !== chunkSizeBytes(range)) {
+      throw new HoldError('size_invalid', 'the body is not as long as its Content-Range says')
+    }
+    return {
+      offsetBytes: row.offset_bytes + counted.countBytes,
+      newParts: written.parts,
+      parts: [...before.parts, ...written.parts],
+      tail: written.tail,
+      upload: written.upload ?? before.upload,
+      hash,
+    }
+  }
+
+  /** What the database and the hashes in memory know of an upload. */
+  async #asIs(row: UploadRow): Promise<Received> {
+    const upload = storeUploadOf(row)
+    const rows = upload === undefined ? [] : await listUploadParts(this.#needs.database, row.id)
+    const parts = rows.map(({ part_number, etag }) => ({ partNumber: part_number, etag }))
+    const hash = this.#needs.hashes.find(row.id, row.offset_bytes)
+    return {
+      offsetBytes: row.offset_bytes,
+      newParts: [],
+      parts,
+      tail: row.tail ?? new Uint8Array(),
+      upload,
+      hash,
+    }
+  }
+
+  async #beginInStore(row: UploadRow, key: StoreUpload['key']): Promise<StoreUpload> {
+    const upload = await this.#needs.store.beginUpload(key)
+    const change = { store_key: upload.key, store_upload_id: upload.storeUploadId }
+    if (await updateUpload(this.#needs.database, row, change)) return upload
+    await this.#needs.store.abortUpload(upload)
+    throw new HoldError('upload_unknown', 'the upload is over')
+  }
+
+  async #save(row: UploadRow, received: Received): Promise<void> {
+    const { database, uploads, hashes } = this.#needs
+    await database.transaction().execute(async (transaction) => {
+      const isMoved = await updateUpload(transaction, row, {
+        offset_bytes: received.offsetBytes,
+        tail: received.tail.byteLength === 0 ? null : received.tail,
+        expires_at: uploads.expiry(),
+      })
+      if (!isMoved) throw new HoldError('upload_unknown', 'the upload is over')
+      await insertUploadParts(
+        transaction,
+        received.newParts.map(({ partNumber, etag, sizeBytes }) => ({
+          upload_id: row.id,
+          part_number: partNumber,
+          etag,
+          size_bytes: sizeBytes,
+        })),
+      )
+    })
+    if (received.hash !== undefined) hashes.keep(row.id, received.offsetBytes, received.hash)
+  }
+
+  async #complete(row: UploadRow, received: Received, digest: Digest): Promise<void> {
+    const { uploads, store, blobs } = this.#needs
+    const { upload, tail } = received
+    const algorithm = digestAlgorithm(digest)
+    const hashed = received.hash?.digest(algorithm)
+    if (hashed !== undefined) await this.#verify(row, hashed, digest)
+    if (upload === undefined) {
+      if (hashed === undefined) await this.#verify(row, digestOfBytes(tail, algorithm), digest)
+      await store.put(blobKey(digest), tail)
+      await uploads.complete(row, { digest, sizeBytes: tail.byteLength, key: blobKey(digest) })
+      return
+    }
+    const isVerifiedForKey = hashed !== undefined && upload.key === blobKey(digest)
+    if (upload.key !== uploadKey(row.id) && !isVerifiedForKey) {
+      // Bytes must never appear below a digest that is not known to be theirs.
+      await uploads.discard(row)
+      throw new HoldError('upload_unknown', 'the upload was interrupted; begin anew')
+    }
+    const lastNumber = received.parts.at(-1)?.partNumber ?? 0
+    const last = tail.byteLength === 0 ? [] : [await store.writePart(upload, lastNumber + 1, once(tail))]
+    const { sizeBytes, sha256Hex } = await store.completeUpload(upload, [...received.parts, ...last])
+    if (hashed === undefined) {
+      const actual =
+        algorithm === 'sha256' && sha256Hex !== undefined
+          ? formatDigest(algorithm, sha256Hex)
+          : await blobs.readBack(upload.key, digest)
+      await this.#verify(row, actual, digest)
+    }
+    // What was written meanwhile, the store's key among it, is in the row of the database.
+    await uploads.complete(row, { digest, sizeBytes, key: upload.key })
+  }
+
+  async #verify(row: UploadRow, actual: Digest, digest: Digest): Promise<void> {
+    if (actual === digest) return
+    await this.#needs.uploads.discard(row)
+    throw new HoldError('digest_mismatch', `the bytes are ${actual}, not ${digest}`)
+  }
+}
+
+function newHash(row: UploadRow, expected: Digest | undefined): RunningHash {
+  const announced = expected ?? (row.announced_digest as Digest | null)
+  return RunningHash.of([announced === null ? 'sha256' : digestAlgorithm(announced)])
+}
+
+class CountedBytes {
+  readonly #source: AsyncIterable<Uint8Array>
+  countBytes = 0
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.#source = source
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of this.#source) {
+      this.countBytes += chunk.byteLength
+      yield chunk
+    }
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes
+}

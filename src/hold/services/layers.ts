@@ -1,0 +1,126 @@
+import type { Kysely } from 'kysely'
+
+import { formatAtUri, nextTid, normalizeDid, type Did } from '../../atproto/syntax.ts'
+import type { Now } from '../../lib/clock.ts'
+import { buildLayerRecord, layerCollection } from '../../protocol/lexicon/layer-record.ts'
+import { manifestCollection, manifestRkey } from '../../protocol/lexicon/manifest-record.ts'
+import { isDigest, type Digest } from '../../protocol/oci/digest.ts'
+import { insertLayers, listUnwrittenLayers, markLayersWritten } from '../db/layers.ts'
+import { countInRepository } from '../db/repository-stats.ts'
+import type { LayerRow, StorageTables } from '../db/storage-tables.ts'
+import { HoldError } from '../errors.ts'
+import type { HoldRepo } from '../pds/repo.ts'
+import type { Blobs } from './blobs.ts'
+
+/** Of one manifest. Real ones have 127 at most; artifacts can have more. */
+const layerCountMax = 5000
+/** What the data repo takes. */
+const writesPerCommitMax = 200
+const mediaTypeBytesMax = 255
+
+/** A manifest that was pushed or pulled. */
+export interface ManifestNotice {
+  ownerDid: Did
+  repository: string
+  digest: Digest
+}
+
+interface Needs {
+  database: Kysely<StorageTables>
+  repo: Pick<HoldRepo, 'applyWrites' | 'findRecord'>
+  blobs: Pick<Blobs, 'find'>
+  now: Now
+}
+
+/** Which manifests name which blobs of this hold (its layer records), and how often repositories are used. */
+export class Layers {
+  readonly #needs: Needs
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  /**
+   * Writes a layer record for each blob of this hold that the manifest names, in one commit (of 200 at most); answers how many are new.
+   * The same notice again adds none: the keys of the records are chosen, and kept, before they are written.
+   */
+  async recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
+    const { database, repo, now } = this.#needs
+    const ownerDid = normalizeDid(notice.ownerDid)
+    const manifestUri = formatAtUri(ownerDid, manifestCollection, manifestRkey(notice.digest))
+    const named = descriptorsOf(manifest)
+    const rows = await this.#rowsFor(manifestUri, ownerDid, [...named.keys()])
+    if (rows.length > 0) await insertLayers(database, rows)
+    const missing = await listUnwrittenLayers(database, manifestUri)
+    const writes = []
+    for (const row of missing) {
+      // There already, when this process died between the commit and the note of it.
+      if ((await repo.findRecord(layerCollection, row.rkey)) !== undefined) continue
+      const digest = row.digest as Digest
+      const record = buildLayerRecord({
+        digest,
+        sizeBytes: row.size_bytes,
+        mediaType: named.get(digest) ?? 'application/octet-stream',
+        manifestUri,
+        userDid: ownerDid,
+        createdAt: now(),
+      })
+      writes.push({ action: 'put', collection: layerCollection, rkey: row.rkey, record } as const)
+    }
+    for (let start = 0; start < writes.length; start += writesPerCommitMax) {
+      await repo.applyWrites(writes.slice(start, start + writesPerCommitMax))
+    }
+    if (missing.length > 0) await markLayersWritten(database, manifestUri)
+    await this.#count('push', notice)
+    return writes.length
+  }
+
+  /** Counts a pull. */
+  recordPull(notice: Omit<ManifestNotice, 'digest'>): Promise<void> {
+    return this.#count('pull', notice)
+  }
+
+  #count(operation: 'pull' | 'push', notice: Omit<ManifestNotice, 'digest'>): Promise<void> {
+    const repository = { ownerDid: normalizeDid(notice.ownerDid), name: notice.repository }
+    return countInRepository(this.#needs.database, operation, repository, this.#needs.now().toISOString())
+  }
+
+  /** Blobs that are somewhere else (foreign layers, another hold) are not ours to keep account of. */
+  async #rowsFor(manifestUri: string, userDid: Did, digests: readonly Digest[]): Promise<LayerRow[]> {
+    const rows: LayerRow[] = []
+    for (const digest of digests) {
+      const blob = await this.#needs.blobs.find(digest)
+      if (blob === undefined) continue
+      const { sizeBytes } = blob
+      rows.push({ manifest_uri: manifestUri, digest, user_did: userDid, size_bytes: sizeBytes, rkey: nextTid(), is_written: 0 }) // prettier-ignore
+    }
+    return rows
+  }
+}
+
+/** Config and layers of a manifest, digest → media type. @throws {HoldError} `request_invalid` */
+function descriptorsOf(manifest: unknown): Map<Digest, string> {
+  const { config, layers } = fieldsOf(manifest)
+  const descriptors = [config, ...(Array.isArray(layers) ? (layers as unknown[]) : [])]
+  if (descriptors.length > layerCountMax) {
+    throw new HoldError('request_invalid', `a manifest with more than ${layerCountMax - 1} layers`)
+  }
+  const result = new Map<Digest, string>()
+  for (const descriptor of descriptors) {
+    if (descriptor === undefined || descriptor === null) continue
+    const { digest, mediaType } = fieldsOf(descriptor)
+    if (typeof digest !== 'string' || !isDigest(digest)) {
+      throw new HoldError('request_invalid', 'the manifest has a descriptor without a digest')
+    }
+    const isUsual = typeof mediaType === 'string' && Buffer.byteLength(mediaType) <= mediaTypeBytesMax
+    result.set(digest, isUsual && mediaType !== '' ? mediaType : 'application/octet-stream')
+  }
+  return result
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>
+  }
+  throw new HoldError('request_invalid', 'the manifest is not an object')
+}

@@ -1,0 +1,204 @@
+import type { Kysely } from 'kysely'
+
+import { normalizeDid, type Did } from '../../atproto/syntax.ts'
+import type { Now } from '../../lib/clock.ts'
+import { randomId } from '../../lib/ids.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
+import { insertBlobRow } from '../db/blobs.ts'
+import type { StorageTables } from '../db/storage-tables.ts'
+import {
+  deleteUpload,
+  deleteUploadParts,
+  findUpload,
+  insertUpload,
+  listExpiredUploads,
+  listUploadsOf,
+  updateUpload,
+  type UploadRow,
+} from '../db/uploads.ts'
+import { HoldError } from '../errors.ts'
+import type { BlobKey, BlobStore, StoreUpload } from '../ports/blob-store.ts'
+import { blobKey, uploadKey } from '../storage/blob-keys.ts'
+import type { Blob, Blobs } from './blobs.ts'
+
+/** An upload is forgotten, and what it stored freed, this long after its last sign of life. */
+export const uploadLifetimeMs = 24 * 3_600_000
+
+const expireBatchMax = 100
+
+export interface UploadStatus {
+  uploadId: string
+  status: 'open' | 'completed' | 'unknown'
+  offset?: number
+  digest?: string
+  size?: number
+}
+
+interface Needs {
+  database: Kysely<StorageTables>
+  store: BlobStore
+  blobs: Blobs
+  now: Now
+  /** Told when a blob waits to be copied to the key it belongs to. */
+  onUnsettled: () => void
+}
+
+/**
+ * The uploads of a hold from their beginning to their end, whichever way the bytes come
+ * ({@link RelayUploads}, {@link DirectUploads}). State is in the database; one request at a time works on an upload.
+ */
+export class Uploads {
+  readonly #needs: Needs
+  readonly #busy = new Set<string>()
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  async begin(wish: {
+    userDid: Did
+    mode: UploadRow['mode']
+    digest?: Digest | undefined
+    sizeBytes?: number | undefined
+  }): Promise<UploadRow> {
+    const id = randomId()
+    // The other side of a relay asks for URLs of parts next; direct uploads of small blobs never need the store.
+    const upload = wish.mode === 'relay' ? await this.#needs.store.beginUpload(uploadKey(id)) : undefined
+    const now = this.#needs.now()
+    const row: UploadRow = {
+      id,
+      user_did: wish.userDid,
+      mode: wish.mode,
+      state: 'open',
+      announced_digest: wish.digest ?? null,
+      announced_size_bytes: wish.sizeBytes ?? null,
+      store_key: upload?.key ?? null,
+      store_upload_id: upload?.storeUploadId ?? null,
+      offset_bytes: 0,
+      tail: null,
+      digest: null,
+      created_at: now.toISOString(),
+      expires_at: this.expiry(),
+    }
+    await insertUpload(this.#needs.database, row)
+    return row
+  }
+
+  /** An upload of this mode, open or completed. @throws {HoldError} `upload_unknown` */
+  async get(id: string, mode: UploadRow['mode']): Promise<UploadRow> {
+    const row = await findUpload(this.#needs.database, id)
+    if (row !== undefined && row.mode === mode && row.expires_at > this.#needs.now().toISOString()) return row
+    throw new HoldError('upload_unknown', 'no such upload')
+  }
+
+  /** An upload that still goes on. @throws {HoldError} `upload_unknown` */
+  async getOpen(id: string, mode: UploadRow['mode']): Promise<UploadRow> {
+    const row = await this.get(id, mode)
+    if (row.state === 'open') return row
+    throw new HoldError('upload_unknown', 'the upload is over')
+  }
+
+  /** Runs `action` on an open upload while no other does. @throws {HoldError} `upload_busy`, `upload_unknown` */
+  async exclusively<T>(
+    id: string,
+    mode: UploadRow['mode'],
+    action: (row: UploadRow) => Promise<T>,
+  ): Promise<T> {
+    if (this.#busy.has(id)) {
+      const { offset_bytes } = await this.getOpen(id, mode)
+      throw new HoldError('upload_busy', 'another request is working on this upload', {
+        detail: { offsetBytes: offset_bytes },
+      })
+    }
+    this.#busy.add(id)
+    try {
+      return await action(await this.getOpen(id, mode))
+    } finally {
+      this.#busy.delete(id)
+    }
+  }
+
+  /** Ends an upload whose bytes, at `blob.key`, were found to have the digest: from now on they are given out. */
+  async complete(row: UploadRow, blob: Blob): Promise<void> {
+    const { database, store, blobs } = this.#needs
+    const wantedKey = blobKey(blob.digest)
+    const isTemporary = blob.key !== wantedKey
+    const key = isTemporary && store.isCopyCheap ? wantedKey : blob.key
+    if (key !== blob.key) await store.copy(blob.key, key)
+    const isNew = await database.transaction().execute(async (transaction) => {
+      const isNew = await insertBlobRow(transaction, blobs.row({ ...blob, key }))
+      const change = {
+        state: 'completed',
+        digest: blob.digest,
+        tail: null,
+        expires_at: this.expiry(),
+      } as const
+      if (!(await updateUpload(transaction, row, change))) throw new HoldError('upload_busy', 'the upload has changed') // prettier-ignore
+      await deleteUploadParts(transaction, row.id)
+      return isNew
+    })
+    const isUnsettled = isNew && key !== wantedKey
+    if (isUnsettled) this.#needs.onUnsettled()
+    else if (isTemporary) await store.delete(blob.key)
+  }
+
+  /** Gives an upload up and frees what it stored. */
+  async discard(row: UploadRow): Promise<void> {
+    // The row at hand may be older than the first part.
+    const upload = storeUploadOf((await findUpload(this.#needs.database, row.id)) ?? row)
+    if (upload !== undefined) await this.#needs.store.abortUpload(upload)
+    await deleteUpload(this.#needs.database, row.id)
+  }
+
+  /** Gives up an upload of an account's, of either mode. @throws {HoldError} `upload_unknown`, `upload_busy` */
+  async abort(userDid: Did, id: string): Promise<void> {
+    const row = await findUpload(this.#needs.database, id)
+    if (row === undefined) throw new HoldError('upload_unknown', 'no such upload')
+    await this.exclusively(id, own(row, userDid).mode, (row) => this.discard(row))
+  }
+
+  /** How far uploads of an account have come; those of others are as unknown as those that never were. */
+  async status(userDid: Did, ids: readonly string[]): Promise<UploadStatus[]> {
+    if (ids.length === 0) return []
+    const rows = await listUploadsOf(this.#needs.database, userDid, ids)
+    return ids.map((uploadId) => {
+      const row = rows.find(({ id }) => id === uploadId)
+      if (row === undefined) return { uploadId, status: 'unknown' }
+      if (row.state === 'open') return { uploadId, status: 'open', offset: row.offset_bytes }
+      const size = row.size_bytes ?? row.offset_bytes
+      return { uploadId, status: 'completed', digest: row.digest ?? '', size, offset: size }
+    })
+  }
+
+  /** Forgets uploads whose time is up; how many. */
+  async expire(): Promise<number> {
+    const rows = await listExpiredUploads(
+      this.#needs.database,
+      this.#needs.now().toISOString(),
+      expireBatchMax,
+    )
+    const idle = rows.filter((row) => !this.#busy.has(row.id))
+    for (const row of idle) {
+      if (row.state === 'open') await this.discard(row)
+      else await deleteUpload(this.#needs.database, row.id)
+    }
+    return idle.length
+  }
+
+  /** When an upload that shows a sign of life now will be forgotten. */
+  expiry(): string {
+    return new Date(this.#needs.now().getTime() + uploadLifetimeMs).toISOString()
+  }
+}
+
+/** The store's side of an upload, once it has one. */
+export function storeUploadOf(row: UploadRow): StoreUpload | undefined {
+  if (row.store_key === null || row.store_upload_id === null) return undefined
+  return { key: row.store_key as BlobKey, storeUploadId: row.store_upload_id }
+}
+
+/** The row, if it is this account's: the uploads of others are unknown. */
+export function own(row: UploadRow, userDid: Did): UploadRow {
+  if (normalizeDid(row.user_did as Did) === normalizeDid(userDid)) return row
+  throw new HoldError('upload_unknown', 'no such upload')
+}

@@ -1,0 +1,302 @@
+import { createHash } from 'node:crypto'
+import { createReadStream, readdirSync, renameSync, unlinkSync } from 'node:fs'
+import { copyFile, link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+import { assert } from '../../lib/assert.ts'
+import { randomId } from '../../lib/ids.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
+import { HoldError } from '../errors.ts'
+import type {
+  BlobKey,
+  BlobStore,
+  ByteRange,
+  StoredObject,
+  StoredPart,
+  StoreUpload,
+} from '../ports/blob-store.ts'
+import { blobKey, uploadsPrefix } from './blob-keys.ts'
+import { makeFolderDurably, syncFile, syncFolder, writeNewFile } from './durable-files.ts'
+import type { UrlSigner } from './url-signer.ts'
+
+const listPageSizeDefault = 1000
+const readBufferBytes = 1024 * 1024
+
+interface Needs {
+  folder: string
+  signer: UrlSigner
+  listPageSize?: number
+}
+
+/**
+ * Blobs as files, for a hold without S3. Its signed URLs are the hold's own (`/blobs/…`); the edge in `hold/blobs/`
+ * serves them. Files are written beside, flushed, and renamed or linked into place. One process per folder.
+ */
+export class FilesystemBlobStore implements BlobStore {
+  readonly partSizeBytes = undefined
+  readonly isCopyCheap = true
+  readonly #folder: string
+  readonly #signer: UrlSigner
+
+  readonly #listPageSize: number
+
+  private constructor(needs: Needs) {
+    this.#folder = needs.folder
+    this.#signer = needs.signer
+    this.#listPageSize = needs.listPageSize ?? listPageSizeDefault
+  }
+
+  /** Makes the folder, and forgets half-written files of an earlier run. */
+  static async open(needs: Needs): Promise<FilesystemBlobStore> {
+    await rm(join(needs.folder, 'tmp'), { recursive: true, force: true })
+    await mkdir(join(needs.folder, 'tmp'), { recursive: true, mode: 0o700 })
+    await makeFolderDurably(join(needs.folder, 'uploads'))
+    return new FilesystemBlobStore(needs)
+  }
+
+  async findSize(key: BlobKey): Promise<number | undefined> {
+    const found = await stat(this.#path(key)).catch(absent)
+    return found?.size
+  }
+
+  async presignGet(
+    blob: { key: BlobKey; digest: Digest },
+    options: { lifetimeSeconds: number; method: 'GET' | 'HEAD' },
+  ): Promise<URL> {
+    return this.#signer.sign(options.method, `/blobs/${blob.digest}`, options.lifetimeSeconds)
+  }
+
+  async open(key: BlobKey, range?: ByteRange): Promise<AsyncIterable<Uint8Array>> {
+    const file = await open(this.#path(key)).catch(absent)
+    if (file === undefined) throw new HoldError('blob_unknown', 'no such blob')
+    return createReadStream('', { ...range, fd: file, highWaterMark: readBufferBytes })
+  }
+
+  /** The file of a verified blob, to be sent by the edge that serves signed URLs; the caller closes it. */
+  async openFile(digest: Digest): Promise<{ file: FileHandle; sizeBytes: number } | undefined> {
+    const file = await open(this.#path(blobKey(digest))).catch(absent)
+    if (file === undefined) return undefined
+    return { file, sizeBytes: (await file.stat()).size }
+  }
+
+  async put(key: BlobKey, bytes: Uint8Array): Promise<void> {
+    const temporary = this.#temporaryPath()
+    await this.#orCleanUp(temporary, async () => {
+      await writeNewFile(temporary, once(bytes))
+      await this.#intoPlace(key, (path) => rename(temporary, path))
+    })
+  }
+
+  async beginUpload(key: BlobKey): Promise<StoreUpload> {
+    assert(key.startsWith(uploadsPrefix), 'parts on disk lie beside the key, which must be theirs alone')
+    await mkdir(dirname(this.#path(key)), { recursive: true, mode: 0o700 }).catch(failed)
+    return { key, storeUploadId: '' }
+  }
+
+  async presignPart(
+    upload: StoreUpload,
+    partNumber: number,
+    options: { lifetimeSeconds: number },
+  ): Promise<URL> {
+    return this.#signer.sign('PUT', partPath(upload, partNumber), options.lifetimeSeconds)
+  }
+
+  async writePart(
+    upload: StoreUpload,
+    partNumber: number,
+    source: AsyncIterable<Uint8Array>,
+  ): Promise<StoredPart> {
+    const temporary = this.#temporaryPath()
+    return this.#orCleanUp(temporary, async () => {
+      const sizeBytes = await writeNewFile(temporary, source)
+      return this.#keepPart(upload, temporary, { partNumber, etag: randomId(), sizeBytes })
+    })
+  }
+
+  /** As `writePart`, for a part that came by a signed URL: its ETag is the sha256 of its bytes. */
+  async receivePart(
+    upload: StoreUpload,
+    partNumber: number,
+    source: AsyncIterable<Uint8Array>,
+  ): Promise<StoredPart> {
+    const temporary = this.#temporaryPath()
+    const hash = createHash('sha256')
+    return this.#orCleanUp(temporary, async () => {
+      const sizeBytes = await writeNewFile(temporary, source, hash)
+      return this.#keepPart(upload, temporary, { partNumber, etag: hash.digest('hex'), sizeBytes })
+    })
+  }
+
+  async completeUpload(
+    upload: StoreUpload,
+    parts: readonly Pick<StoredPart, 'partNumber' | 'etag'>[],
+  ): Promise<{ sizeBytes: number; sha256Hex?: string }> {
+    const sorted = [...parts].sort((a, b) => a.partNumber - b.partNumber)
+    const paths = await Promise.all(sorted.map((part) => this.#partFile(upload, part)))
+    const [only] = sorted
+    const target = this.#path(upload.key)
+    if (only !== undefined && paths.length === 1) {
+      await rm(target, { force: true })
+      await linkOrCopy(paths[0] as string, target).catch(failed)
+      const { size } = await stat(target)
+      return { sizeBytes: size, ...(only.etag.length === 64 ? { sha256Hex: only.etag } : {}) }
+    }
+    const temporary = this.#temporaryPath()
+    const hash = createHash('sha256')
+    return this.#orCleanUp(temporary, async () => {
+      const sizeBytes = await writeNewFile(temporary, concatenated(paths), hash)
+      await rename(temporary, target)
+      return { sizeBytes, sha256Hex: hash.digest('hex') }
+    })
+  }
+
+  async abortUpload(upload: StoreUpload): Promise<void> {
+    await this.delete(upload.key)
+  }
+
+  async copy(from: BlobKey, to: BlobKey): Promise<void> {
+    const temporary = this.#temporaryPath()
+    await this.#orCleanUp(temporary, async () => {
+      await linkOrCopy(this.#path(from), temporary)
+      await this.#intoPlace(to, (path) => rename(temporary, path))
+      // Renaming one name of a file onto another does nothing at all, as POSIX has it.
+      await rm(temporary, { force: true })
+    })
+  }
+
+  async delete(key: BlobKey): Promise<void> {
+    const path = this.#path(key)
+    if (key.startsWith(uploadsPrefix))
+      return rm(dirname(path), { recursive: true, force: true }).catch(failed)
+    await unlink(path).catch(absent)
+    // Another blob may be moving in at this moment; then the folder stays.
+    await rmdir(dirname(path)).catch(() => undefined)
+  }
+
+  async list(prefix: string, cursor?: string): Promise<{ objects: StoredObject[]; cursor?: string }> {
+    const objects: StoredObject[] = []
+    for await (const key of this.#walk(prefix, cursor ?? '')) {
+      const found = await stat(this.#path(key)).catch(absent)
+      if (found === undefined) continue
+      objects.push({ key, sizeBytes: found.size, modifiedAt: found.mtime })
+      if (objects.length === this.#listPageSize) return { objects, cursor: key }
+    }
+    return { objects }
+  }
+
+  /** Keys below `folder` (which ends with a slash) after `after`, in order. */
+  async *#walk(folder: string, after: string): AsyncGenerator<BlobKey> {
+    const entries = (await readdir(join(this.#folder, folder), { withFileTypes: true }).catch(absent)) ?? []
+    const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort()
+    for (const name of names) {
+      const path = folder + name
+      if (path.endsWith('/')) {
+        if (path >= after || after.startsWith(path)) yield* this.#walk(path, after)
+      } else if (name === 'data' && path > after) {
+        yield path as BlobKey
+      }
+    }
+  }
+
+  /**
+   * Gives a finished part its name. In one turn of the event loop, so that of two uploads of one part number the
+   * last to finish stays and the other goes.
+   */
+  #keepPart(upload: StoreUpload, temporary: string, part: StoredPart): StoredPart {
+    const folder = dirname(this.#path(upload.key))
+    const name = `${part.partNumber}.${part.etag}`
+    try {
+      const stale = readdirSync(folder).filter((old) => old.startsWith(`${part.partNumber}.`) && old !== name)
+      renameSync(temporary, join(folder, name))
+      for (const old of stale) unlinkSync(join(folder, old))
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) throw new HoldError('upload_unknown', 'the upload is over')
+      throw error
+    }
+    return part
+  }
+
+  async #partFile(upload: StoreUpload, part: Pick<StoredPart, 'partNumber' | 'etag'>): Promise<string> {
+    const path = join(dirname(this.#path(upload.key)), `${part.partNumber}.${part.etag}`)
+    const isName = /^[0-9A-Za-z_-]{1,64}$/.test(part.etag)
+    if (isName && (await stat(path).catch(absent)) !== undefined) return path
+    throw new HoldError('parts_missing', `part ${part.partNumber} has not arrived`)
+  }
+
+  /** Runs `move` towards the file of a key, with its folder there before and flushed after. */
+  async #intoPlace(key: BlobKey, move: (path: string) => Promise<void>): Promise<void> {
+    const path = this.#path(key)
+    const folder = dirname(path)
+    await makeFolderDurably(folder)
+    await move(path).catch(async (error: unknown) => {
+      // A delete of the blob that was here took the folder along in between.
+      if (!isErrno(error, 'ENOENT')) throw error
+      await makeFolderDurably(folder)
+      await move(path)
+    })
+    await syncFolder(folder)
+  }
+
+  async #orCleanUp<T>(temporary: string, action: () => Promise<T>): Promise<T> {
+    try {
+      return await action()
+    } catch (error) {
+      await rm(temporary, { force: true })
+      return failed(error)
+    }
+  }
+
+  #temporaryPath(): string {
+    return join(this.#folder, 'tmp', randomId())
+  }
+
+  #path(key: BlobKey): string {
+    return join(this.#folder, key)
+  }
+}
+
+/** Path below the hold's URL where a part of an upload may be `PUT`. */
+function partPath(upload: StoreUpload, partNumber: number): string {
+  return `/blobs/${dirname(upload.key)}/${partNumber}`
+}
+
+/** A second name for the bytes; on a file system without hard links, second bytes. */
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  await link(from, to).catch(async (error: unknown) => {
+    if (!isErrno(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK')) throw error
+    await copyFile(from, to)
+    await syncFile(to)
+  })
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+async function* concatenated(paths: readonly string[]): AsyncGenerator<Uint8Array> {
+  for (const path of paths) yield* createReadStream(path, { highWaterMark: readBufferBytes })
+}
+
+function isErrno(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}
+
+/** What is not there is no failure. */
+function absent(error: unknown): undefined {
+  if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined
+  return failed(error)
+}
+
+/** Ours and the stream's own errors go on as they are; what the disk said becomes `storage_failed`. */
+function failed(error: unknown): never {
+  if (!(error instanceof Error) || !('syscall' in error) || error instanceof HoldError) throw error
+  if (!isFileCall(error)) throw error
+  const isFull = isErrno(error, 'ENOSPC', 'EDQUOT')
+  throw new HoldError('storage_failed', isFull ? 'the disk of this hold is full' : 'the disk of this hold failed', { cause: error }) // prettier-ignore
+}
+
+/** A socket that broke while its bytes were being stored is the client's failure, not the disk's. */
+function isFileCall(error: Error): boolean {
+  return !isErrno(error, 'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT')
+}

@@ -1,0 +1,36 @@
+import { ociErrorBody, OciError, type OciErrorCode } from '../../protocol/oci/errors.ts'
+import { HoldError, type HoldErrorCode } from '../errors.ts'
+
+/** What each of our errors is called by those who speak OCI. */
+const answers: Record<HoldErrorCode, OciErrorCode> = {
+  access_denied: 'DENIED',
+  auth_invalid: 'UNAUTHORIZED',
+  auth_required: 'UNAUTHORIZED',
+  blob_unknown: 'BLOB_UNKNOWN',
+  digest_invalid: 'DIGEST_INVALID',
+  digest_mismatch: 'DIGEST_INVALID',
+  operation_invalid: 'UNSUPPORTED',
+  part_number_invalid: 'BLOB_UPLOAD_INVALID',
+  parts_missing: 'BLOB_UPLOAD_INVALID',
+  range_invalid: 'RANGE_INVALID',
+  registration_disabled: 'DENIED',
+  request_invalid: 'BLOB_UPLOAD_INVALID',
+  size_invalid: 'SIZE_INVALID',
+  storage_failed: 'UNAVAILABLE',
+  // Of two requests that append at once one loses; its bytes do not belong where the upload now is.
+  upload_busy: 'RANGE_INVALID',
+  upload_unknown: 'BLOB_UPLOAD_UNKNOWN',
+  user_mismatch: 'DENIED',
+}
+
+/** An error as OCI clients read it. What is not an answer of ours becomes `UNKNOWN`, without its message. */
+export function toOciError(error: unknown): OciError {
+  if (error instanceof OciError) return error
+  if (!(error instanceof HoldError)) return new OciError('UNKNOWN', undefined, { cause: error })
+  return new OciError(answers[error.code], error.message, { cause: error, detail: error.detail })
+}
+
+export function ociErrorResponse(error: OciError, headers: Record<string, string> = {}): Response {
+  const retryAfter = error.status === 503 ? { 'retry-after': '10' } : {}
+  return Response.json(ociErrorBody(error), { status: error.status, headers: { ...retryAfter, ...headers } })
+}

@@ -1,0 +1,263 @@
+/**
+ * Who may import whom: the floors, the inside of the rooms, and which npm package is used where. It reads the
+ * sources as text, so that it depends on no compiler. A folder or file without a rule is a failure: decide first.
+ */
+import { globSync, readFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { dirname, join, normalize } from 'node:path'
+
+import { expect, test } from 'vitest'
+
+const lib = ['src/lib']
+const protocol = [...lib, 'src/protocol']
+const floors = [...protocol, 'src/atproto', 'src/http']
+/** Without the web server: what decides must not know how it is asked. */
+const inner = [...protocol, 'src/atproto']
+const web = ['npm:hono', 'npm:@hono/node-server']
+/** Lexicon types and ATProto's data model, for those who speak it. */
+const lexicons = ['npm:@atproto/lex']
+
+/** The same inside for both big rooms; `type:` allows only `import type`. */
+const edge = (room: string) => [
+  ...floors,
+  ...web,
+  `${room}/services`,
+  `${room}/errors.ts`,
+  `type:${room}/context.ts`,
+  `type:${room}/ports`,
+]
+const worker = (room: string) => [
+  ...inner,
+  `${room}/services`,
+  `${room}/read-model`,
+  `${room}/db`,
+  `${room}/errors.ts`,
+  `type:${room}/ports`,
+]
+const service = (room: string) => [
+  ...inner,
+  `${room}/ports`,
+  `${room}/read-model`,
+  `${room}/db`,
+  `${room}/errors.ts`,
+  'type:npm:kysely',
+]
+/** The shapes of rows are words of the room; the tables behind them are not a driver's business. */
+const driver = (room: string) => [...inner, `${room}/ports`, `${room}/errors.ts`, `type:${room}/db`]
+const database = [...protocol, 'type:src/atproto/syntax.ts', 'npm:kysely']
+const settings = [...lib, 'npm:zod']
+
+const appview = 'src/appview'
+const hold = 'src/hold'
+
+/** First match wins. A folder may import from itself and from what is named here, nothing else. */
+const rules: [place: string, mayImport: string[]][] = [
+  ['src/lib/config.ts', [...lib, 'npm:yaml', 'npm:zod']],
+  ['src/lib/database.ts', [...lib, 'npm:kysely', 'npm:pg']],
+  ['src/lib/log.ts', [...lib, 'npm:pino']],
+  ['src/lib', []],
+
+  ['src/protocol/lexicon/generated', lexicons],
+  ['src/protocol/lexicon', [...lib, 'src/protocol/oci', ...lexicons]],
+  ['src/protocol/oci', lib],
+  ['src/protocol/device', lib],
+
+  [
+    'src/atproto',
+    [
+      ...protocol,
+      ...lexicons,
+      'npm:@atcute/jetstream',
+      'npm:@atcute/xrpc-server',
+      'npm:@atproto-labs/fetch-node',
+      'npm:@atproto/common-web',
+      'npm:@atproto/identity',
+      'npm:@atproto/syntax',
+    ],
+  ],
+  // It mounts any lexicon's methods and knows none of ours: hence no `protocol`.
+  ['src/http', [...lib, ...web, ...lexicons]],
+
+  [`${appview}/main.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`]],
+  [
+    `${appview}/start.ts`,
+    [...lib, 'src/http', `${appview}/app.ts`, `${appview}/config.ts`, `${appview}/context.ts`],
+  ],
+  [`${appview}/config.ts`, settings],
+  [`${appview}/errors.ts`, lib],
+  [
+    `${appview}/context.ts`,
+    [
+      ...inner,
+      ...['clients', 'db', 'indexer', 'jobs', 'ports', 'read-model', 'services'].map(
+        (it) => `${appview}/${it}`,
+      ),
+      `${appview}/config.ts`,
+      `${appview}/errors.ts`,
+    ],
+  ],
+  [
+    `${appview}/app.ts`,
+    [
+      ...floors,
+      ...web,
+      ...['registry', 'auth', 'ui'].map((it) => `${appview}/${it}`),
+      `${appview}/errors.ts`,
+      `type:${appview}/context.ts`,
+    ],
+  ],
+  [`${appview}/registry`, edge(appview)],
+  [`${appview}/auth`, edge(appview)],
+  [`${appview}/ui/pages`, ['src/http/html.ts', 'src/protocol', 'src/lib', `${appview}/ui`]],
+  [`${appview}/ui`, edge(appview)],
+  [`${appview}/indexer`, worker(appview)],
+  [`${appview}/jobs`, worker(appview)],
+  // The one place that signs and reads JWTs of ours.
+  [`${appview}/services/registry-tokens.ts`, [`${appview}/services`, ...service(appview), 'npm:jose']],
+  [`${appview}/services`, service(appview)],
+  [`${appview}/read-model`, [...inner, `${appview}/db`]],
+  [`${appview}/ports`, [...inner, `type:${appview}/errors.ts`, `type:${appview}/db`]],
+  [
+    `${appview}/clients/oauth-sessions.ts`,
+    [`${appview}/clients`, ...driver(appview), ...lexicons, 'npm:@atproto/oauth-client-node'],
+  ],
+  [`${appview}/clients`, [...driver(appview), ...lexicons]],
+  [`${appview}/db`, database],
+
+  [`${hold}/main.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`]],
+  [`${hold}/start.ts`, [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`]],
+  [`${hold}/config.ts`, settings],
+  [`${hold}/errors.ts`, lib],
+  [
+    `${hold}/context.ts`,
+    [
+      ...inner,
+      ...['db', 'jobs', 'pds', 'ports', 'services', 'storage'].map((it) => `${hold}/${it}`),
+      `${hold}/config.ts`,
+      `${hold}/errors.ts`,
+    ],
+  ],
+  [
+    `${hold}/app.ts`,
+    [
+      ...floors,
+      ...web,
+      ...['xrpc', 'web', 'uploads', 'pds'].map((it) => `${hold}/${it}`),
+      `${hold}/errors.ts`,
+      `type:${hold}/context.ts`,
+    ],
+  ],
+  [`${hold}/xrpc`, [...edge(hold), ...lexicons, `type:${hold}/pds`]],
+  [`${hold}/web`, [...edge(hold), `type:${hold}/pds`]],
+  // It also answers the URLs that the disk's own driver signs.
+  [`${hold}/uploads`, [...edge(hold), `${hold}/storage/blob-keys.ts`, `type:${hold}/storage`]],
+  // A room within the room: it knows its own tables and nothing else of the hold.
+  [
+    `${hold}/pds`,
+    [
+      ...floors,
+      ...web,
+      ...lexicons,
+      `${hold}/db`,
+      'npm:@atproto/crypto',
+      'npm:@atproto/lex-cbor',
+      'npm:@atproto/repo',
+      'npm:@atproto/syntax',
+      'npm:kysely',
+      'npm:ws',
+    ],
+  ],
+  [`${hold}/jobs`, [...worker(hold), `type:${hold}/pds`]],
+  // `blob-keys.ts` draws the layout of a store and opens nothing.
+  [`${hold}/services`, [...service(hold), `${hold}/pds`, `${hold}/storage/blob-keys.ts`]],
+  [`${hold}/ports`, [...inner, `type:${hold}/errors.ts`, `type:${hold}/db`]],
+  [
+    `${hold}/storage`,
+    [
+      ...driver(hold),
+      'npm:@aws-sdk/client-s3',
+      'npm:@aws-sdk/s3-request-presigner',
+      'npm:@smithy/node-http-handler',
+    ],
+  ],
+  [`${hold}/db`, database],
+
+  ['src/credential-helper', [...protocol, 'npm:commander']],
+  ['src/scanner', inner],
+  [
+    'src/all-in-one',
+    [...lib, `${appview}/start.ts`, `${appview}/config.ts`, `${hold}/start.ts`, `${hold}/config.ts`],
+  ],
+]
+
+const statement =
+  /^[ \t]*(?:import|export)\b([^'";]*?)\bfrom\s*['"]([^'"]+)['"]|\bimport\s*\(\s*['"]([^'"]+)['"]|^[ \t]*import\s*['"]([^'"]+)['"]/gm
+
+const within = (path: string, place: string) => path === place || path.startsWith(`${place}/`)
+
+/** What a source file imports that its place may not. */
+function violations(file: string, text: string): string[] {
+  const rule = rules.find(([place]) => within(file, place))
+  if (!rule) return [`${file}: no rule covers this file`]
+  const [home, allowed] = rule
+  const found: string[] = []
+  for (const match of text.matchAll(statement)) {
+    const [, clause = '', ...specifiers] = match
+    const target = resolve(file, specifiers.find((it) => it !== undefined) ?? '')
+    if (target === undefined) continue
+    const isType = /^\s*type\b/.test(clause) || /^\s*\{(?:\s*type\b[^,}]*,?)+\s*\}\s*$/.test(clause)
+    const places = isType ? allowed.map((place) => place.replace('type:', '')) : allowed
+    if ([home, ...places].some((place) => within(target, place))) continue
+    found.push(`${file} must not import ${target}`)
+  }
+  return found
+}
+
+/** Path of a module from the root, `npm:<package>`, or `undefined` for what Node brings along. */
+function resolve(file: string, specifier: string): string | undefined {
+  if (specifier.startsWith('.')) return normalize(join(dirname(file), specifier))
+  if (specifier.startsWith('node:') || builtinModules.includes(specifier)) return undefined
+  return `npm:${specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')}`
+}
+
+test('every import goes in an allowed direction', () => {
+  const files = globSync('src/**/*.ts').filter((file) => !file.endsWith('.test.ts'))
+  expect(files.length).toBeGreaterThan(0)
+  expect(files.flatMap((file) => violations(file, readFileSync(file, 'utf8')))).toEqual([])
+})
+
+test.each([
+  ['a floor that reaches into the next', 'src/lib/x.ts', `export * from '../http/serve.ts'`],
+  ['a protocol that knows the web', 'src/protocol/oci/x.ts', `import {\n  type Hono,\n} from 'hono'`],
+  ['a server that knows a room', 'src/http/x.ts', `const y = await import('../appview/y.ts')`],
+  [
+    'a room that knows the other',
+    'src/appview/services/x.ts',
+    `import { y } from '../../hold/services/y.ts'`,
+  ],
+  ['a page that asks the database', 'src/appview/ui/pages/x.ts', `import { y } from '../../db/y.ts'`],
+  ['an edge that asks the database', 'src/appview/registry/x.ts', `import { y } from '../db/y.ts'`],
+  ['an edge that wires', 'src/appview/registry/x.ts', `import { createContext } from '../context.ts'`],
+  ['a service that knows the web', 'src/hold/services/x.ts', `import { Hono } from 'hono'`],
+  ['a service that knows a driver', 'src/hold/services/x.ts', `import { y } from '../storage/y.ts'`],
+  ['a service that reads S3', 'src/hold/services/x.ts', `import '@aws-sdk/client-s3'`],
+  ['a read model with a network', 'src/appview/read-model/x.ts', `import { y } from '../clients/y.ts'`],
+  ['a driver of its own', 'src/appview/db/x.ts', `import pg from 'pg'`],
+  ['the inner PDS that knows its hold', 'src/hold/pds/x.ts', `import { y } from '../services/y.ts'`],
+  ['a folder nobody decided about', 'src/new-folder/x.ts', ``],
+  ['a folder nobody decided about in a room', 'src/appview/new-folder/x.ts', ``],
+])('%s is seen', (_, file, text) => {
+  expect(violations(file, text)).toHaveLength(1)
+})
+
+test('an allowed import is not seen', () => {
+  expect(violations('src/appview/registry/x.ts', `import type { AppContext } from '../context.ts'`)).toEqual(
+    [],
+  )
+  expect(
+    violations('src/hold/services/x.ts', `import { y } from './y.ts'\nimport fs from 'node:fs'`),
+  ).toEqual([])
+})

@@ -1,0 +1,39 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+
+import { mustRun } from '../command.ts'
+
+/** A program that the ordinary Go client builds from its published module. */
+export interface GoProgram {
+  /** What the package's folder is called, and so the program. */
+  name: string
+  package: string
+  version: string
+}
+
+let isGoPresent: boolean | undefined
+
+/** A program built before needs no Go. */
+export function findGoObstacle(program: GoProgram): string | undefined {
+  isGoPresent ??= spawnSync('go', ['version']).status === 0
+  return isGoPresent || existsSync(pathOf(program)) ? undefined : 'Go is not on this machine to build it'
+}
+
+/**
+ * Builds a program once and answers its path. Flags are those of the conformance suite, so that both share what Go
+ * compiled of its standard library.
+ */
+export async function buildGoProgram(program: GoProgram): Promise<string> {
+  const path = pathOf(program)
+  if (existsSync(path)) return path
+  const folder = join(path, '..')
+  await mkdir(folder, { recursive: true })
+  await mustRun('go', ['install', `${program.package}@${program.version}`], { GOBIN: folder, GOFLAGS: '' })
+  return path
+}
+
+function pathOf({ name, version }: GoProgram): string {
+  return resolve('node_modules/.cache/clients', `${name}-${version}`, name)
+}
