@@ -53,7 +53,7 @@ export function formatCount(count: number, noun: string): string {
 // Controls, overrides of writing direction, and what takes no room: a name must not pass for another. Joiners and
 // variation selectors stay, because scripts and emoji need them.
 const unseen =
-  /(?![\u200c\u200d\ufe0e\ufe0f])[\p{Cc}\p{Cs}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u2028\u2029]/gu
+  /(?!\u200c|\u200d|\ufe0e|\ufe0f)(?:\p{Cc}|\p{Cs}|\p{Default_Ignorable_Code_Point}|\p{Bidi_Control}|\u2028|\u2029)/gu
 
 /**
  * Text of a stranger on one line: white space becomes a space, what cannot be seen becomes `�`, what is too long

@@ -122,7 +122,7 @@ test('whatever strangers write stays text', async () => {
     '/r/alice.test/%3Cscript%3Ealert(3)%3C%2Fscript%3E',
   ]) {
     const text = await (await app.request(path)).text()
-    expect(text).not.toMatch(/<script>|<img|onerror="|[\u202e\p{Cc}--[\n]]/v)
+    expect(text).not.toMatch(/<script>|<img|onerror="|\u202e|(?!\n)\p{Cc}/u)
     expect(elements(text).filter((name) => name === 'script')).toHaveLength(1)
   }
   await db.destroy()
