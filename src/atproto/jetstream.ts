@@ -37,18 +37,30 @@ export async function* jetstreamEvents(
     ws: { minReconnectionDelay: 200, maxReconnectionDelay: 10_000 },
   })
   const iterator = subscription[Symbol.asyncIterator]()
-  const stop = () => void iterator.return?.()
-  options.signal.addEventListener('abort', stop, { once: true })
   try {
     while (!options.signal.aborted) {
-      const { value, done } = await iterator.next()
-      if (done === true) return
-      yield toEvent(value)
+      const result = await nextUnlessAborted(iterator, options.signal)
+      if (result === undefined || result.done === true) return
+      yield toEvent(result.value)
     }
   } finally {
-    options.signal.removeEventListener('abort', stop)
     await iterator.return?.()
   }
+}
+
+/** The library's `return()` leaves a pending `next()` pending, so that the signal has to end the wait itself. */
+function nextUnlessAborted<T>(
+  iterator: AsyncIterator<T>,
+  signal: AbortSignal,
+): Promise<IteratorResult<T> | undefined> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => resolve(undefined)
+    signal.addEventListener('abort', onAbort, { once: true })
+    iterator
+      .next()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', onAbort))
+  })
 }
 
 type RawEvent = Awaited<
