@@ -20,6 +20,7 @@ import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
+import { christenHold, type NewHold } from './services/christening.ts'
 import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
@@ -95,6 +96,7 @@ export async function createContext(
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
+  await christenHold({ repo, crew, now }, newHold(config))
   const blobs = new Blobs({ database, store, now })
   const settle = stack.use(settleJob({ blobs }))
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
@@ -155,6 +157,17 @@ function createServiceAuth(needs: {
     replayStore: usedTokens(database, now),
     maxAgeSeconds: serviceTokenAgeSecondsMax,
   })
+}
+
+function newHold({ server, registration }: HoldConfig): NewHold {
+  return {
+    ownerDid: registration.owner_did,
+    isPublic: server.public,
+    allowAllCrew: registration.allow_all_crew,
+    enableBlueskyPosts: registration.enable_bluesky_posts,
+    region: registration.region,
+    successorDid: server.successor,
+  }
 }
 
 async function openStore(

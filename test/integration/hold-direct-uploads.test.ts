@@ -245,28 +245,23 @@ describe.each<Driver>(['filesystem', 's3'])('direct uploads to %s', (driver) => 
 
   test('of two PATCHes at once one wins, and the digest is right', async () => {
     const bytes = patterned(2 * mebibyte, 12)
-    const { url } = await begin()
+    const { url, uploadId } = await begin()
     const range = { 'content-range': `0-${bytes.length - 1}` }
     const answers = await Promise.all([send('PATCH', url, bytes, range), send('PATCH', url, bytes, range)])
     expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([202, 416])
 
     let go: () => void = () => undefined
     const held = new Promise<void>((resolve) => (go = resolve))
-    let isTaken: () => void = () => undefined
-    const taken = new Promise<void>((resolve) => (isTaken = resolve))
     async function* slow(): AsyncGenerator<Uint8Array> {
       yield bytes
-      isTaken()
       await held
       yield bytes
     }
     const first = fetch(url, streamed('PATCH', slow()))
-    await taken
-    await expect.poll(async () => (await send('PATCH', url, bytes)).status).toBe(416)
-    expect(await errorOf(await send('PUT', `${url}?digest=${digestOf(bytes)}`))).toEqual([
-      416,
-      'RANGE_INVALID',
-    ])
+    await expect.poll(() => hold.running.context.uploads.isBusy(uploadId)).toBe(true)
+    expect(await errorOf(await send('PATCH', url, bytes))).toEqual([416, 'RANGE_INVALID'])
+    const early = await send('PUT', `${url}?digest=${digestOf(bytes)}`)
+    expect(await errorOf(early)).toEqual([416, 'RANGE_INVALID'])
     go()
     expect((await first).status).toBe(202)
     const whole = Buffer.concat([bytes, bytes, bytes])

@@ -84,6 +84,8 @@ export class BlobUploads {
       algorithm?: DigestAlgorithm | undefined
       digest?: Digest | undefined
       sizeBytes?: number | undefined
+      /** Where the repository's blobs are served, up to the digest. */
+      blobsUrl: string
     },
   ): Promise<{ upload: Upload; uploadUrl?: string | undefined }> {
     const { holds, uploads, uploadMode, now, db } = this.#needs
@@ -94,7 +96,11 @@ export class BlobUploads {
     const isDirect = uploadMode === 'auto' && options.digest === undefined && holds.isManaged(holdDid)
     const { uploadId, uploadUrl } = await uploads.initiate(
       { holdDid, accountDid: owner.accountDid },
-      { digest: options.digest ?? `uploads/${id}`, sizeBytes: options.sizeBytes, isDirect },
+      {
+        digest: options.digest ?? `uploads/${id}`,
+        sizeBytes: options.sizeBytes,
+        ...(isDirect ? { directBlobsUrl: options.blobsUrl } : {}),
+      },
     )
     const createdAt = now()
     const upload: Upload = {

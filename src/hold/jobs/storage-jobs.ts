@@ -1,6 +1,5 @@
-import type { Kysely } from 'kysely'
-
 import type { Now } from '../../lib/clock.ts'
+import type { Database } from '../../lib/database.ts'
 import type { StorageTables } from '../db/storage-tables.ts'
 import { deleteExpiredTokens } from '../db/used-tokens.ts'
 import type { Blobs } from '../services/blobs.ts'
@@ -23,7 +22,7 @@ export function settleJob(needs: { blobs: Blobs }): Periodic {
 }
 
 /** Forgets abandoned uploads, and used service tokens that have expired. */
-export function sweepJob(needs: { uploads: Uploads; database: Kysely<StorageTables>; now: Now }): Periodic {
+export function sweepJob(needs: { uploads: Uploads; database: Database<StorageTables>; now: Now }): Periodic {
   return new Periodic({
     name: 'sweep uploads',
     intervalMs: sweepIntervalMs,

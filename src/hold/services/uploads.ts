@@ -60,6 +60,7 @@ export class Uploads {
     mode: UploadRow['mode']
     digest?: Digest | undefined
     sizeBytes?: number | undefined
+    blobsUrl?: string | undefined
   }): Promise<UploadRow> {
     const id = randomId()
     // The other side of a relay asks for URLs of parts next; direct uploads of small blobs never need the store.
@@ -72,6 +73,7 @@ export class Uploads {
       state: 'open',
       announced_digest: wish.digest ?? null,
       announced_size_bytes: wish.sizeBytes ?? null,
+      blobs_url: wish.blobsUrl ?? null,
       store_key: upload?.key ?? null,
       store_upload_id: upload?.storeUploadId ?? null,
       offset_bytes: 0,
@@ -98,13 +100,18 @@ export class Uploads {
     throw new HoldError('upload_unknown', 'the upload is over')
   }
 
+  /** Whether a request is working on an upload right now. */
+  isBusy(id: string): boolean {
+    return this.#busy.has(id)
+  }
+
   /** Runs `action` on an open upload while no other does. @throws {HoldError} `upload_busy`, `upload_unknown` */
   async exclusively<T>(
     id: string,
     mode: UploadRow['mode'],
     action: (row: UploadRow) => Promise<T>,
   ): Promise<T> {
-    if (this.#busy.has(id)) {
+    if (this.isBusy(id)) {
       const { offset_bytes } = await this.getOpen(id, mode)
       throw new HoldError('upload_busy', 'another request is working on this upload', {
         detail: { offsetBytes: offset_bytes },
@@ -177,7 +184,7 @@ export class Uploads {
       this.#needs.now().toISOString(),
       expireBatchMax,
     )
-    const idle = rows.filter((row) => !this.#busy.has(row.id))
+    const idle = rows.filter((row) => !this.isBusy(row.id))
     for (const row of idle) {
       if (row.state === 'open') await this.discard(row)
       else await deleteUpload(this.#needs.database, row.id)
