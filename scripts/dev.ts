@@ -30,6 +30,12 @@ if (!isNodeNewEnough(process.versions.node.split('.').map(Number))) {
   )
 }
 
+// The PDS evens out how long a sign-in takes, on a busy machine by a negative time: nothing a newcomer need read.
+process.removeAllListeners('warning')
+process.on('warning', ({ name, message }) => {
+  if (name !== 'TimeoutNegativeWarning') process.stderr.write(`${name}: ${message}\n`)
+})
+
 // Loaded only now: an older Node would fail in there without a word of use.
 const { parseDevOptions, helpText, UsageError } = await import('./dev/options.ts')
 const { ListenError } = await import('../test/network/listening.ts')

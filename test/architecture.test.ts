@@ -126,7 +126,10 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/clients`, [...driver(appview), ...lexicons]],
   [`${appview}/db`, database],
 
-  [`${hold}/main.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`]],
+  [
+    `${hold}/main.ts`,
+    [...lib, `${hold}/start.ts`, `${hold}/config.ts`, 'src/atproto/outbound-fetch.ts', 'npm:commander'],
+  ],
   [`${hold}/start.ts`, [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`]],
   [`${hold}/config.ts`, settings],
   [`${hold}/errors.ts`, lib],

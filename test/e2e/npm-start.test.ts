@@ -51,7 +51,7 @@ async function startUntilReady(name: string, ...args: string[]) {
   const jsonFile = join(folder, name)
   const process = dev('--json', jsonFile, ...args)
   running = process
-  const output = text(process.stdout as NonNullable<typeof process.stdout>)
+  const output = text(process.stdout)
   await expect
     .poll(() => existsSync(jsonFile) || process.exitCode !== null, { timeout: 60_000, interval: 50 })
     .toBe(true)
@@ -102,10 +102,7 @@ test('starts, proves that it works, stops on Ctrl-C and finds everything again',
   expect((await layer.arrayBuffer()).byteLength).toBe(layers[0]?.size)
 
   const third = dev('--fresh')
-  const [complaint] = await Promise.all([
-    text(third.stderr as NonNullable<typeof third.stderr>),
-    once(third, 'exit'),
-  ])
+  const [complaint] = await Promise.all([text(third.stderr), once(third, 'exit')])
   expect(complaint).toContain(
     `the AppView cannot start: port ${portBase} on 127.0.0.1 is in use by another program`,
   )

@@ -30,7 +30,8 @@ const answers: Record<AppViewErrorCode, OciErrorCode> = {
   range_invalid: 'RANGE_INVALID',
   size_invalid: 'SIZE_INVALID',
   upload_unknown: 'BLOB_UPLOAD_UNKNOWN',
-  upload_busy: 'BLOB_UPLOAD_INVALID',
+  // The spec's answer to a chunk in the wrong place: ask where the upload stands, then go on.
+  upload_busy: 'RANGE_INVALID',
   upload_invalid: 'BLOB_UPLOAD_INVALID',
   upload_out_of_order: 'RANGE_INVALID',
   page_invalid: 'PAGINATION_NUMBER_INVALID',
