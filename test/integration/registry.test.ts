@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -291,35 +293,47 @@ describe('the registry', () => {
     const image = imageOfFiles({ hello: 'cold' })
     const repository = 'alice.test/cold'
     await client(network, 'alice').pushImage(repository, image, 'v1')
-    const { config } = network.appview.context
-    await using other = await startAppView(
-      appViewConfig({
-        server: {
-          ...config.server,
-          addr: '127.0.0.1:0',
-          data_folder: join(config.server.data_folder ?? '', 'other'),
-        },
-        identity: config.identity,
-        jetstream: { urls: [], relay_endpoints: [] },
-      }),
-    )
-    const url = `http://127.0.0.1:${(other.server.address() as { port: number }).port}`
-    // Its tokens name the first AppView as their realm, so each asks for its own.
-    const answer = await fetch(`${url}/auth/token?scope=repository:${repository}:pull`)
-    const { token } = (await answer.json()) as { token: string }
-    const headers = { authorization: `Bearer ${token}` }
+    await using other = await startSecondAppView(network)
     network.calls.reset()
-    const cold = await fetch(`${url}/v2/${repository}/manifests/v1`, { headers })
-    expect((await bytesOf(cold)).equals(image.bytes)).toBe(true)
+    const anyone = client(network, undefined, other.url)
+    const cold = await anyone.pullManifest(repository, 'v1')
+    expect(Buffer.from(cold.bytes).equals(image.bytes)).toBe(true)
     expect(network.calls.count({ from: 'appview', to: 'pds' })).toBeLessThanOrEqual(4)
-    const [blob] = image.blobs
-    const redirect = await fetch(`${url}/v2/${repository}/blobs/${blob?.digest}`, {
-      headers,
-      redirect: 'manual',
-    })
-    expect(redirect.status).toBe(307)
+    for (const { digest } of image.blobs) await bytesOf(await anyone.pullBlob(repository, digest))
+    // Both records exist already, which this AppView learns from the PDS's refusal.
+    const twin = imageOfFiles({ hello: 'written by the first' })
+    await client(network, 'alice').pushImage(repository, twin, 'v2')
+    await client(network, 'alice', other.url).pushImage(repository, twin, 'v2')
+    expect((await anyone.pullManifest(repository, 'v2')).digest).toBe(twin.digest)
   })
 })
+
+/** An AppView beside the network's own, with an index of its own that no events feed. */
+async function startSecondAppView(network: TestNetwork) {
+  const { server, identity } = network.appview.context.config
+  const port = await freePort()
+  return startAppView(
+    appViewConfig({
+      server: {
+        ...server,
+        addr: `127.0.0.1:${port}`,
+        base_url: `http://127.0.0.1:${port}`,
+        data_folder: join(server.data_folder ?? '', `second-${port}`),
+      },
+      identity,
+      jetstream: { urls: [], relay_endpoints: [] },
+    }),
+  )
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer()
+  probe.listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  return port
+}
 
 describe('the token endpoint', () => {
   let network: TestNetwork
