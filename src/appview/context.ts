@@ -141,7 +141,17 @@ export async function createContext(
   const pds = new PdsManifestsClient({ sessions: pdsAccounts, reads: pdsReads })
   const lookup = new ManifestLookup({ db, pds, store, now })
   const onNotification = () => notifications.wake()
-  const manifests = new Manifests({ db, pds, lookup, store, blobs, holds, onNotification, now })
+  const manifests = new Manifests({
+    db,
+    pds,
+    lookup,
+    store,
+    blobs,
+    holds,
+    allowsSparseImages: config.server.allow_sparse_images,
+    onNotification,
+    now,
+  })
 
   const indexer = new Indexer({
     db,

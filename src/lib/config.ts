@@ -45,7 +45,7 @@ export function loadSettings<Schema extends z.ZodObject>(
 ): LoadedSettings<z.output<Schema>> {
   const problems: string[] = []
   const notices: string[] = []
-  const raw = readYaml(sources.yaml, problems)
+  const raw = withSections(declaration.schema, readYaml(sources.yaml, problems))
   for (const leaf of leavesOf(declaration.schema)) {
     const name = environmentName(declaration.environmentPrefix, leaf.path)
     const legacyName = legacyNameOf(declaration, leaf.path, sources.environment)
@@ -174,6 +174,19 @@ function readYaml(text: string | undefined, problems: string[]): Record<string, 
     problems.push(`the file is not YAML: ${(error as Error).message}`)
   }
   return {}
+}
+
+/** Every section is there, so that what it lacks is told by name; `null`, as in the template, is "not set". */
+function withSections(schema: z.ZodObject, raw: Record<string, unknown>): Record<string, unknown> {
+  const result = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== null))
+  for (const [key, child] of Object.entries(schema.shape)) {
+    const inner = unwrap(child as z.ZodType)
+    if (!(inner instanceof z.ZodObject)) continue
+    const section = result[key] ?? {}
+    const isMapping = typeof section === 'object' && !Array.isArray(section)
+    result[key] = isMapping ? withSections(inner, section as Record<string, unknown>) : section
+  }
+  return result
 }
 
 function parseEnvironmentValue(schema: z.ZodType, text: string): unknown {

@@ -2,6 +2,8 @@ import { connect } from 'node:net'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { blobKey } from '../../src/hold/storage/blob-keys.ts'
+import { parseDigest } from '../../src/protocol/oci/digest.ts'
 import { digestOf, patterned, TestHold, type Driver } from './test-hold.ts'
 
 const mebibyte = 1024 * 1024
@@ -245,28 +247,23 @@ describe.each<Driver>(['filesystem', 's3'])('direct uploads to %s', (driver) => 
 
   test('of two PATCHes at once one wins, and the digest is right', async () => {
     const bytes = patterned(2 * mebibyte, 12)
-    const { url } = await begin()
+    const { url, uploadId } = await begin()
     const range = { 'content-range': `0-${bytes.length - 1}` }
     const answers = await Promise.all([send('PATCH', url, bytes, range), send('PATCH', url, bytes, range)])
     expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([202, 416])
 
     let go: () => void = () => undefined
     const held = new Promise<void>((resolve) => (go = resolve))
-    let isTaken: () => void = () => undefined
-    const taken = new Promise<void>((resolve) => (isTaken = resolve))
     async function* slow(): AsyncGenerator<Uint8Array> {
       yield bytes
-      isTaken()
       await held
       yield bytes
     }
     const first = fetch(url, streamed('PATCH', slow()))
-    await taken
-    await expect.poll(async () => (await send('PATCH', url, bytes)).status).toBe(416)
-    expect(await errorOf(await send('PUT', `${url}?digest=${digestOf(bytes)}`))).toEqual([
-      416,
-      'RANGE_INVALID',
-    ])
+    await expect.poll(() => hold.running.context.uploads.isBusy(uploadId)).toBe(true)
+    expect(await errorOf(await send('PATCH', url, bytes))).toEqual([416, 'RANGE_INVALID'])
+    const early = await send('PUT', `${url}?digest=${digestOf(bytes)}`)
+    expect(await errorOf(early)).toEqual([416, 'RANGE_INVALID'])
     go()
     expect((await first).status).toBe(202)
     const whole = Buffer.concat([bytes, bytes, bytes])
@@ -305,13 +302,33 @@ describe.each<Driver>(['filesystem', 's3'])('direct uploads to %s', (driver) => 
     expect(await errorOf(await send('PUT', `${url}?digest=${digestOf(patterned(10, 14))}`))).toEqual([403, 'DENIED']) // prettier-ignore
   })
 
+  test('a blob is served from where it was uploaded until it is where it belongs, and URLs outlive the move', async () => {
+    const bytes = patterned(9 * mebibyte, 16)
+    const { url, uploadId } = await begin()
+    await send('PATCH', url, bytes)
+    expect((await send('PUT', `${url}?digest=${digestOf(bytes)}`)).status).toBe(201)
+    const { context } = hold.running
+    const before = await context.blobs.presignGet(parseDigest(digestOf(bytes)), 'GET')
+    await context.jobs.settle.idle()
+    expect((await context.blobs.find(parseDigest(digestOf(bytes))))?.key).toBe(
+      blobKey(parseDigest(digestOf(bytes))),
+    )
+    const early = await fetch(String(before).replace('localhost', '127.0.0.1'))
+    expect(digestOf(Buffer.from(await early.arrayBuffer()))).toBe(digestOf(bytes))
+    hold.advance(1000)
+    await context.blobs.deleteStale()
+    expect((await context.store.list(`uploads/${uploadId}/`)).objects).toEqual([])
+    hold.advance(-1000)
+    await expectStored(bytes)
+  })
+
   test('an abandoned upload is forgotten after a day, with its bytes', async () => {
     const { url, uploadId } = await begin()
     await send('PATCH', url, patterned(9 * mebibyte, 15))
     hold.advance(25 * 3600)
     await hold.running.context.uploads.expire()
     expect((await send('GET', url)).status).toBe(404)
-    const { objects } = await hold.running.context.store.list(`uploads/${uploadId}`)
+    const { objects } = await hold.running.context.store.list(`uploads/${uploadId}/`)
     expect(objects).toEqual([])
     hold.advance(-25 * 3600)
   })

@@ -43,7 +43,7 @@ const writer = (path: string) => `
 
 test(
   'what was answered before kill -9 is there after it, and the data repo verifies',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     const path = join(folder, 'hold.db')
     const signingKey = await Secp256k1Keypair.import(privateKey)

@@ -26,13 +26,15 @@ export class HoldUploadsClient implements HoldUploads {
 
   async initiate(
     call: HoldCall,
-    input: { digest: string; sizeBytes?: number | undefined; isDirect: boolean },
+    input: { digest: string; sizeBytes?: number | undefined; directBlobsUrl?: string | undefined },
   ): Promise<{ uploadId: string; uploadUrl?: string | undefined }> {
     const { body } = await this.#caller.call(initiateUpload.main, initiateUpload.$nsid, call, {
       body: {
         digest: input.digest,
         ...(input.sizeBytes === undefined ? {} : { size: input.sizeBytes }),
-        ...(input.isDirect ? { direct: true } : {}),
+        ...(input.directBlobsUrl === undefined
+          ? {}
+          : { direct: true, blobsUrl: input.directBlobsUrl as `${string}:${string}` }),
       },
     })
     return body

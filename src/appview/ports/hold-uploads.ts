@@ -24,10 +24,13 @@ export interface UploadStatus {
 
 /** Putting blobs into a hold. Failures are `AppViewError`s in the words of the hold's lexicons. */
 export interface HoldUploads {
-  /** `digest` may be `uploads/<anything>` while the client has not said it. `isDirect` asks for an `uploadUrl`. */
+  /**
+   * `digest` may be `uploads/<anything>` while the client has not said it. `directBlobsUrl` asks for an `uploadUrl`;
+   * it is where the client finds the blob afterwards, up to the digest.
+   */
   initiate(
     call: HoldCall,
-    input: { digest: string; sizeBytes?: number | undefined; isDirect: boolean },
+    input: { digest: string; sizeBytes?: number | undefined; directBlobsUrl?: string | undefined },
   ): Promise<{ uploadId: string; uploadUrl?: string | undefined }>
   /** Sends one part to a URL the hold presigned for it, and gives what the storage calls it. */
   putPart(call: HoldCall, uploadId: string, partNumber: number, bytes: Uint8Array): Promise<StoredPart>

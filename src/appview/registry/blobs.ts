@@ -9,7 +9,7 @@ import { OciError } from '../../protocol/oci/errors.ts'
 import type { BlobLink } from '../db/blob-links.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
-import { hasMatchingEtag, type RegistryCall } from './call.ts'
+import { hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
 import { renderOciError } from './errors.ts'
 
 type Needs = Pick<AppContext, 'blobs' | 'holdBlobs' | 'config' | 'log'>
@@ -48,7 +48,7 @@ export async function deleteBlob(
   digestText: string,
   { blobs }: Pick<AppContext, 'blobs'>,
 ): Promise<Response> {
-  if (!(await blobs.delete(call.repository, parseDigest(digestText)))) {
+  if (!(await blobs.delete(call.repository, parseDigest(digestText), writerOf(call)))) {
     throw new AppViewError('blob_unknown', 'blob unknown')
   }
   return new Response(null, { status: 202 })

@@ -1,3 +1,4 @@
+import type { Did } from '../../atproto/syntax.ts'
 import { formatUploadRange, parseContentRange } from '../../protocol/oci/content-range.ts'
 import { parseDigest, type Digest, type DigestAlgorithm } from '../../protocol/oci/digest.ts'
 import { parseRepositoryPath } from '../../protocol/oci/repository-path.ts'
@@ -8,12 +9,14 @@ import type { UploadChunk, UploadOwner } from '../services/blob-uploads.ts'
 import { contentLength, digestParameter, writerOf, type RegistryCall } from './call.ts'
 import { renderOciError } from './errors.ts'
 import { tokenCovers } from './guard.ts'
+import { followsUploadElsewhere } from './upload-clients.ts'
 
-type Needs = Pick<AppContext, 'blobUploads' | 'blobs' | 'repositories'>
+type Needs = Pick<AppContext, 'blobUploads' | 'blobs' | 'config' | 'repositories'>
 
 /** `POST …/blobs/uploads/`: begins an upload; `?mount=` links a known blob, `?digest=` brings the bytes along. */
 export async function postUpload(call: RegistryCall, needs: Needs): Promise<Response> {
-  const { blobUploads, blobs } = needs
+  const { blobUploads, blobs, config } = needs
+  const blobsUrl = new URL(`/v2/${call.name}/blobs/`, config.server.base_url).href
   const owner = ownerOf(call)
   const mount = call.query.get('mount')
   if (mount !== null) {
@@ -25,11 +28,15 @@ export async function postUpload(call: RegistryCall, needs: Needs): Promise<Resp
   }
   if (call.query.has('digest')) {
     const digest = digestParameter(call)
-    const { upload } = await blobUploads.start(owner, { digest, sizeBytes: contentLength(call) })
+    const { upload } = await blobUploads.start(owner, { digest, sizeBytes: contentLength(call), blobsUrl })
     await blobUploads.finish(upload.id, owner, digest, chunkOf(call))
     return created(call, digest)
   }
-  const { upload, uploadUrl } = await blobUploads.start(owner, { algorithm: algorithmOf(call) })
+  const { upload, uploadUrl } = await blobUploads.start(owner, {
+    algorithm: algorithmOf(call),
+    blobsUrl,
+    isFollowing: followsUploadElsewhere(call.incoming.headers['user-agent']),
+  })
   return accepted(call, { id: upload.id, offsetBytes: 0, location: uploadUrl })
 }
 
@@ -52,8 +59,11 @@ export async function putUpload(
   { blobUploads }: Pick<AppContext, 'blobUploads'>,
 ): Promise<Response> {
   return withOffset(call, uploadId, async () => {
+    const owner = ownerOf(call)
+    // Whose upload it is comes before what is wrong with the request (CVE-2026-32589).
+    await blobUploads.get(uploadId, owner)
     const digest = digestParameter(call)
-    await blobUploads.finish(uploadId, ownerOf(call), digest, chunkOf(call))
+    await blobUploads.finish(uploadId, owner, digest, chunkOf(call))
     return created(call, digest)
   })
 }
@@ -64,7 +74,7 @@ export async function getUpload(
   uploadId: string,
   { blobUploads }: Pick<AppContext, 'blobUploads'>,
 ): Promise<Response> {
-  const { offsetBytes } = await blobUploads.get(uploadId, ownerOf(call))
+  const { offsetBytes } = await blobUploads.status(uploadId, ownerOf(call))
   return new Response(null, { status: 204, headers: uploadHeaders(call, { id: uploadId, offsetBytes }) })
 }
 
@@ -78,17 +88,17 @@ export async function deleteUpload(
   return new Response(null, { status: 204 })
 }
 
-/** Where a mount may take the blob from; `undefined` when the token gives no right to read there. */
+/** Where a mount may take the blob from, and as whom it reads there; `undefined` when there is no such repository. */
 async function mountSource(
   call: RegistryCall,
   { repositories }: Needs,
-): Promise<RepositoryKey | 'anywhere' | undefined> {
+): Promise<{ repository: RepositoryKey; reader: Did | undefined } | 'anywhere' | undefined> {
   const from = call.query.get('from')
   if (from === null || from === '') return 'anywhere'
   try {
     const repository = await repositories.resolve(parseRepositoryPath(from))
     const mayRead = await tokenCovers(repositories, call.holder, { name: from, repository, action: 'pull' })
-    return mayRead ? repository : undefined
+    return { repository, reader: mayRead ? call.holder.did : undefined }
   } catch {
     // A source that does not exist, or is no name: the client uploads instead (end-11 in the spec: 202).
     return undefined

@@ -1,7 +1,7 @@
 import type { Hash } from 'node:crypto'
 
 import type { Did } from '../../atproto/syntax.ts'
-import type { Now } from '../../lib/clock.ts'
+import { sleep, type Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import { logger } from '../../lib/log.ts'
 import { chunkSizeBytes, type ChunkRange } from '../../protocol/oci/content-range.ts'
@@ -30,6 +30,7 @@ const uploadLifetimeMs = 24 * 60 * 60_000
 /** Parts under way for all uploads of this process: 128 MiB at most. */
 const partSlotCount = 16
 const sweepPageSize = 100
+const patienceMs = 2_000
 
 /** Who uploads into which repository; an upload is found by both together. */
 export interface UploadOwner {
@@ -50,8 +51,8 @@ interface Needs {
   db: AppViewDb
   uploads: HoldUploads
   holds: Pick<Holds, 'pushHold' | 'checkWrite' | 'isManaged'>
-  /** `relay` sends all bytes through here, `auto` only those for holds that are not the operator's own. */
-  uploadMode: 'auto' | 'relay'
+  /** `direct` hands out the URLs of the operator's own holds, `auto` only to clients that follow, `relay` never. */
+  uploadMode: 'auto' | 'direct' | 'relay'
   now: Now
 }
 
@@ -66,7 +67,7 @@ export class BlobUploads {
   readonly #hashes: RunningHashes
   readonly #slots = new Slots(partSlotCount)
   /** Uploads that a request of this process is writing to. */
-  readonly #busy = new Set<string>()
+  readonly #busy = new Map<string, Promise<unknown>>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -83,6 +84,10 @@ export class BlobUploads {
       algorithm?: DigestAlgorithm | undefined
       digest?: Digest | undefined
       sizeBytes?: number | undefined
+      /** Where the repository's blobs are served, up to the digest. */
+      blobsUrl: string
+      /** Whether the client would take the upload to another host. */
+      isFollowing?: boolean
     },
   ): Promise<{ upload: Upload; uploadUrl?: string | undefined }> {
     const { holds, uploads, uploadMode, now, db } = this.#needs
@@ -90,10 +95,15 @@ export class BlobUploads {
     await holds.checkWrite(holdDid, owner.accountDid)
     const id = randomId()
     // A POST that brings its digest along brings the bytes too: those are here already.
-    const isDirect = uploadMode === 'auto' && options.digest === undefined && holds.isManaged(holdDid)
+    const isWelcome = uploadMode === 'direct' || (uploadMode === 'auto' && options.isFollowing === true)
+    const isDirect = isWelcome && options.digest === undefined && holds.isManaged(holdDid)
     const { uploadId, uploadUrl } = await uploads.initiate(
       { holdDid, accountDid: owner.accountDid },
-      { digest: options.digest ?? `uploads/${id}`, sizeBytes: options.sizeBytes, isDirect },
+      {
+        digest: options.digest ?? `uploads/${id}`,
+        sizeBytes: options.sizeBytes,
+        ...(isDirect ? { directBlobsUrl: options.blobsUrl } : {}),
+      },
     )
     const createdAt = now()
     const upload: Upload = {
@@ -126,12 +136,18 @@ export class BlobUploads {
     return upload
   }
 
+  /** How far an upload has come. @throws {AppViewError} `upload_unknown` */
+  async status(id: string, owner: UploadOwner): Promise<Upload> {
+    await this.#idle(id)
+    return this.get(id, owner)
+  }
+
   /**
    * Takes one chunk. A client that goes away half-way keeps what arrived, unless it had announced a range.
    * @throws {AppViewError} `upload_out_of_order`, `size_invalid`, `upload_busy`, `upload_unknown`
    */
   async append(id: string, owner: UploadOwner, chunk: UploadChunk): Promise<Upload> {
-    return this.#alone(id, async () => {
+    return this.#alone(id, chunk.range !== undefined, async () => {
       const upload = await this.get(id, owner)
       const { upload: moved, sourceError } = await this.#take(upload, chunk, { isLast: false })
       if (sourceError !== undefined) throw brokenOff(sourceError)
@@ -144,7 +160,7 @@ export class BlobUploads {
    * @throws {AppViewError} `digest_mismatch`, and what {@link append} throws
    */
   async finish(id: string, owner: UploadOwner, digest: Digest, chunk: UploadChunk): Promise<BlobLink> {
-    return this.#alone(id, async () => {
+    return this.#alone(id, chunk.range !== undefined || chunk.lengthBytes === 0, async () => {
       const before = await this.get(id, owner)
       const { upload, sourceError, hash } = await this.#take(before, chunk, { isLast: true })
       if (sourceError !== undefined) throw brokenOff(sourceError)
@@ -166,7 +182,7 @@ export class BlobUploads {
   }
 
   async cancel(id: string, owner: UploadOwner): Promise<void> {
-    await this.#alone(id, async () => this.#abort(await this.get(id, owner)))
+    await this.#alone(id, true, async () => this.#abort(await this.get(id, owner)))
   }
 
   /** Ends uploads that nobody went on with. Gives how many there were. */
@@ -249,14 +265,29 @@ export class BlobUploads {
     this.#hashes.drop(upload.id)
   }
 
-  async #alone<T>(id: string, action: () => Promise<T>): Promise<T> {
+  /** One request at a time writes to an upload; `mayWait` is for those that say where their bytes belong. */
+  async #alone<T>(id: string, mayWait: boolean, action: () => Promise<T>): Promise<T> {
+    if (mayWait) await this.#idle(id)
     if (this.#busy.has(id)) throw new AppViewError('upload_busy', 'another request is writing to this upload')
-    this.#busy.add(id)
+    const running = action()
+    this.#busy.set(id, running)
     try {
-      return await action()
+      return await running
     } finally {
       this.#busy.delete(id)
     }
+  }
+
+  /**
+   * A client that was cut off comes back before we have noticed: what it sent is still being stored. It is given
+   * the offset that will be true in a moment.
+   */
+  async #idle(id: string): Promise<void> {
+    const running = this.#busy.get(id)
+    if (running === undefined) return
+    const stop = new AbortController()
+    await Promise.race([running, sleep(patienceMs, stop.signal)]).catch(() => undefined)
+    stop.abort()
   }
 }
 

@@ -34,16 +34,20 @@ export class Blobs {
     this.#needs = needs
   }
 
-  /** The blob, if it is linked in the repository and `reader` may read its hold. */
+  /**
+   * The blob, if it is linked in the repository and `reader` may read its hold. `uploader`, the reader unless told, is
+   * whose direct uploads are looked at when it is not.
+   */
   async find(
     repository: RepositoryKey,
     digest: Digest,
     reader: Did | undefined,
+    uploader: Did | undefined = reader,
   ): Promise<BlobLink | undefined> {
     const { db, holds } = this.#needs
     let link = await findBlobLink(db, repository, digest)
-    if (link === undefined && reader === repository.ownerDid) {
-      await this.settleDirectUploads(reader, repository)
+    if (link === undefined && uploader === repository.ownerDid) {
+      await this.settleDirectUploads(uploader, repository)
       link = await findBlobLink(db, repository, digest)
     }
     if (link === undefined || !(await holds.canRead(link.holdDid, reader))) return undefined
@@ -74,12 +78,13 @@ export class Blobs {
 
   /**
    * Links a blob that the writer may read elsewhere on the hold his pushes go to; without `from`, anywhere there.
-   * `undefined` when that is not so, and the client then uploads it.
+   * `undefined` when that is not so, and the client then uploads it. `reader` is who the request may read `from` as:
+   * nobody in particular when its token does not cover that repository.
    */
   async mount(
     repository: RepositoryKey,
     digest: Digest,
-    options: { writer: Did; from?: RepositoryKey | undefined },
+    options: { writer: Did; from?: { repository: RepositoryKey; reader: Did | undefined } | undefined },
   ): Promise<BlobLink | undefined> {
     const { db, holds } = this.#needs
     const holdDid = await holds.pushHold(repository.ownerDid)
@@ -87,7 +92,7 @@ export class Blobs {
     const source =
       options.from === undefined
         ? await findBlobAnywhereOnHold(db, holdDid, digest)
-        : await this.find(options.from, digest, options.writer)
+        : await this.find(options.from.repository, digest, options.from.reader, options.writer)
     if (source === undefined || source.holdDid !== holdDid) return undefined
     if (!(await holds.canRead(holdDid, options.writer))) return undefined
     // Records of strangers may name blobs that no hold has: only the hold's word counts here.
@@ -100,7 +105,9 @@ export class Blobs {
   }
 
   /** Takes a blob out of the repository; false when it was not there. The bytes are the hold's to collect. */
-  async delete(repository: RepositoryKey, digest: Digest): Promise<boolean> {
+  async delete(repository: RepositoryKey, digest: Digest, account: Did): Promise<boolean> {
+    // An upload that ended before this, and is linked only later, would bring the blob back.
+    await this.settleDirectUploads(account, repository)
     return deleteBlobLink(this.#needs.db, repository, digest, this.#needs.now().toISOString())
   }
 

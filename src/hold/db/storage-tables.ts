@@ -19,6 +19,8 @@ export interface UploadTable {
   state: 'open' | 'completed'
   announced_digest: string | null
   announced_size_bytes: number | null
+  /** Direct mode: where the registry serves the repository's blobs, up to the digest. */
+  blobs_url: string | null
   /** Where the store puts it together; null until its first part. */
   store_key: string | null
   store_upload_id: string | null
@@ -91,6 +93,7 @@ export const storageTables: Migration = {
       .addColumn('state', 'text', (column) => column.notNull())
       .addColumn('announced_digest', 'text')
       .addColumn('announced_size_bytes', 'bigint')
+      .addColumn('blobs_url', 'text')
       .addColumn('store_key', 'text')
       .addColumn('store_upload_id', 'text')
       .addColumn('offset_bytes', 'bigint', (column) => column.notNull())

@@ -28,3 +28,11 @@ export class UploadCapabilities {
     return createHmac('sha256', this.#key).update(uploadId).digest('base64url')
   }
 }
+
+/**
+ * Where the direct upload of a capability goes on. Of the form every registry uses: some clients take the
+ * repository out of an upload's address, to know whose token to send, and stop when they find none.
+ */
+export function directUploadPath<Capability extends string>(capability: Capability) {
+  return `/v2/direct/blobs/uploads/${capability}` as const
+}

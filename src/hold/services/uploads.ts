@@ -4,7 +4,7 @@ import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
-import { insertBlobRow } from '../db/blobs.ts'
+import { findBlobRow, insertBlobRow } from '../db/blobs.ts'
 import type { StorageTables } from '../db/storage-tables.ts'
 import {
   deleteUpload,
@@ -18,7 +18,7 @@ import {
 } from '../db/uploads.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobKey, BlobStore, StoreUpload } from '../ports/blob-store.ts'
-import { blobKey, uploadKey } from '../storage/blob-keys.ts'
+import { blobKey, uploadKey, uploadsPrefix } from '../storage/blob-keys.ts'
 import type { Blob, Blobs } from './blobs.ts'
 
 /** An upload is forgotten, and what it stored freed, this long after its last sign of life. */
@@ -60,6 +60,7 @@ export class Uploads {
     mode: UploadRow['mode']
     digest?: Digest | undefined
     sizeBytes?: number | undefined
+    blobsUrl?: string | undefined
   }): Promise<UploadRow> {
     const id = randomId()
     // The other side of a relay asks for URLs of parts next; direct uploads of small blobs never need the store.
@@ -72,6 +73,7 @@ export class Uploads {
       state: 'open',
       announced_digest: wish.digest ?? null,
       announced_size_bytes: wish.sizeBytes ?? null,
+      blobs_url: wish.blobsUrl ?? null,
       store_key: upload?.key ?? null,
       store_upload_id: upload?.storeUploadId ?? null,
       offset_bytes: 0,
@@ -98,13 +100,18 @@ export class Uploads {
     throw new HoldError('upload_unknown', 'the upload is over')
   }
 
+  /** Whether a request is working on an upload right now. */
+  isBusy(id: string): boolean {
+    return this.#busy.has(id)
+  }
+
   /** Runs `action` on an open upload while no other does. @throws {HoldError} `upload_busy`, `upload_unknown` */
   async exclusively<T>(
     id: string,
     mode: UploadRow['mode'],
     action: (row: UploadRow) => Promise<T>,
   ): Promise<T> {
-    if (this.#busy.has(id)) {
+    if (this.isBusy(id)) {
       const { offset_bytes } = await this.getOpen(id, mode)
       throw new HoldError('upload_busy', 'another request is working on this upload', {
         detail: { offsetBytes: offset_bytes },
@@ -177,12 +184,23 @@ export class Uploads {
       this.#needs.now().toISOString(),
       expireBatchMax,
     )
-    const idle = rows.filter((row) => !this.#busy.has(row.id))
+    const idle = rows.filter((row) => !this.isBusy(row.id))
     for (const row of idle) {
       if (row.state === 'open') await this.discard(row)
-      else await deleteUpload(this.#needs.database, row.id)
+      else await this.#forget(row)
     }
     return idle.length
+  }
+
+  /** Takes out what is known of a completed upload, and its bytes when a crash left them lying. */
+  async #forget(row: UploadRow): Promise<void> {
+    const { database, store } = this.#needs
+    const key = row.store_key as BlobKey | null
+    if (key !== null && key.startsWith(uploadsPrefix) && row.digest !== null) {
+      const blob = await findBlobRow(database, row.digest)
+      if (blob?.store_key !== key && blob?.stale_key !== key) await store.delete(key)
+    }
+    await deleteUpload(database, row.id)
   }
 
   /** When an upload that shows a sign of life now will be forgotten. */

@@ -13,6 +13,7 @@ import { parseDigest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
 import { HoldError } from '../errors.ts'
 import type { HoldContext } from '../context.ts'
+import { directUploadPath } from '../services/capabilities.ts'
 import { ociErrorResponse, toOciError } from './errors.ts'
 import { contentLength, RequestBody } from './request-body.ts'
 
@@ -27,10 +28,10 @@ interface UploadCall {
   context: Context<ServerEnv>
 }
 
-/** Direct uploads: blob-upload words of OCI (end-5, end-6, end-13) at `/uploads/<capability>`. */
+/** Direct uploads: blob-upload words of OCI (end-5, end-6, end-13). */
 export function mountUploads(app: Hono<ServerEnv>, needs: Needs): void {
-  app.all('/uploads/:capability', async (context) => {
-    const location = `${needs.publicUrl}/uploads/${context.req.param('capability')}`
+  app.all(directUploadPath(':capability'), async (context) => {
+    const location = `${needs.publicUrl}${directUploadPath(context.req.param('capability'))}`
     try {
       const uploadId = await authorize(context.req.param('capability'), needs)
       return await answer({ uploadId, location, context }, needs)
@@ -75,8 +76,10 @@ export async function putUpload(call: UploadCall, needs: Needs): Promise<Respons
   const isEmpty = contentLength(incoming) === 0 || hasNoBody(incoming.headers)
   const range = chunkRange(context)
   const last = isEmpty && range === undefined ? undefined : { body: new RequestBody(incoming), range }
+  const { blobs_url: blobsUrl } = await needs.directUploads.get(uploadId)
   await needs.directUploads.finish(uploadId, digest, last)
-  const headers = { location: `${needs.publicUrl}/blobs/${digest}`, 'docker-content-digest': digest }
+  const location = `${blobsUrl ?? `${needs.publicUrl}/blobs/`}${digest}`
+  const headers = { location, 'docker-content-digest': digest }
   return new Response(null, { status: 201, headers })
 }
 

@@ -4,11 +4,9 @@ import { logger } from '../../lib/log.ts'
 import { RecordError } from '../../protocol/lexicon/record.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
 import { HoldError, type HoldErrorCode } from '../errors.ts'
-import { toXrpcError as repoErrorToXrpc } from '../pds/context.ts'
-import { RepoError } from '../pds/errors.ts'
 
 /** What each of our errors is called in XRPC; the names are those of the lexicons where a lexicon has one. */
-const answers: Record<HoldErrorCode, { status: number; error: string }> = {
+export const xrpcAnswers: Record<HoldErrorCode, { status: number; error: string }> = {
   access_denied: { status: 403, error: 'AccessDenied' },
   auth_invalid: { status: 401, error: 'InvalidToken' },
   auth_required: { status: 401, error: 'AuthRequired' },
@@ -40,7 +38,6 @@ export function toXrpcError(error: unknown): XrpcError {
 function translate(error: unknown): XrpcError {
   if (error instanceof XrpcError) return error
   if (error instanceof HoldError) return holdError(error)
-  if (error instanceof RepoError) return repoErrorToXrpc(error)
   if (error instanceof AtprotoError && error.code === 'auth_failed') {
     return new XrpcError(401, 'InvalidToken', error.message, {
       cause: error,
@@ -56,7 +53,7 @@ function translate(error: unknown): XrpcError {
 }
 
 function holdError(error: HoldError): XrpcError {
-  const { status, error: name } = answers[error.code]
+  const { status, error: name } = xrpcAnswers[error.code]
   const headers = {
     ...(status === 401 ? challenge(name) : {}),
     ...(status === 503 ? { 'retry-after': '10' } : {}),

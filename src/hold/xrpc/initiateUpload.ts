@@ -2,6 +2,7 @@ import { xrpcMethod } from '../../http/xrpc-routes.ts'
 import * as initiateUpload from '../../protocol/lexicon/generated/io/atcr/hold/initiateUpload.ts'
 import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import type { HoldContext } from '../context.ts'
+import { directUploadPath } from '../services/capabilities.ts'
 import { answerCaller, type CallerNeeds } from './authenticate.ts'
 
 /** Begins the upload of one blob; with `direct`, at a URL that takes the bytes here. */
@@ -11,14 +12,15 @@ export const initiateUploadMethod = (
   xrpcMethod(initiateUpload.main, (call) =>
     answerCaller(call, context, async (callerDid) => {
       await context.access.check(callerDid, 'blob:write')
-      const { digest, size, direct } = call.input
+      const { digest, size, direct, blobsUrl } = call.input
       const { id } = await context.uploads.begin({
         userDid: callerDid,
         mode: direct === true ? 'direct' : 'relay',
         digest: announcedDigest(digest),
         sizeBytes: size,
+        blobsUrl,
       })
-      const uploadUrl = `${context.publicUrl}/uploads/${context.capabilities.mint(id)}`
+      const uploadUrl = `${context.publicUrl}${directUploadPath(context.capabilities.mint(id))}`
       return direct === true ? { uploadId: id, uploadUrl } : { uploadId: id }
     }),
   )

@@ -18,6 +18,9 @@ export const $input = /*#__PURE__*/ l.jsonPayload({
   digest: /*#__PURE__*/ l.string({ maxLength: 135 }),
   size: /*#__PURE__*/ l.optional(/*#__PURE__*/ l.integer({ minimum: 0 })),
   direct: /*#__PURE__*/ l.optional(/*#__PURE__*/ l.boolean()),
+  blobsUrl: /*#__PURE__*/ l.optional(
+    /*#__PURE__*/ l.string({ maxLength: 2048, format: 'uri' }),
+  ),
 })
 
 export type $Input<B = l.BinaryData> = l.InferPayload<typeof $input, B>
