@@ -110,6 +110,8 @@ const rules: [place: string, mayImport: string[]][] = [
   // The token endpoint answers registry clients, in the registry's words.
   [`${appview}/auth`, [...edge(appview), `${appview}/registry/errors.ts`]],
   [`${appview}/ui/pages`, ['src/http/html.ts', 'src/protocol', 'src/lib', `${appview}/ui`]],
+  // The query side of a page: rows in, view out. Where there is nothing to decide it asks the database itself.
+  [`${appview}/ui/views`, [...inner, `${appview}/services`, `${appview}/db`, `${appview}/ui/format.ts`]],
   [`${appview}/ui`, edge(appview)],
   [`${appview}/indexer`, worker(appview)],
   [`${appview}/jobs`, worker(appview)],
@@ -125,7 +127,10 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/clients`, [...driver(appview), ...lexicons]],
   [`${appview}/db`, database],
 
-  [`${hold}/main.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`]],
+  [
+    `${hold}/main.ts`,
+    [...lib, `${hold}/start.ts`, `${hold}/config.ts`, 'src/atproto/outbound-fetch.ts', 'npm:commander'],
+  ],
   [`${hold}/start.ts`, [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`]],
   [`${hold}/config.ts`, settings],
   [`${hold}/errors.ts`, lib],

@@ -2,14 +2,12 @@ import { hkdfSync, randomBytes } from 'node:crypto'
 
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
-import { ServiceAuth, type ReplayStore } from '../atproto/service-auth.ts'
+import { ServiceAuth } from '../atproto/service-auth.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
-import { sha256Hex } from '../lib/ids.ts'
 import type { HoldConfig, HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
-import { insertUsedToken } from './db/used-tokens.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
@@ -29,6 +27,7 @@ import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Slots } from './services/slots.ts'
 import { Uploads } from './services/uploads.ts'
+import { UsedTokens } from './services/used-tokens.ts'
 import { FilesystemBlobStore } from './storage/filesystem-blob-store.ts'
 import { S3BlobStore } from './storage/s3-blob-store.ts'
 import { UrlSigner } from './storage/url-signer.ts'
@@ -100,7 +99,8 @@ export async function createContext(
   const blobs = new Blobs({ database, store, now })
   const settle = stack.use(settleJob({ blobs }))
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
-  const sweep = stack.use(sweepJob({ uploads, database, now }))
+  const usedTokens = new UsedTokens({ database, now })
+  const sweep = stack.use(sweepJob({ uploads, usedTokens }))
   const directUploads = new DirectUploads({
     database,
     uploads,
@@ -118,7 +118,7 @@ export async function createContext(
     outbox,
     store,
     signedBlobs,
-    serviceAuth: createServiceAuth({ config, identity, database, now, fetch: overrides.fetch }),
+    serviceAuth: createServiceAuth({ config, identity, usedTokens, now, fetch: overrides.fetch }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
     access: new Access({ crew }),
     crew,
@@ -137,11 +137,11 @@ export async function createContext(
 function createServiceAuth(needs: {
   config: HoldConfig
   identity: HoldIdentity
-  database: Database<HoldTables>
+  usedTokens: UsedTokens
   now: Now
   fetch: Fetch | undefined
 }): ServiceAuth {
-  const { config, identity, database, now } = needs
+  const { config, identity, usedTokens, now } = needs
   const { test_mode: allowPrivateNetwork } = config.server
   const fetch = needs.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
   const identities = new Identities({
@@ -154,7 +154,7 @@ function createServiceAuth(needs: {
     identities,
     // The last for those who leave the colon of a port as it is.
     audiences: [identity.did, `${identity.did}#atcr_hold`, identity.did.replace('%3A', ':')],
-    replayStore: usedTokens(database, now),
+    replayStore: usedTokens,
     maxAgeSeconds: serviceTokenAgeSecondsMax,
   })
 }
@@ -195,16 +195,6 @@ async function openStore(
     pullZone: storage.pull_zone ?? null,
   })
   return { store: stack.use(store), signedBlobs: undefined }
-}
-
-/** Remembers tokens in the database, so that a restart does not make them good again. */
-function usedTokens(database: Database<HoldTables>, now: Now): ReplayStore {
-  return {
-    check: ({ iss, jti }, ttlSeconds) => {
-      const expiresAt = new Date(now().getTime() + ttlSeconds * 1000).toISOString()
-      return insertUsedToken(database, sha256Hex(`${iss} ${jti}`), expiresAt)
-    },
-  }
 }
 
 /** The one secret that the hold's own signatures come from; the file is made at first start, 0600. */

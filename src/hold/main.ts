@@ -1,67 +1,71 @@
-#!/usr/bin/env node
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFileSync, writeFileSync } from 'node:fs'
 
 import { Command } from 'commander'
 
+import { createOutboundFetch } from '../atproto/outbound-fetch.ts'
 import { loadSettings, SettingsError, settingsTemplate } from '../lib/config.ts'
 import { logger, setLogLevel } from '../lib/log.ts'
 import { holdSettings } from './config.ts'
 import { startHold } from './start.ts'
 
-const healthTimeoutMs = 5000
-
 const program = new Command('atcr-hold').description('The storage service of an ATCR registry.')
 
 program
   .command('serve')
-  .description('Run the hold until SIGINT or SIGTERM.')
-  .option('--config <file>', 'settings in YAML; the environment (HOLD_…) wins over them')
-  .action(serve)
+  .description('run the hold')
+  .option('--config <file>', 'YAML file; environment variables HOLD_… win over it')
+  .action((options: { config?: string }) => run(() => serveUntilStopped(options.config)))
 
 program
   .command('config')
-  .description('Work with the settings file.')
+  .description('settings')
   .command('init [file]')
-  .description('Write all settings with their defaults, to a new file or to standard output.')
-  .action(initConfig)
+  .description('print every setting with its default, or write them to a new file')
+  .action((file: string | undefined) => run(async () => writeTemplate(file)))
 
 program
   .command('healthcheck <url>')
-  .description('Exit with 0 when the hold at this address is well, else with 1.')
-  .action(checkHealth)
+  .description('exit 0 when the hold at this address answers')
+  .action((url: string) => run(() => checkHealth(url)))
 
-try {
-  await program.parseAsync()
-} catch (error) {
-  if (error instanceof SettingsError) process.stderr.write(`${error.message}\n`)
-  else process.stderr.write(`atcr-hold: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`) // prettier-ignore
-  process.exitCode = 1
-}
+await program.parseAsync()
 
-async function serve(options: { config?: string }): Promise<void> {
-  const yaml = options.config === undefined ? {} : { yaml: await readFile(options.config, 'utf8') }
+async function serveUntilStopped(configFile: string | undefined): Promise<void> {
+  const yaml = configFile === undefined ? {} : { yaml: readFileSync(configFile, 'utf8') }
   const { settings, notices } = loadSettings(holdSettings, { environment: process.env, ...yaml })
   setLogLevel(settings.log_level)
-  for (const notice of notices) logger('hold').warn(notice)
+  const log = logger('hold')
+  for (const notice of notices) log.warn(notice)
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, resolve)
+    process.once('SIGINT', resolve)
+    process.once('SIGTERM', resolve)
   })
   await using _hold = await startHold(settings)
-  logger('hold').info({ signal: await stopped }, 'stopping')
+  log.info({ signal: await stopped }, 'stopping')
 }
 
-async function initConfig(file: string | undefined): Promise<void> {
-  const template = settingsTemplate(holdSettings, 'Settings of an ATCR hold')
+function writeTemplate(file: string | undefined): void {
+  const template = settingsTemplate(holdSettings, 'Settings of atcr-hold')
   if (file === undefined) process.stdout.write(template)
-  else await writeFile(file, template, { flag: 'wx', mode: 0o600 })
+  // It will hold secrets.
+  else writeFileSync(file, template, { flag: 'wx', mode: 0o600 })
 }
 
 async function checkHealth(url: string): Promise<void> {
-  const { get } = await import(url.startsWith('https:') ? 'node:https' : 'node:http')
-  const isWell = await new Promise<boolean>((resolve) => {
-    const request = get(new URL('/health', url), { timeout: healthTimeoutMs }, (response: { statusCode: number; resume(): void }) => { response.resume(); resolve(response.statusCode === 200) }) // prettier-ignore
-    request.on('error', () => resolve(false))
-    request.on('timeout', () => request.destroy())
-  })
-  process.exitCode = isWell ? 0 : 1
+  const fetch = createOutboundFetch({ userAgent: 'atcr-healthcheck', allowPrivateNetwork: true })
+  const response = await fetch(new URL('/health', url))
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`)
+}
+
+/** Runs a command; a failure is one readable message and exit code 1. */
+async function run(command: () => Promise<void>): Promise<void> {
+  try {
+    await command()
+  } catch (error) {
+    const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error)
+    process.stderr.write(
+      `${isExpected || !(error instanceof Error) ? String(error) : (error.stack ?? error.message)}\n`,
+    )
+    process.exitCode = 1
+  }
 }

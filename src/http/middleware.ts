@@ -13,7 +13,8 @@ export function requestId(): MiddlewareHandler<ServerEnv> {
     const given = context.req.header('x-request-id')
     const id = given !== undefined && /^[\w-]{1,64}$/.test(given) ? given : randomId(9)
     context.set('requestId', id)
-    context.header('x-request-id', id)
+    // On the raw response, because Hono forgets its own headers when a handler answers a Response of its making.
+    context.env.outgoing.setHeader('x-request-id', id)
     await next()
   }
 }
@@ -38,9 +39,10 @@ export function accessLog(log: Logger): MiddlewareHandler<ServerEnv> {
 /** Headers that every answer carries; pages add their content security policy. */
 export function securityHeaders(): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
-    context.header('x-content-type-options', 'nosniff')
-    context.header('referrer-policy', 'same-origin')
-    context.header('x-frame-options', 'DENY')
+    const { outgoing } = context.env
+    outgoing.setHeader('x-content-type-options', 'nosniff')
+    outgoing.setHeader('referrer-policy', 'same-origin')
+    outgoing.setHeader('x-frame-options', 'DENY')
     await next()
   }
 }

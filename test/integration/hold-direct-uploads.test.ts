@@ -2,6 +2,8 @@ import { connect } from 'node:net'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { blobKey } from '../../src/hold/storage/blob-keys.ts'
+import { parseDigest } from '../../src/protocol/oci/digest.ts'
 import { digestOf, patterned, TestHold, type Driver } from './test-hold.ts'
 
 const mebibyte = 1024 * 1024
@@ -300,13 +302,33 @@ describe.each<Driver>(['filesystem', 's3'])('direct uploads to %s', (driver) => 
     expect(await errorOf(await send('PUT', `${url}?digest=${digestOf(patterned(10, 14))}`))).toEqual([403, 'DENIED']) // prettier-ignore
   })
 
+  test('a blob is served from where it was uploaded until it is where it belongs, and URLs outlive the move', async () => {
+    const bytes = patterned(9 * mebibyte, 16)
+    const { url, uploadId } = await begin()
+    await send('PATCH', url, bytes)
+    expect((await send('PUT', `${url}?digest=${digestOf(bytes)}`)).status).toBe(201)
+    const { context } = hold.running
+    const before = await context.blobs.presignGet(parseDigest(digestOf(bytes)), 'GET')
+    await context.jobs.settle.idle()
+    expect((await context.blobs.find(parseDigest(digestOf(bytes))))?.key).toBe(
+      blobKey(parseDigest(digestOf(bytes))),
+    )
+    const early = await fetch(String(before).replace('localhost', '127.0.0.1'))
+    expect(digestOf(Buffer.from(await early.arrayBuffer()))).toBe(digestOf(bytes))
+    hold.advance(1000)
+    await context.blobs.deleteStale()
+    expect((await context.store.list(`uploads/${uploadId}/`)).objects).toEqual([])
+    hold.advance(-1000)
+    await expectStored(bytes)
+  })
+
   test('an abandoned upload is forgotten after a day, with its bytes', async () => {
     const { url, uploadId } = await begin()
     await send('PATCH', url, patterned(9 * mebibyte, 15))
     hold.advance(25 * 3600)
     await hold.running.context.uploads.expire()
     expect((await send('GET', url)).status).toBe(404)
-    const { objects } = await hold.running.context.store.list(`uploads/${uploadId}`)
+    const { objects } = await hold.running.context.store.list(`uploads/${uploadId}/`)
     expect(objects).toEqual([])
     hold.advance(-25 * 3600)
   })

@@ -329,6 +329,17 @@ describe('a public hold that takes everyone', () => {
     }
   })
 
+  test('a subscriber does not hold up the stop', async () => {
+    const socket = new WebSocket(`${hold.url.replace('http', 'ws')}/xrpc/com.atproto.sync.subscribeRepos`)
+    await new Promise((resolve) => socket.addEventListener('open', resolve))
+    const closed = new Promise<CloseEvent>((resolve) => socket.addEventListener('close', resolve))
+    const startedAt = performance.now()
+    await hold.restart()
+    expect((await closed).code).toBe(1001)
+    // The server's own patience with connections is ten seconds.
+    expect(performance.now() - startedAt).toBeLessThan(9000)
+  })
+
   test('says who it is', async () => {
     const text = async (path: string) => (await fetch(hold.url + path)).text()
     expect(JSON.parse(await text('/health'))).toEqual({ status: 'ok' })
@@ -340,6 +351,8 @@ describe('a public hold that takes everyone', () => {
     expect(home).toContain(hold.accounts.captain.did)
     expect(home).toContain('open to everyone')
     expect((await fetch(`${hold.url}/nowhere`)).status).toBe(404)
-    expect((await hold.call('io.atcr.hold.nothing')).status).toBe(501)
+    const unknown = await hold.call('io.atcr.hold.nothing')
+    expect([unknown.status, unknown.headers.get('x-content-type-options')]).toEqual([501, 'nosniff'])
+    expect(unknown.headers.get('x-request-id')).toMatch(/^[\w-]+$/)
   })
 })

@@ -1,9 +1,6 @@
-import type { Now } from '../../lib/clock.ts'
-import type { Database } from '../../lib/database.ts'
-import type { StorageTables } from '../db/storage-tables.ts'
-import { deleteExpiredTokens } from '../db/used-tokens.ts'
 import type { Blobs } from '../services/blobs.ts'
 import type { Uploads } from '../services/uploads.ts'
+import type { UsedTokens } from '../services/used-tokens.ts'
 import { Periodic } from './periodic.ts'
 
 const settleIntervalMs = 30_000
@@ -22,13 +19,13 @@ export function settleJob(needs: { blobs: Blobs }): Periodic {
 }
 
 /** Forgets abandoned uploads, and used service tokens that have expired. */
-export function sweepJob(needs: { uploads: Uploads; database: Database<StorageTables>; now: Now }): Periodic {
+export function sweepJob(needs: { uploads: Uploads; usedTokens: UsedTokens }): Periodic {
   return new Periodic({
     name: 'sweep uploads',
     intervalMs: sweepIntervalMs,
     run: async () => {
       while ((await needs.uploads.expire()) > 0);
-      await deleteExpiredTokens(needs.database, needs.now().toISOString())
+      await needs.usedTokens.expire()
     },
   })
 }

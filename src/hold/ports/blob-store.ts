@@ -75,6 +75,6 @@ export interface BlobStore {
   /** Makes `to` whole in one instant, with the bytes of `from`, which stays. */
   copy(from: BlobKey, to: BlobKey): Promise<void>
   delete(key: BlobKey): Promise<void>
-  /** One page of objects below a prefix, in no particular order; go on with `cursor` until it is absent. */
+  /** One page of objects below a prefix that ends with `/`; go on with `cursor` until it is absent. */
   list(prefix: string, cursor?: string): Promise<{ objects: StoredObject[]; cursor?: string }>
 }

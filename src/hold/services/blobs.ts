@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 
 import type { Now } from '../../lib/clock.ts'
+import { logger } from '../../lib/log.ts'
 import { digestOf } from '../../lib/streams.ts'
 import { digestAlgorithm, type Digest } from '../../protocol/oci/digest.ts'
 import {
@@ -15,6 +16,8 @@ import type { BlobRow, StorageTables } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobKey, BlobStore } from '../ports/blob-store.ts'
 import { blobKey } from '../storage/blob-keys.ts'
+
+const log = logger('hold:blobs')
 
 /** How long a URL to a blob works. */
 export const presignLifetimeSeconds = 900
@@ -80,13 +83,24 @@ export class Blobs {
   /** Copies blobs that are served from where they were uploaded to the key they belong to; how many are done. */
   async settle(): Promise<number> {
     const rows = await listUnsettledBlobs(this.#database, settleBatchMax)
+    let doneCount = 0
     for (const row of rows) {
-      const storeKey = blobKey(row.digest as Digest)
-      await this.#store.copy(row.store_key as BlobKey, storeKey)
-      const staleUntilMs = this.#now().getTime() + (presignLifetimeSeconds + 60) * 1000
-      await moveBlobRow(this.#database, row, { storeKey, staleUntil: new Date(staleUntilMs).toISOString() })
+      try {
+        await this.#settleOne(row)
+        doneCount += 1
+      } catch (error) {
+        // It is served from where it is meanwhile; the others need not wait for it.
+        log.error({ err: error, digest: row.digest }, 'a blob could not be moved to its key')
+      }
     }
-    return rows.length
+    return doneCount
+  }
+
+  async #settleOne(row: BlobRow): Promise<void> {
+    const storeKey = blobKey(row.digest as Digest)
+    await this.#store.copy(row.store_key as BlobKey, storeKey)
+    const staleUntilMs = this.#now().getTime() + (presignLifetimeSeconds + 60) * 1000
+    await moveBlobRow(this.#database, row, { storeKey, staleUntil: new Date(staleUntilMs).toISOString() })
   }
 
   /** Deletes the old bytes of settled blobs once no URL to them works any more; how many are done. */

@@ -20,7 +20,7 @@ export interface WrittenParts {
 }
 
 export interface PartWriterNeeds {
-  store: BlobStore
+  store: Pick<BlobStore, 'partSizeBytes' | 'writePart'>
   /** Shared by all uploads: how many parts are on their way to the store at once. */
   slots: Slots
   /** Begins the upload in the store, at the first part. */

@@ -4,7 +4,7 @@ import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
-import { insertBlobRow } from '../db/blobs.ts'
+import { findBlobRow, insertBlobRow } from '../db/blobs.ts'
 import type { StorageTables } from '../db/storage-tables.ts'
 import {
   deleteUpload,
@@ -18,7 +18,7 @@ import {
 } from '../db/uploads.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobKey, BlobStore, StoreUpload } from '../ports/blob-store.ts'
-import { blobKey, uploadKey } from '../storage/blob-keys.ts'
+import { blobKey, uploadKey, uploadsPrefix } from '../storage/blob-keys.ts'
 import type { Blob, Blobs } from './blobs.ts'
 
 /** An upload is forgotten, and what it stored freed, this long after its last sign of life. */
@@ -187,9 +187,20 @@ export class Uploads {
     const idle = rows.filter((row) => !this.isBusy(row.id))
     for (const row of idle) {
       if (row.state === 'open') await this.discard(row)
-      else await deleteUpload(this.#needs.database, row.id)
+      else await this.#forget(row)
     }
     return idle.length
+  }
+
+  /** Takes out what is known of a completed upload, and its bytes when a crash left them lying. */
+  async #forget(row: UploadRow): Promise<void> {
+    const { database, store } = this.#needs
+    const key = row.store_key as BlobKey | null
+    if (key !== null && key.startsWith(uploadsPrefix) && row.digest !== null) {
+      const blob = await findBlobRow(database, row.digest)
+      if (blob?.store_key !== key && blob?.stale_key !== key) await store.delete(key)
+    }
+    await deleteUpload(database, row.id)
   }
 
   /** When an upload that shows a sign of life now will be forgotten. */

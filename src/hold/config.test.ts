@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+
+import { describeSettings, loadSettings, settingsTemplate } from '../lib/config.ts'
+import { holdConfig, holdPaths, holdSettings } from './config.ts'
+
+const publicUrl = { HOLD_SERVER_PUBLIC_URL: 'https://hold.example' }
+
+test('only the public URL must be given', () => {
+  const { settings } = loadSettings(holdSettings, { environment: publicUrl })
+  expect(settings.storage.driver).toBe('filesystem')
+  expect(settings.server).toMatchObject({ addr: ':8080', public: false, test_mode: false })
+  expect(settings.scanner.rescan_interval).toBe(168 * 3_600_000)
+  expect(() => loadSettings(holdSettings, { environment: {} })).toThrow(/HOLD_SERVER_PUBLIC_URL/)
+})
+
+test('older names of the environment still work', () => {
+  const environment = { HOLD_PUBLIC_URL: 'https://h.example', HOLD_OWNER: 'did:plc:a', HOLD_PUBLIC: 'true', STORAGE_DRIVER: 's3', S3_BUCKET: 'b', AWS_SECRET_ACCESS_KEY: 'x' } // prettier-ignore
+  const { settings, notices } = loadSettings(holdSettings, { environment })
+  expect(settings.registration.owner_did).toBe('did:plc:a')
+  expect(settings.storage).toMatchObject({ driver: 's3', bucket: 'b' })
+  expect(settings.storage.secret_key?.reveal()).toBe('x')
+  expect(JSON.stringify(settings)).not.toContain('"x"')
+  expect(notices).toHaveLength(6)
+})
+
+test('no two settings share a name in the environment', () => {
+  const names = describeSettings(holdSettings).map(({ environment }) => environment)
+  expect(new Set(names).size).toBe(names.length)
+})
+
+test('the template is a working file', () => {
+  const yaml = settingsTemplate(holdSettings, 'x').replace(
+    /public_url:.*/,
+    'public_url: https://hold.example',
+  )
+  const { settings } = loadSettings(holdSettings, { environment: {}, yaml })
+  expect(settings).toEqual(loadSettings(holdSettings, { environment: publicUrl }).settings)
+})
+
+test('files lie beside the database', () => {
+  const paths = (path?: string) =>
+    holdPaths(holdConfig({ server: { public_url: 'https://h.example' }, database: { path } }), true)
+  expect(paths().database).toBe('/var/lib/atcr/hold.db')
+  expect(paths('/data/h.db')).toMatchObject({
+    blobs: '/data/blobs',
+    did: '/data/did.txt',
+    signingKey: '/data/signing.key',
+  })
+})
