@@ -78,7 +78,6 @@ const rules: [place: string, mayImport: string[]][] = [
   // It mounts any lexicon's methods and knows none of ours: hence no `protocol`.
   ['src/http', [...lib, ...web, ...lexicons]],
 
-  // The door's `healthcheck` is a client of its own program.
   [
     `${appview}/main.ts`,
     [...lib, `${appview}/start.ts`, `${appview}/config.ts`, 'src/atproto/outbound-fetch.ts', 'npm:commander'],
@@ -111,7 +110,7 @@ const rules: [place: string, mayImport: string[]][] = [
     ],
   ],
   [`${appview}/registry`, edge(appview)],
-  // Clients of the token endpoint expect the registry's own error form.
+  // The token endpoint answers registry clients, in the registry's words.
   [`${appview}/auth`, [...edge(appview), `${appview}/registry/errors.ts`]],
   [`${appview}/ui/pages`, ['src/http/html.ts', 'src/protocol', 'src/lib', `${appview}/ui`]],
   // The query side of a page: rows in, view out. Where there is nothing to decide it asks the database itself.
