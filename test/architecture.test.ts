@@ -109,6 +109,8 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/registry`, edge(appview)],
   [`${appview}/auth`, edge(appview)],
   [`${appview}/ui/pages`, ['src/http/html.ts', 'src/protocol', 'src/lib', `${appview}/ui`]],
+  // The query side of a page: rows in, view out. Where there is nothing to decide it asks the database itself.
+  [`${appview}/ui/views`, [...inner, `${appview}/services`, `${appview}/db`, `${appview}/ui/format.ts`]],
   [`${appview}/ui`, edge(appview)],
   [`${appview}/indexer`, worker(appview)],
   [`${appview}/jobs`, worker(appview)],

@@ -28,8 +28,11 @@ const server = z
     registry_domains: z.array(z.string()).default([]).describe('Further host names clients use in image names.'), // prettier-ignore
     managed_holds: z.array(z.string()).default([]).describe('DIDs of holds of this operator: trusted with direct uploads. The default hold is one of them.'), // prettier-ignore
     upload_mode: z.enum(['auto', 'direct', 'relay']).default('auto').describe('auto: layers go straight to managed holds, from clients known to follow; direct: from all clients; relay: always through here.'), // prettier-ignore
+    allow_sparse_images: z
+      .boolean()
+      .default(false)
+      .describe('Take image manifests whose layers are not (yet) here; otherwise they are refused.'),
     redirect_blobs: z.boolean().default(true).describe('Answer blob reads with a redirect to the hold; false streams them through here.'), // prettier-ignore
-    sparse_images: z.boolean().default(false).describe('Accept images that name layers nobody pushed. Off, such a push is refused: nobody could pull it.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
   })
   .describe('The registry itself.')

@@ -141,7 +141,6 @@ export async function createContext(
   const pds = new PdsManifestsClient({ sessions: pdsAccounts, reads: pdsReads })
   const lookup = new ManifestLookup({ db, pds, store, now })
   const onNotification = () => notifications.wake()
-  const areSparseImagesAllowed = config.server.sparse_images
   const manifests = new Manifests({
     db,
     pds,
@@ -149,7 +148,7 @@ export async function createContext(
     store,
     blobs,
     holds,
-    areSparseImagesAllowed,
+    allowsSparseImages: config.server.allow_sparse_images,
     onNotification,
     now,
   })

@@ -37,25 +37,30 @@ export async function* jetstreamEvents(
     ws: { minReconnectionDelay: 200, maxReconnectionDelay: 10_000 },
   })
   const iterator = subscription[Symbol.asyncIterator]()
-  let stop: () => void = () => undefined
-  const onAbort = () => stop()
-  options.signal.addEventListener('abort', onAbort, { once: true })
   try {
     while (!options.signal.aborted) {
-      // Not by `iterator.return()`: it leaves a `next()` that waits waiting for ever.
-      const next = await new Promise<Awaited<ReturnType<typeof iterator.next>> | undefined>(
-        (resolve, reject) => {
-          stop = () => resolve(undefined)
-          iterator.next().then(resolve, reject)
-        },
-      )
-      if (next === undefined || next.done === true) return
-      yield toEvent(next.value)
+      const result = await nextUnlessAborted(iterator, options.signal)
+      if (result === undefined || result.done === true) return
+      yield toEvent(result.value)
     }
   } finally {
-    options.signal.removeEventListener('abort', onAbort)
     await iterator.return?.()
   }
+}
+
+/** The library's `return()` leaves a pending `next()` pending, so that the signal has to end the wait itself. */
+function nextUnlessAborted<T>(
+  iterator: AsyncIterator<T>,
+  signal: AbortSignal,
+): Promise<IteratorResult<T> | undefined> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => resolve(undefined)
+    signal.addEventListener('abort', onAbort, { once: true })
+    iterator
+      .next()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', onAbort))
+  })
 }
 
 type RawEvent = Awaited<

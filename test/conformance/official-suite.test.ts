@@ -26,7 +26,7 @@ describe.each([
       uploadMode,
       storage,
       // The suite's sparse image names a layer that was never pushed; the default refuses that.
-      appview: { server: { sparse_images: true } },
+      appview: { server: { allow_sparse_images: true } },
     })
   }, 300_000)
   afterAll(() => network?.[Symbol.asyncDispose]())

@@ -58,22 +58,21 @@ export async function upsertIdentity(
     .execute()
 }
 
-/** Stores whether the account is there, as told at `at`; older news changes nothing. */
+/** Stores whether the account is there, as told at `at`. False when that is not news. */
 export async function setAccountActive(
   db: AppViewDb,
   account: { did: Did; isActive: boolean; at: string },
-): Promise<void> {
+): Promise<boolean> {
   const columns = { is_active: flag(account.isActive), active_at: account.at }
-  await db
+  const row = await db
     .insertInto('identities')
     .values({ did: account.did, handle: null, pds_url: null, handle_at: '', ...columns })
     .onConflict((conflict) =>
-      conflict
-        .column('did')
-        .doUpdateSet(columns)
-        .whereRef('identities.active_at', '<=', 'excluded.active_at'),
+      conflict.column('did').doUpdateSet(columns).whereRef('identities.active_at', '<', 'excluded.active_at'),
     )
-    .execute()
+    .returning('did')
+    .executeTakeFirst()
+  return row !== undefined
 }
 
 function toIdentity(row: {

@@ -26,13 +26,26 @@ export function listShownRepositories(
   return listShown(db, ownerDid, limit)
 }
 
-/** Whether anyone may see a repository. */
-export async function isRepositoryShown(db: AppViewDb, repository: RepositoryKey): Promise<boolean> {
+/** A repository, if anyone may see it. */
+export async function findShownRepository(
+  db: AppViewDb,
+  repository: RepositoryKey,
+): Promise<Repository | undefined> {
   const row = await shownRepositories(db)
     .where('repositories.owner_did', '=', repository.ownerDid)
     .where('repositories.name', '=', repository.name)
     .executeTakeFirst()
-  return row !== undefined
+  return row && toRepository(row)
+}
+
+/** The holds that keep what a repository shows. */
+export async function listHoldsOfRepository(db: AppViewDb, repository: RepositoryKey): Promise<Did[]> {
+  const rows = await shownManifests(db, repository)
+    .select('holds.did')
+    .distinct()
+    .orderBy('holds.did')
+    .execute()
+  return rows.map((row) => row.did)
 }
 
 /** Tags of a repository whose manifests anyone may see, the last moved first. */
@@ -80,10 +93,11 @@ export async function listUntaggedManifests(
 ): Promise<Digest[]> {
   const rows = await shownManifests(db, repository)
     .select('manifests.digest')
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('tags')
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('tags')
             .select('tags.tag')
             .where('tags.owner_did', '=', repository.ownerDid)
             .where('tags.repository', '=', repository.name)
@@ -91,10 +105,11 @@ export async function listUntaggedManifests(
         ),
       ),
     )
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('manifest_links')
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('manifest_links')
             .innerJoin('manifest_repositories as siblings', (join) =>
               join
                 .onRef('siblings.owner_did', '=', 'manifest_links.owner_did')
@@ -152,13 +167,20 @@ async function listShown(db: AppViewDb, ownerDid: Did | undefined, limit: number
     .orderBy('repositories.name')
     .limit(limit)
     .execute()
-  return rows.map((row) => ({
-    ownerDid: row.owner_did,
-    name: row.name,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-  }))
+  return rows.map(toRepository)
 }
+
+const toRepository = (row: {
+  owner_did: Did
+  name: string
+  created_at: string
+  updated_at: string
+}): Repository => ({
+  ownerDid: row.owner_did,
+  name: row.name,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+})
 
 const shownRepositories = (db: AppViewDb) =>
   db

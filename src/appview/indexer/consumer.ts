@@ -149,13 +149,7 @@ export class Consumer {
       this.#needs.log.debug({ err, did, collection, rkey }, 'a malformed record was skipped')
       return this.#pass(event.timeMicros)
     }
-    const isNew = await this.#needs.db.transaction().execute(async (tx) => {
-      const isApplied = await prepared.apply(tx)
-      await putCursor(tx, source, event.timeMicros)
-      return isApplied
-    })
-    this.#savedCursorMicros = event.timeMicros
-    this.counts[isNew ? 'applied' : 'outdated']++
+    const isNew = await this.#inTransaction(event.timeMicros, (tx) => prepared.apply(tx))
     if (!isNew && event.kind === 'delete') return
     this.#needs.requestIdentity(event.did)
     if (prepared.holdDid !== undefined) this.#needs.requestHold(prepared.holdDid)
@@ -166,13 +160,21 @@ export class Consumer {
     this.#needs.forgetIdentity(did)
     // Nearly all accounts of the network have nothing here.
     if (!(await hasRecords(this.#needs.db, did))) return this.#pass(timeMicros)
-    const at = new Date(timeMicros / 1000).toISOString()
-    await this.#needs.db.transaction().execute(async (tx) => {
-      await applyAccountState(tx, { did, isActive, status, at })
-      await putCursor(tx, source, timeMicros)
+    const at = isoMicros(timeMicros)
+    await this.#inTransaction(timeMicros, (tx) => applyAccountState(tx, { did, isActive, status, at }))
+  }
+
+  /** The rows of an event and the cursor that says so, both or neither. */
+  async #inTransaction(timeMicros: number, apply: (tx: AppViewDb) => Promise<boolean>): Promise<boolean> {
+    const cursorMicros = Math.max(timeMicros, this.#savedCursorMicros)
+    const isNew = await this.#needs.db.transaction().execute(async (tx) => {
+      const isApplied = await apply(tx)
+      await putCursor(tx, source, cursorMicros)
+      return isApplied
     })
-    this.#savedCursorMicros = timeMicros
-    this.counts.applied++
+    this.#savedCursorMicros = cursorMicros
+    this.counts[isNew ? 'applied' : 'outdated']++
+    return isNew
   }
 
   async #pass(timeMicros: number): Promise<void> {
@@ -180,16 +182,24 @@ export class Consumer {
   }
 
   async #saveCursor(timeMicros: number): Promise<void> {
-    await putCursor(this.#needs.db, source, timeMicros)
-    this.#savedCursorMicros = timeMicros
+    const cursorMicros = Math.max(timeMicros, this.#savedCursorMicros)
+    await putCursor(this.#needs.db, source, cursorMicros)
+    this.#savedCursorMicros = cursorMicros
   }
 
+  /** Sources replay some seconds when they are changed: the cursor stays where it was until that is past. */
   #advanceTo(timeMicros: number): void {
-    this.#cursorMicros = timeMicros
+    this.#cursorMicros = Math.max(this.#cursorMicros, timeMicros)
     for (const waiter of this.#waiters) {
-      if (waiter.cursorMicros > timeMicros) continue
+      if (waiter.cursorMicros > this.#cursorMicros) continue
       this.#waiters.delete(waiter)
       waiter.resolve()
     }
   }
+}
+
+/** ISO 8601 to the microsecond, so that two events of one millisecond keep their order. */
+function isoMicros(timeMicros: number): string {
+  const iso = new Date(Math.floor(timeMicros / 1000)).toISOString()
+  return `${iso.slice(0, -1)}${String(timeMicros % 1000).padStart(3, '0')}Z`
 }

@@ -4,7 +4,7 @@ import { manifestSizeBytesMax } from '../../protocol/oci/manifest.ts'
 import { parseReference, parseTag } from '../../protocol/oci/reference.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
-import { hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
+import { contentLength, hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
 
 const tagParameterCountMax = 50
 
@@ -34,6 +34,8 @@ export async function putManifest(
 ): Promise<Response> {
   const reference = parseReference(referenceText)
   const tags = call.query.getAll('tag').slice(0, tagParameterCountMax).map(parseTag)
+  // Refused before it is read: a client that announces a gigabyte may never send it.
+  if ((contentLength(call) ?? 0) > manifestSizeBytesMax) throw new OciError('MANIFEST_TOO_LARGE')
   const bytes = await collectBytes(call.incoming, manifestSizeBytesMax).catch((error: unknown) => {
     if (error instanceof ByteLimitError) throw new OciError('MANIFEST_TOO_LARGE')
     throw new AppViewError('manifest_invalid', 'the request broke off before its end', { cause: error })

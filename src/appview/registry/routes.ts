@@ -19,12 +19,12 @@ export function parseRegistryPath(path: string): RegistryRoute {
   if (path === '/v2' || path === '/v2/') return { kind: 'base' }
   const rest = path.startsWith('/v2/') ? path.slice(4) : ''
   const match =
-    /^(?<name>.+)\/manifests\/(?<reference>[^/]+)$/.exec(rest) ??
+    /^(?<name>.+)\/manifests\/(?<reference>[^/]*)$/.exec(rest) ??
     /^(?<name>.+)\/blobs\/(?<uploads>uploads)\/?$/.exec(rest) ??
     /^(?<name>.+)\/blobs\/uploads\/(?<uploadId>[^/]+)$/.exec(rest) ??
-    /^(?<name>.+)\/blobs\/(?<digest>[^/]+)$/.exec(rest) ??
+    /^(?<name>.+)\/blobs\/(?<digest>[^/]*)$/.exec(rest) ??
     /^(?<name>.+)\/(?<tags>tags)\/list$/.exec(rest) ??
-    /^(?<name>.+)\/referrers\/(?<subject>[^/]+)$/.exec(rest)
+    /^(?<name>.+)\/referrers\/(?<subject>[^/]*)$/.exec(rest)
   const { name, reference, uploads, uploadId, digest, tags, subject } = match?.groups ?? {}
   if (name === undefined) throw new OciError('ENDPOINT_UNKNOWN')
   if (reference !== undefined) return { kind: 'manifest', name, reference: decode(reference) }

@@ -59,8 +59,11 @@ export async function putUpload(
   { blobUploads }: Pick<AppContext, 'blobUploads'>,
 ): Promise<Response> {
   return withOffset(call, uploadId, async () => {
+    const owner = ownerOf(call)
+    // Whose upload it is comes before what is wrong with the request (CVE-2026-32589).
+    await blobUploads.get(uploadId, owner)
     const digest = digestParameter(call)
-    await blobUploads.finish(uploadId, ownerOf(call), digest, chunkOf(call))
+    await blobUploads.finish(uploadId, owner, digest, chunkOf(call))
     return created(call, digest)
   })
 }
@@ -71,7 +74,7 @@ export async function getUpload(
   uploadId: string,
   { blobUploads }: Pick<AppContext, 'blobUploads'>,
 ): Promise<Response> {
-  const { offsetBytes } = await blobUploads.get(uploadId, ownerOf(call))
+  const { offsetBytes } = await blobUploads.status(uploadId, ownerOf(call))
   return new Response(null, { status: 204, headers: uploadHeaders(call, { id: uploadId, offsetBytes }) })
 }
 

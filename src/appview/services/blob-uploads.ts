@@ -1,7 +1,7 @@
 import type { Hash } from 'node:crypto'
 
 import type { Did } from '../../atproto/syntax.ts'
-import type { Now } from '../../lib/clock.ts'
+import { sleep, type Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import { logger } from '../../lib/log.ts'
 import { chunkSizeBytes, type ChunkRange } from '../../protocol/oci/content-range.ts'
@@ -30,6 +30,7 @@ const uploadLifetimeMs = 24 * 60 * 60_000
 /** Parts under way for all uploads of this process: 128 MiB at most. */
 const partSlotCount = 16
 const sweepPageSize = 100
+const patienceMs = 2_000
 
 /** Who uploads into which repository; an upload is found by both together. */
 export interface UploadOwner {
@@ -66,7 +67,7 @@ export class BlobUploads {
   readonly #hashes: RunningHashes
   readonly #slots = new Slots(partSlotCount)
   /** Uploads that a request of this process is writing to. */
-  readonly #busy = new Set<string>()
+  readonly #busy = new Map<string, Promise<unknown>>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -135,12 +136,18 @@ export class BlobUploads {
     return upload
   }
 
+  /** How far an upload has come. @throws {AppViewError} `upload_unknown` */
+  async status(id: string, owner: UploadOwner): Promise<Upload> {
+    await this.#idle(id)
+    return this.get(id, owner)
+  }
+
   /**
    * Takes one chunk. A client that goes away half-way keeps what arrived, unless it had announced a range.
    * @throws {AppViewError} `upload_out_of_order`, `size_invalid`, `upload_busy`, `upload_unknown`
    */
   async append(id: string, owner: UploadOwner, chunk: UploadChunk): Promise<Upload> {
-    return this.#alone(id, async () => {
+    return this.#alone(id, chunk.range !== undefined, async () => {
       const upload = await this.get(id, owner)
       const { upload: moved, sourceError } = await this.#take(upload, chunk, { isLast: false })
       if (sourceError !== undefined) throw brokenOff(sourceError)
@@ -153,7 +160,7 @@ export class BlobUploads {
    * @throws {AppViewError} `digest_mismatch`, and what {@link append} throws
    */
   async finish(id: string, owner: UploadOwner, digest: Digest, chunk: UploadChunk): Promise<BlobLink> {
-    return this.#alone(id, async () => {
+    return this.#alone(id, chunk.range !== undefined || chunk.lengthBytes === 0, async () => {
       const before = await this.get(id, owner)
       const { upload, sourceError, hash } = await this.#take(before, chunk, { isLast: true })
       if (sourceError !== undefined) throw brokenOff(sourceError)
@@ -175,7 +182,7 @@ export class BlobUploads {
   }
 
   async cancel(id: string, owner: UploadOwner): Promise<void> {
-    await this.#alone(id, async () => this.#abort(await this.get(id, owner)))
+    await this.#alone(id, true, async () => this.#abort(await this.get(id, owner)))
   }
 
   /** Ends uploads that nobody went on with. Gives how many there were. */
@@ -258,14 +265,29 @@ export class BlobUploads {
     this.#hashes.drop(upload.id)
   }
 
-  async #alone<T>(id: string, action: () => Promise<T>): Promise<T> {
+  /** One request at a time writes to an upload; `mayWait` is for those that say where their bytes belong. */
+  async #alone<T>(id: string, mayWait: boolean, action: () => Promise<T>): Promise<T> {
+    if (mayWait) await this.#idle(id)
     if (this.#busy.has(id)) throw new AppViewError('upload_busy', 'another request is writing to this upload')
-    this.#busy.add(id)
+    const running = action()
+    this.#busy.set(id, running)
     try {
-      return await action()
+      return await running
     } finally {
       this.#busy.delete(id)
     }
+  }
+
+  /**
+   * A client that was cut off comes back before we have noticed: what it sent is still being stored. It is given
+   * the offset that will be true in a moment.
+   */
+  async #idle(id: string): Promise<void> {
+    const running = this.#busy.get(id)
+    if (running === undefined) return
+    const stop = new AbortController()
+    await Promise.race([running, sleep(patienceMs, stop.signal)]).catch(() => undefined)
+    stop.abort()
   }
 }
 

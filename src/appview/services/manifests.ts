@@ -64,8 +64,8 @@ interface Needs {
   store: ManifestStore
   blobs: Pick<Blobs, 'findLinked'>
   holds: Pick<Holds, 'pushHold' | 'checkWrite' | 'canRead'>
-  /** Whether an image may name layers that nobody pushed. */
-  areSparseImagesAllowed: boolean
+  /** Whether an image may name layers that are not here. */
+  allowsSparseImages: boolean
   /** Called after a push is acknowledged in the database: there is something to tell a hold. */
   onNotification: () => void
   now: Now
@@ -171,7 +171,7 @@ export class Manifests {
     const holdDid =
       only !== undefined && holdDids.size === 1 ? only : await holds.pushHold(repository.ownerDid)
     const missing = needed.filter(({ digest }) => links.get(digest)?.holdDid !== holdDid)
-    if (missing.length > 0 && !this.#needs.areSparseImagesAllowed) {
+    if (missing.length > 0 && !this.#needs.allowsSparseImages) {
       const digests = [...new Set(missing.map(({ digest }) => digest))]
       throw new AppViewError(
         'manifest_blob_missing',
@@ -181,8 +181,9 @@ export class Manifests {
         },
       )
     }
-    const present = needed.filter((descriptor) => !missing.includes(descriptor))
-    const wrong = present.find(({ digest, sizeBytes }) => links.get(digest)?.sizeBytes !== sizeBytes)
+    const wrong = needed.find(
+      ({ digest, sizeBytes }) => (links.get(digest)?.sizeBytes ?? sizeBytes) !== sizeBytes,
+    )
     if (wrong !== undefined) {
       throw new AppViewError('size_invalid', `blob ${wrong.digest} is not ${wrong.sizeBytes} bytes long`)
     }

@@ -37,5 +37,6 @@ export function judge(row: Row, answer: RawAnswer): void {
     expect(code, shown).toMatch(/^[A-Z_]+$/)
     expect(message, shown).not.toMatch(/node_modules|\.ts:\d+|\n\s+at /)
   }
-  if (answer.status === 401) expect(answer.headers.get('www-authenticate'), shown).toMatch(/^Bearer realm=/)
+  if (answer.status === 401)
+    expect(answer.headers.get('www-authenticate'), shown).toMatch(/^(?:Bearer|Basic) realm=/)
 }

@@ -1,0 +1,57 @@
+import { html, type Html } from '../../../http/html.ts'
+import { layout, type Shell } from './layout.ts'
+
+/** Nothing under this address, with what may have happened and a way on. */
+export function notFoundPage(shell: Shell, what: 'owner' | 'repository' | 'page', named: string): Html {
+  const { title, advice } = absences[what]
+  return layout(shell, {
+    title,
+    main: html`
+      <section class="failure">
+        <p class="status">404</p>
+        <h1>${title}</h1>
+        ${named !== '' && html`<p><code class="wanted">${named}</code></p>`}
+        <p>${advice}</p>
+        <p><a class="button" href="/">See recent pushes</a></p>
+      </section>
+    `,
+  })
+}
+
+const absences = {
+  owner: {
+    title: 'No such account',
+    advice:
+      'Nobody answers to this handle or DID. It may be misspelled, have changed, or not be reachable now.',
+  },
+  repository: {
+    title: 'No such repository',
+    advice:
+      'There is no public repository of this name. Check the spelling of handle and name; a private one can only be pulled by those who may.',
+  },
+  page: {
+    title: 'Nothing here',
+    advice: 'This address leads nowhere. It may be misspelled, or be an old link.',
+  },
+} as const
+
+/** Something failed on our side; the request's id finds it in the log. */
+export function failurePage(shell: Shell, requestId: string | undefined): Html {
+  return layout(shell, {
+    title: 'Something went wrong',
+    main: html`
+      <section class="failure">
+        <p class="status">500</p>
+        <h1>Something went wrong</h1>
+        <p>The fault is on our side. Try again in a moment; pulling images is not affected by it.</p>
+        ${
+          requestId &&
+          html`<p class="note">
+            If it keeps happening, tell the operator this number: <code>${requestId}</code>
+          </p>`
+        }
+        <p><a class="button" href="/">Back to the start</a></p>
+      </section>
+    `,
+  })
+}

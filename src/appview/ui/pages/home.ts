@@ -1,0 +1,63 @@
+import { html, type Html } from '../../../http/html.ts'
+import type { HomeView } from '../views/home.ts'
+import type { RegistryAddress } from '../views/pull-commands.ts'
+import { layout, type Shell } from './layout.ts'
+import { command, repositoryList } from './parts.ts'
+
+const sentence =
+  'ATCR is a container registry where your images are yours: manifests are records in your own AT Protocol data repo, layers rest in a hold that anyone can run.'
+
+export function homePage(shell: Shell, view: HomeView & { registry: RegistryAddress }): Html {
+  return layout(shell, {
+    title: '',
+    description: sentence,
+    main: html`
+      <section class="hero">
+        <h1>Container images, in your own&nbsp;name</h1>
+        <p class="lead">${sentence}</p>
+      </section>
+      <div class="split">
+        <section aria-labelledby="recent">
+          <h2 id="recent">Recent pushes</h2>
+          ${view.recent.length === 0 ? nothingYet : repositoryList(view.recent, { now: view.now, isOwnerShown: true })}
+        </section>
+        <section class="panel" aria-labelledby="push">
+          <h2 id="push">Push an image</h2>
+          <ol class="steps">
+            ${pushSteps(view.registry).map(
+              ({ text, line, label }) =>
+                html`<li>
+                  <p>${text}</p>
+                  ${command(line, label)}
+                </li>`,
+            )}
+          </ol>
+          <p class="note">podman, skopeo, buildah and containerd work the same way.</p>
+        </section>
+      </div>
+    `,
+  })
+}
+
+const nothingYet = html`<p class="empty">Nothing has been pushed yet. The first image could be yours.</p>`
+
+function pushSteps({ host }: RegistryAddress): { text: Html; line: string; label: string }[] {
+  const image = `${host}/you.example/app:latest`
+  return [
+    {
+      text: html`Sign in with your handle and an <strong>app password</strong> from your account’s settings.`,
+      line: `docker login ${host} -u you.example`,
+      label: 'Copy the login command',
+    },
+    {
+      text: html`Name the image after your handle.`,
+      line: `docker tag app ${image}`,
+      label: 'Copy the tag command',
+    },
+    {
+      text: html`Push. Anyone can pull it by the same name.`,
+      line: `docker push ${image}`,
+      label: 'Copy the push command',
+    },
+  ]
+}

@@ -1,0 +1,61 @@
+import { html, type Html } from '../../../http/html.ts'
+import type { Assets } from '../assets.ts'
+
+/** What every page needs besides its own view. */
+export interface Shell {
+  assets: Assets
+  /** The page's address without query, absolute; search engines and shared links get this one. */
+  canonicalUrl?: string
+}
+
+/** A whole document around a page's main content. */
+export function layout(
+  shell: Shell,
+  page: { title: string; description?: string | undefined; main: Html },
+): Html {
+  const { assets, canonicalUrl } = shell
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>${page.title === '' ? 'ATCR' : `${page.title} · ATCR`}</title>
+        ${page.description && html`<meta name="description" content="${page.description}" />`}
+        ${canonicalUrl && html`<link rel="canonical" href="${canonicalUrl}" />`}
+        <link rel="icon" href="${assets.path('logo.svg')}" type="image/svg+xml" />
+        <link rel="stylesheet" href="${assets.path('atcr.css')}" />
+        <script type="module" src="${assets.path('copy.js')}"></script>
+      </head>
+      <body>
+        <a class="skip" href="#main">Skip to content</a>
+        <header class="site-header">
+          <div class="column">
+            <a class="brand" href="/">${logo}<span>ATCR</span></a>
+            <span class="tagline">container registry on the AT&nbsp;Protocol</span>
+          </div>
+        </header>
+        <main id="main" class="column" tabindex="-1">${page.main}</main>
+        <footer class="site-footer">
+          <div class="column">
+            <p>
+              Image manifests are signed records in their owners’ own data repos. This page follows the
+              network’s event stream.
+            </p>
+          </div>
+        </footer>
+        <p id="copy-status" class="visually-hidden" role="status"></p>
+      </body>
+    </html>`
+}
+
+const logo = html`<svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
+  <path
+    d="M2.6 18.5h26.8c.7 0 1.2.7.9 1.4l-2.7 6.3a3 3 0 0 1-2.8 1.8H7.2a3 3 0 0 1-2.8-1.8l-2.7-6.3c-.3-.7.2-1.4.9-1.4Z"
+  />
+  <rect x="5.5" y="11" width="6" height="5.5" rx="1.2" />
+  <rect class="logo-warm" x="13" y="11" width="6" height="5.5" rx="1.2" />
+  <rect x="20.5" y="11" width="6" height="5.5" rx="1.2" />
+  <rect class="logo-warm" x="9.2" y="4" width="6" height="5.5" rx="1.2" />
+  <rect x="16.8" y="4" width="6" height="5.5" rx="1.2" />
+</svg>`

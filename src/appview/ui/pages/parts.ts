@@ -1,0 +1,95 @@
+import { html, type Html } from '../../../http/html.ts'
+import { formatAge, formatCount, formatSize, formatTime, shortDigest } from '../format.ts'
+import type { ManifestView } from '../views/manifest.ts'
+import type { RepositoryEntry } from '../views/repository-list.ts'
+
+/** How long ago, with the exact time on hover and for machines. */
+export function age(time: Date, now: Date): Html {
+  return html`<time datetime="${time.toISOString()}" title="${formatTime(time)}"
+    >${formatAge(time, now)}</time
+  >`
+}
+
+/** A digest by its first digits; the whole of it on hover, and to copy. */
+export function digest(text: string): Html {
+  return html`<span class="digest"
+    ><code title="${text}">${shortDigest(text)}</code
+    >${copyButton(text, `Copy digest ${shortDigest(text)}`)}</span
+  >`
+}
+
+/** A button that copies; without JavaScript it is not there. */
+export function copyButton(text: string, label: string): Html {
+  return html`<button
+    class="copy"
+    type="button"
+    data-copy="${text}"
+    aria-label="${label}"
+    title="Copy"
+    hidden
+  >
+    <svg class="icon-copy" viewBox="0 0 16 16" aria-hidden="true">
+      <rect x="5.5" y="5.5" width="8" height="8" rx="1.5" />
+      <path d="M10.5 3.2A1.5 1.5 0 0 0 9 2.5H4A1.5 1.5 0 0 0 2.5 4v5c0 .6.3 1.1.8 1.3" />
+    </svg>
+    <svg class="icon-copied" viewBox="0 0 16 16" aria-hidden="true"><path d="m3 8.5 3.2 3.2L13 5" /></svg>
+  </button>`
+}
+
+/** A command to paste: one click selects all of it. */
+export function command(text: string, label: string): Html {
+  return html`<div class="command">
+    <pre><code>${breakable(text)}</code></pre>
+    ${copyButton(text, label)}
+  </div>`
+}
+
+/** Where an image runs, or what a thing is that is no image; nothing where the record does not tell. */
+export function platforms({ kindLabel, platforms }: ManifestView): Html | '' {
+  if (kindLabel === undefined && platforms.length === 0) return ''
+  const rest = platforms.slice(platformCountMax)
+  return html`<span class="chips">
+    ${kindLabel && html`<span class="chip chip-kind">${kindLabel}</span>`}
+    ${platforms.slice(0, platformCountMax).map((platform) => html`<span class="chip">${platform}</span> `)}
+    ${rest.length > 0 && html`<span class="chip" title="${rest.join(', ')}">and ${rest.length} more</span>`}
+  </span>`
+}
+
+/** A name or command that may be broken after each slash, colon and at sign, rather than anywhere. */
+export function breakable(text: string): Html {
+  return html`${text.split(/(?<=[/:@])/).map((part, index) => (index === 0 ? part : html`<wbr />${part}`))}`
+}
+
+const platformCountMax = 6
+
+/** Repositories, one entry each. */
+export function repositoryList(
+  entries: readonly RepositoryEntry[],
+  { now, isOwnerShown }: { now: Date; isOwnerShown: boolean },
+): Html {
+  return html`<ul class="repositories">
+    ${entries.map((entry) => repositoryItem(entry, now, isOwnerShown))}
+  </ul>`
+}
+
+function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean): Html {
+  const { owner, latest } = entry
+  const manifest = latest?.manifest
+  return html`<li>
+    <div class="repository-head">
+      <h3>
+        ${isOwnerShown && html`<a class="owner" href="${owner.path}">${owner.label}</a><span class="slash">/</span><wbr />`}<a
+          href="${entry.path}"
+          >${breakable(entry.name)}</a
+        >
+      </h3>
+      ${age(entry.updatedAt, now)}
+    </div>
+    ${entry.description && html`<p class="description" dir="auto">${entry.description}</p>`}
+    <p class="facts">
+      ${latest && html`<span class="tag">${latest.tag}</span>`} ${manifest && platforms(manifest)}
+      ${manifest && html`<span>${formatSize(manifest.sizeBytes)}</span>`}
+      <span>${formatCount(entry.tagCount, 'tag')}</span>
+    </p>
+  </li>`
+}

@@ -1,0 +1,176 @@
+import { parse } from 'parse5'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { pagesFixture, putManifest, putTag } from '../../../test/e2e/pages-fixture.ts'
+import { setAccountActive } from '../db/identities.ts'
+
+let fixture: Awaited<ReturnType<typeof pagesFixture>>
+
+beforeAll(async () => {
+  fixture = await pagesFixture()
+})
+afterAll(() => fixture.db.destroy())
+
+async function get(path: string) {
+  const response = await fixture.app.request(path)
+  return { response, text: await response.text() }
+}
+
+test('the first page says what this is, lists pushes and shows how to push', async () => {
+  const { response, text } = await get('/')
+  expect(response.status).toBe(200)
+  for (const part of [
+    'container registry',
+    'alice.test',
+    '/r/alice.test/app',
+    '3 minutes ago',
+    'title="22 November 2026 at 09:57 UTC"',
+    'docker push',
+  ]) {
+    expect(text).toContain(part)
+  }
+})
+
+test('an image page has commands to paste, tags with digest, platforms, size and age', async () => {
+  const { response, text } = await get('/r/alice.test/app')
+  expect(response.status).toBe(200)
+  for (const part of [
+    'data-copy="docker pull registry.example/alice.test/app:latest"',
+    'data-copy="podman pull registry.example/alice.test/app:latest"',
+    'linux/arm64/v8',
+    '106 MB',
+    'v1.4.2',
+    'Signature',
+    'hold.example',
+    '<link rel="canonical" href="https://registry.example/r/alice.test/app"',
+  ]) {
+    expect(text).toContain(part)
+  }
+  expect(text).not.toContain('unknown/unknown')
+})
+
+test('a DID, its alias and another case of the handle lead to the same page', async () => {
+  for (const owner of [
+    'did:plc:alicealicealicealicealic',
+    'did%3Aplc%3Aalicealicealicealicealic',
+    'did-plc-alicealicealicealicealic',
+  ]) {
+    const { text } = await get(`/r/${owner}/app`)
+    expect(text).toContain('href="https://registry.example/r/alice.test/app"')
+  }
+  expect((await get('/u/ALICE.test')).response.status).toBe(200)
+})
+
+test('what is not for everyone, or not there, is not found', async () => {
+  for (const path of [
+    '/r/alice.test/secret',
+    '/r/alice.test/nothing',
+    '/r/alice.test',
+    '/r/nobody.test/app',
+    '/r/alice.test/app?page=99',
+    '/r/..%2f..%2fetc/passwd',
+    '/r/alice.test/A//B',
+    '/u/nobody.test',
+    '/u/%00',
+    '/assets/schema.ts',
+    '/nowhere',
+  ]) {
+    const { response, text } = await get(path)
+    expect([path, response.status]).toEqual([path, 404])
+    expect(text).toContain('See recent pushes')
+  }
+  const { text } = await get('/')
+  expect(text).not.toContain('secret')
+  expect((await get('/u/alice.test')).text).not.toContain('secret')
+})
+
+test('an account that is away is not shown', async () => {
+  const { app, db } = await pagesFixture()
+  const did = 'did:plc:alicealicealicealicealic'
+  await setAccountActive(db, { did, isActive: false, at: '2026-11-22T10:00:00.000Z' })
+  for (const path of ['/u/alice.test', '/r/alice.test/app'])
+    expect((await app.request(path)).status).toBe(404)
+  expect(await (await app.request('/')).text()).not.toContain('alice.test/app')
+  await db.destroy()
+})
+
+test('a failure names its number and no more', async () => {
+  const { response, text } = await get('/fail')
+  expect(response.status).toBe(500)
+  expect(text).toContain(response.headers.get('x-request-id') ?? 'none')
+  expect(text).not.toContain('secret detail')
+})
+
+test('whatever strangers write stays text', async () => {
+  const { app, db } = await pagesFixture({ isEmpty: false })
+  const owner = 'did:plc:alicealicealicealicealic'
+  const digest = await putManifest(db, {
+    owner,
+    repository: 'evil',
+    name: 'evil',
+    minutes: 1,
+    artifactType: '"><img src=x onerror=alert(1)>',
+    annotations: {
+      'org.opencontainers.image.description': '</p><script>alert(2)</script>&copy;\u202e\u0007',
+    },
+  })
+  await putTag(db, { owner, repository: 'evil', tag: 'x', digest, minutes: 1 })
+  for (const path of [
+    '/',
+    '/u/alice.test',
+    '/r/alice.test/evil',
+    '/r/alice.test/%3Cscript%3Ealert(3)%3C%2Fscript%3E',
+  ]) {
+    const text = await (await app.request(path)).text()
+    expect(text).not.toMatch(/<script>|<img|onerror="|\u202e|(?!\n)\p{Cc}/u)
+    expect(elements(text).filter((name) => name === 'script')).toHaveLength(1)
+  }
+  await db.destroy()
+})
+
+test('nothing is loaded from elsewhere or inline, and the policy says so', async () => {
+  for (const path of ['/', '/u/alice.test', '/r/alice.test/app', '/nowhere']) {
+    const { response, text } = await get(path)
+    const policy = response.headers.get('content-security-policy') ?? ''
+    expect(policy).toContain("default-src 'none'")
+    expect(policy).not.toContain('unsafe')
+    expect(text).not.toMatch(/ style=| on[a-z]+=|<style/)
+    for (const [, url] of text.matchAll(/(?:src|href)="([^"]*)"/g)) {
+      expect(url).toMatch(/^(\/|#|https:\/\/registry\.example\/)/)
+    }
+  }
+})
+
+test('assets are found under names that change with them, and may be kept for good', async () => {
+  const { text } = await get('/')
+  const paths = [...text.matchAll(/"(\/assets\/[^"]+)"/g)].map((match) => match[1] as string)
+  expect(paths).toHaveLength(3)
+  for (const path of paths) {
+    expect(path).toMatch(/-[0-9a-f]{12}\.(css|js|svg)$/)
+    const { response } = await get(path)
+    expect(response.headers.get('cache-control')).toContain('immutable')
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff')
+  }
+})
+
+test('a page stays below 100 KB however much there is to show', async () => {
+  const { text } = await get('/r/alice.test/busy')
+  expect(text.length).toBeLessThan(100_000)
+  expect(text).toContain('Page 1 of 3')
+  expect(text).toContain('Built on every commit.')
+  expect((await get('/r/alice.test/busy?page=3')).text).toContain('build-00119')
+  for (const page of ['0', '-1', 'x', '1e3', '']) {
+    expect([200, 404]).toContain((await get(`/r/alice.test/busy?page=${page}`)).response.status)
+  }
+})
+
+/** The elements a browser would make of a text. */
+function elements(text: string): string[] {
+  const names: string[] = []
+  const visit = (node: { nodeName: string; childNodes?: unknown[] }) => {
+    names.push(node.nodeName)
+    for (const child of node.childNodes ?? []) visit(child as typeof node)
+  }
+  visit(parse(text))
+  return names
+}

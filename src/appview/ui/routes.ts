@@ -1,0 +1,120 @@
+import type { Context, Hono } from 'hono'
+
+import type { Html } from '../../http/html.ts'
+import type { ServerEnv } from '../../http/serve.ts'
+import type { Logger } from '../../lib/log.ts'
+import type { Assets } from './assets.ts'
+import { cleanText } from './format.ts'
+import { failurePage, notFoundPage } from './pages/errors.ts'
+import { homePage } from './pages/home.ts'
+import type { Shell } from './pages/layout.ts'
+import { ownerPage } from './pages/owner.ts'
+import { repositoryPage } from './pages/repository.ts'
+import { viewHome } from './views/home.ts'
+import { viewOwner } from './views/owner-page.ts'
+import type { ViewNeeds } from './views/owner.ts'
+import type { RegistryAddress } from './views/pull-commands.ts'
+import { viewRepository } from './views/repository.ts'
+
+/** What the pages need; a piece of the AppView's context. */
+export interface PagesNeeds extends ViewNeeds {
+  assets: Assets
+  /** The AppView's public address; its host is what image names begin with. */
+  baseUrl: string
+  log: Logger
+}
+
+/** Everything from our own address, nothing inline, no frames: a stranger's text finds nothing to work with. */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "style-src 'self'",
+  "script-src 'self'",
+  "img-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+const namedLengthMax = 120
+
+/** Mounts the pages and what they load. */
+export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
+  const registry = registryAddress(needs.baseUrl)
+  const shellOf = (path: string): Shell => ({
+    assets: needs.assets,
+    canonicalUrl: new URL(path, needs.baseUrl).href,
+  })
+
+  app.get('/', async (context) => {
+    const view = await viewHome(needs)
+    return answer(context, 200, homePage(shellOf('/'), { ...view, registry }))
+  })
+
+  app.get('/u/:actor', async (context) => {
+    const actor = context.req.param('actor')
+    const view = await viewOwner(needs, actor)
+    if (view === undefined) return notFound(context, needs, 'owner', actor)
+    return answer(context, 200, ownerPage(shellOf(view.owner.path), view))
+  })
+
+  app.get('/r/:path{.+}', async (context) => {
+    const path = context.req.param('path')
+    const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
+    if (view === undefined) return notFound(context, needs, 'repository', path)
+    return answer(context, 200, repositoryPage(shellOf(view.path), view))
+  })
+
+  app.get('/assets/:file', (context) => {
+    const asset = needs.assets.find(context.req.param('file'))
+    if (asset === undefined) return notFound(context, needs, 'page', '')
+    return context.body(asset.bytes, 200, {
+      'content-type': asset.contentType,
+      'cache-control': 'public, max-age=31536000, immutable',
+    })
+  })
+}
+
+/** The answer to an address that nothing is mounted at, for people. */
+export function answerUnknownPage(
+  context: Context<ServerEnv>,
+  needs: Pick<PagesNeeds, 'assets'>,
+): Response | Promise<Response> {
+  return notFound(context, needs, 'page', '')
+}
+
+/** The answer to a failure while a page was made; logged here, once. */
+export function answerFailedPage(
+  context: Context<ServerEnv>,
+  needs: Pick<PagesNeeds, 'assets' | 'log'>,
+  err: unknown,
+): Response | Promise<Response> {
+  const requestId = context.get('requestId') as string | undefined
+  needs.log.error({ err, requestId, path: context.req.path }, 'a page failed')
+  return answer(context, 500, failurePage({ assets: needs.assets }, requestId))
+}
+
+export function registryAddress(baseUrl: string): RegistryAddress {
+  const { host, protocol } = new URL(baseUrl)
+  return { host, isPlainHttp: protocol === 'http:' }
+}
+
+function notFound(
+  context: Context<ServerEnv>,
+  { assets }: Pick<PagesNeeds, 'assets'>,
+  what: Parameters<typeof notFoundPage>[1],
+  named: string,
+): Response | Promise<Response> {
+  return answer(context, 404, notFoundPage({ assets }, what, cleanText(named, namedLengthMax)))
+}
+
+/** Pages follow the index, so they are asked for anew each time. */
+function answer(
+  context: Context<ServerEnv>,
+  status: 200 | 404 | 500,
+  page: Html,
+): Response | Promise<Response> {
+  return context.html(page, status, {
+    'content-security-policy': contentSecurityPolicy,
+    'cache-control': 'no-cache',
+  })
+}

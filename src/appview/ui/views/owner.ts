@@ -1,0 +1,71 @@
+import { AtprotoError } from '../../../atproto/errors.ts'
+import type { Identities } from '../../../atproto/identity.ts'
+import { isDid, normalizeDid, type Did } from '../../../atproto/syntax.ts'
+import { OciError } from '../../../protocol/oci/errors.ts'
+import { didAlias, parseRepositoryPath, type RepositoryPath } from '../../../protocol/oci/repository-path.ts'
+import { hasRecords } from '../../db/accounts.ts'
+import { findIdentity, findIdentityByHandle } from '../../db/identities.ts'
+import type { AppViewDb } from '../../db/schema.ts'
+
+/** What a view asks of the rest of the AppView. */
+export interface ViewNeeds {
+  db: AppViewDb
+  identities: Pick<Identities, 'resolveActor'>
+  now: () => Date
+}
+
+/** An account as pages name it. */
+export interface OwnerView {
+  did: Did
+  /** The handle; the DID while the handle is not known, or is a false one. */
+  label: string
+  /** The account's page. */
+  path: string
+  /** How image names spell the account: docker's grammar knows no colon. */
+  imageName: string
+}
+
+/** Takes `<owner>/<name>` apart as the registry does, aliases of DIDs included; undefined when it is no such path. */
+export function readRepositoryPath(text: string): RepositoryPath | undefined {
+  try {
+    return parseRepositoryPath(text)
+  } catch (error) {
+    if (error instanceof OciError) return undefined
+    throw error
+  }
+}
+
+/** Takes a handle, a DID, or an alias of one, as typed into the address bar. */
+export function readActor(text: string): string | undefined {
+  return readRepositoryPath(`${text.toLowerCase()}/x`)?.owner
+}
+
+/**
+ * The account of a handle or DID: by the index, else over the network. Undefined when there is none, when it is
+ * away, and when nobody could say.
+ */
+export async function findOwner(needs: ViewNeeds, actor: string): Promise<OwnerView | undefined> {
+  const known = isDid(actor)
+    ? await findIdentity(needs.db, normalizeDid(actor))
+    : await findIdentityByHandle(needs.db, actor)
+  if (known !== undefined) return known.isActive ? ownerView(known.did, known.handle) : undefined
+  try {
+    const { did, handle } = await needs.identities.resolveActor(actor)
+    const identity = await findIdentity(needs.db, did)
+    return identity?.isActive === false ? undefined : ownerView(did, handle)
+  } catch (error) {
+    if (!(error instanceof AtprotoError)) throw error
+    // Nobody can say who it is, but its records are here: it goes by its DID.
+    return isDid(actor) && (await hasRecords(needs.db, actor)) ? ownerView(actor, undefined) : undefined
+  }
+}
+
+/** The account behind a row; nothing is asked over the network. */
+export async function ownerOfRow(db: AppViewDb, did: Did): Promise<OwnerView> {
+  return ownerView(did, (await findIdentity(db, did))?.handle)
+}
+
+function ownerView(did: Did, handle: string | undefined): OwnerView {
+  const label = handle ?? did
+  return { did, label, path: `/u/${label}`, imageName: handle ?? didAlias(did) ?? did }
+}

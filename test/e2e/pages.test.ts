@@ -1,0 +1,248 @@
+import { mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { AxeBuilder } from '@axe-core/playwright'
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { serve } from '../../src/http/serve.ts'
+import type { Account } from '../network/accounts.ts'
+import { OciClient } from '../network/oci-client.ts'
+import { imageOfFiles, indexOf } from '../network/sample-image.ts'
+import { TestNetwork } from '../network/test-network.ts'
+import { pagesFixture } from './pages-fixture.ts'
+
+/** Left behind to be looked at. */
+const screenshotFolder = join(tmpdir(), 'atcr-pages')
+const chromiumArgs = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+const narrow = { width: 360, height: 740 }
+const wide = { width: 1440, height: 900 }
+
+let network: TestNetwork
+let browser: Browser
+
+beforeAll(async () => {
+  await mkdir(screenshotFolder, { recursive: true })
+  network = await TestNetwork.create()
+  browser = await chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: chromiumArgs,
+  })
+})
+afterAll(async () => {
+  await browser.close()
+  await network[Symbol.asyncDispose]()
+})
+
+const client = (account: Account) =>
+  new OciClient({
+    registryUrl: network.appview.url,
+    username: account.handle,
+    password: account.appPassword,
+  })
+
+/** A page in a browser context of its own, closed with `await using`. */
+async function openPage(options: Parameters<Browser['newContext']>[0] = {}) {
+  const context: BrowserContext = await browser.newContext({ viewport: wide, ...options })
+  const page = await context.newPage()
+  const problems: string[] = []
+  page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
+  page.on('pageerror', (error) => problems.push(error.message))
+  return { page, problems, [Symbol.asyncDispose]: () => context.close() }
+}
+
+async function expectAccessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze()
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`)).toEqual([])
+}
+
+async function expectNoSidewaysScroll(page: Page): Promise<void> {
+  const overflow = await page.evaluate(
+    'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+  )
+  expect(overflow).toBe(0)
+}
+
+test('a push appears on the pages, with the command that pulls it', async () => {
+  await using opened = await openPage()
+  const { page, problems } = opened
+  await page.goto(network.appview.url)
+  expect(await page.getByText('Nothing has been pushed yet').isVisible()).toBe(true)
+
+  const registry = client(network.accounts.alice)
+  const amd64 = imageOfFiles({ hello: 'amd64' })
+  const arm64 = imageOfFiles({ hello: 'arm64' })
+  await registry.pushImage('alice.test/team/app', amd64)
+  await registry.pushImage('alice.test/team/app', arm64)
+  const index = indexOf([
+    { manifest: amd64, platform: 'linux/amd64' },
+    { manifest: arm64, platform: 'linux/arm64' },
+  ])
+  await registry.pushManifest('alice.test/team/app', 'latest', index)
+  await network.settled()
+
+  await page.reload()
+  expect(await page.getByText('Nothing has been pushed yet').count()).toBe(0)
+  await page.screenshot({ path: join(screenshotFolder, 'home.png'), fullPage: true })
+  await page.getByRole('link', { name: 'team/app' }).click()
+  expect(page.url()).toBe(`${network.appview.url}/r/alice.test/team/app`)
+  const { host } = new URL(network.appview.url)
+  await page.getByText(`docker pull ${host}/alice.test/team/app:latest`).waitFor()
+  const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: 'latest' }) })
+  expect(await row.textContent()).toMatch(/sha256:[0-9a-f]{12}.*linux\/amd64.*linux\/arm64.*\d B|kB/s)
+  expect(await row.locator('code').getAttribute('title')).toBe(index.digest)
+  await page.screenshot({ path: join(screenshotFolder, 'repository.png'), fullPage: true })
+
+  await page.getByRole('link', { name: 'alice.test' }).click()
+  expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe('alice.test')
+  expect(problems).toEqual([])
+
+  await registry.request('DELETE', `/v2/alice.test/team/app/manifests/${index.digest}`)
+  await page.goto(`${network.appview.url}/r/alice.test/team/app`)
+  expect(await page.getByRole('rowheader').count()).toBe(0)
+  expect(await page.getByRole('heading', { name: 'Manifests without a tag' }).isVisible()).toBe(true)
+})
+
+test('what another AppView wrote into a PDS appears too, and goes with its account', async () => {
+  const { bob } = network.accounts
+  const xrpc = await signIn(bob)
+  const hex = 'ab'.repeat(32)
+  const create = (collection: string, rkey: string, record: object) =>
+    xrpc('com.atproto.repo.createRecord', {
+      repo: bob.did,
+      collection,
+      rkey,
+      record: { $type: collection, ...record },
+    })
+  await create('io.atcr.manifest', hex, {
+    repository: 'elsewhere',
+    digest: `sha256:${hex}`,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    schemaVersion: 2,
+    holdEndpoint: network.hold.url.replace('127.0.0.1', 'localhost'),
+    createdAt: '2025-01-01T00:00:00Z',
+  })
+  await create('io.atcr.tag', 'elsewhere_v1', {
+    repository: 'elsewhere',
+    tag: 'v1',
+    manifestDigest: `sha256:${hex}`,
+    createdAt: '2025-01-01T00:00:00Z',
+  })
+  await network.settled()
+
+  await using opened = await openPage()
+  const { page } = opened
+  const url = `${network.appview.url}/r/bob.test/elsewhere`
+  expect((await page.goto(url))?.status()).toBe(200)
+  expect(await page.getByRole('rowheader', { name: 'v1' }).isVisible()).toBe(true)
+
+  await xrpc('com.atproto.server.deactivateAccount', {})
+  await network.settled()
+  expect((await page.goto(url))?.status()).toBe(404)
+  await xrpc('com.atproto.server.activateAccount')
+  await network.settled()
+  expect((await page.goto(url))?.status()).toBe(200)
+})
+
+test('a restarted AppView goes on where it was and takes nothing twice', async () => {
+  const rows = async () => {
+    const { db } = network.appview.context
+    return [
+      await db.selectFrom('record_revs').selectAll().orderBy('rkey').execute(),
+      await db.selectFrom('manifests').selectAll().orderBy('digest').execute(),
+      await db.selectFrom('tags').selectAll().orderBy('tag').execute(),
+    ]
+  }
+  const before = { rows: await rows(), cursorMicros: network.appview.context.indexer.cursorMicros }
+  await network.restartAppView()
+  await network.settled()
+  expect(await rows()).toEqual(before.rows)
+  const { indexer } = network.appview.context
+  expect(indexer.cursorMicros).toBeGreaterThanOrEqual(before.cursorMicros)
+  expect(indexer.counts).toMatchObject({ malformed: 0, failed: 0 })
+})
+
+test('every page passes axe in light and dark, on a phone and on a desk', async () => {
+  const { app, db } = await pagesFixture()
+  await using server = await serve(app, { hostname: '127.0.0.1', port: 0 })
+  const paths = {
+    home: '/',
+    owner: '/u/alice.test',
+    image: '/r/alice.test/app',
+    many: '/r/alice.test/busy?page=2',
+    long: '/r/bob.builds-very-long-container-names.example.social/team/backend/services/authentication-and-authorisation-gateway',
+    missing: '/r/alice.test/secret',
+    failed: '/fail',
+  }
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const viewport of [narrow, wide]) {
+      await using opened = await openPage({ colorScheme, viewport })
+      for (const [name, path] of Object.entries(paths)) {
+        await opened.page.goto(`http://127.0.0.1:${server.port}${path}`)
+        await expectNoSidewaysScroll(opened.page)
+        // Colours differ by scheme, structure by width: each is seen once. Fifty rows are no different from six.
+        if ((colorScheme === 'dark') === (viewport === wide) && name !== 'many')
+          await expectAccessible(opened.page)
+        const file = `${name}-${colorScheme}-${viewport.width}.png`
+        await opened.page.screenshot({ path: join(screenshotFolder, file) })
+      }
+    }
+  }
+  await db.destroy()
+})
+
+test('pages read the same without JavaScript, and copy with it', async () => {
+  const { app, db } = await pagesFixture()
+  await using server = await serve(app, { hostname: '127.0.0.1', port: 0 })
+  const url = `http://127.0.0.1:${server.port}/r/alice.test/app`
+  const copyName = 'Copy the docker command'
+  const command = 'docker pull registry.example/alice.test/app:latest'
+  {
+    await using opened = await openPage({ javaScriptEnabled: false })
+    await opened.page.goto(url)
+    expect(await opened.page.getByText(command).isVisible()).toBe(true)
+    expect(await opened.page.getByRole('button').count()).toBe(0)
+  }
+  {
+    await using opened = await openPage({ permissions: ['clipboard-read', 'clipboard-write'] })
+    await opened.page.goto(url)
+    await opened.page.getByRole('button', { name: copyName }).focus()
+    await opened.page.keyboard.press('Enter')
+    await opened.page.getByText('Copied.').waitFor()
+    expect(await opened.page.evaluate('navigator.clipboard.readText()')).toBe(command)
+  }
+  await db.destroy()
+})
+
+/** Calls of an account at the PDS, signed in with its password. */
+async function signIn(account: Account) {
+  const call = async (method: string, body: object | undefined, token?: string) => {
+    const response = await fetch(`${network.pds.url}/xrpc/${method}`, {
+      method: 'POST',
+      headers: {
+        ...(body && { 'content-type': 'application/json' }),
+        ...(token && { authorization: `Bearer ${token}` }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${method}: ${response.status} ${text}`)
+    return text === '' ? {} : (JSON.parse(text) as { accessJwt: string })
+  }
+  const session = await call('com.atproto.server.createSession', {
+    identifier: account.handle,
+    password: account.password,
+  })
+  const { accessJwt } = session as { accessJwt: string }
+  return (method: string, body?: object) => call(method, body, accessJwt)
+}
