@@ -20,28 +20,6 @@ export async function findRepository(
   return row && { ...repository, createdAt: row.created_at, updatedAt: row.updated_at }
 }
 
-/** An owner's repositories, the last changed first. */
-export async function listRepositories(
-  db: AppViewDb,
-  ownerDid: Did,
-  { limit }: { limit: number },
-): Promise<Repository[]> {
-  const rows = await db
-    .selectFrom('repositories')
-    .selectAll()
-    .where('owner_did', '=', ownerDid)
-    .orderBy('updated_at', 'desc')
-    .orderBy('name')
-    .limit(limit)
-    .execute()
-  return rows.map((row) => ({
-    ownerDid,
-    name: row.name,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-  }))
-}
-
 /**
  * Brings a repository's row in line with its manifests and tags: there while there are any, as old as the first, as
  * new as the last. It is computed, never counted up, so that the order of events leaves no trace.
