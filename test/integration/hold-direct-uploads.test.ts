@@ -2,7 +2,6 @@ import { connect } from 'node:net'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { directUploadPath } from '../../src/hold/services/capabilities.ts'
 import { blobKey } from '../../src/hold/storage/blob-keys.ts'
 import { parseDigest } from '../../src/protocol/oci/digest.ts'
 import { digestOf, patterned, TestHold, type Driver } from './test-hold.ts'
@@ -233,7 +232,7 @@ describe.each<Driver>(['filesystem', 's3'])('direct uploads to %s', (driver) => 
     const finished = await begin()
     expect((await send('PUT', `${finished.url}?digest=${digestOf(bytes)}`, bytes)).status).toBe(201)
     const invented = `${cancelled.url.slice(0, -3)}abc`
-    for (const url of [cancelled.url, finished.url, invented, `${hold.url}${directUploadPath('x')}`]) {
+    for (const url of [cancelled.url, finished.url, invented, `${hold.url}/v2/direct/blobs/uploads/x`]) {
       for (const method of ['GET', 'PATCH', 'DELETE']) {
         const response = await send(method, url, method === 'PATCH' ? bytes : undefined)
         expect(await errorOf(response), `${method} ${url}`).toEqual([404, 'BLOB_UPLOAD_UNKNOWN'])

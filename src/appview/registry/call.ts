@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
-import type { RepositoryKey } from '../db/schema.ts'
+import type { RepositoryKey } from '../services/repositories.ts'
 import { AppViewError } from '../errors.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import type { TokenHolder } from '../services/registry-tokens.ts'
