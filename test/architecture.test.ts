@@ -78,7 +78,10 @@ const rules: [place: string, mayImport: string[]][] = [
   // It mounts any lexicon's methods and knows none of ours: hence no `protocol`.
   ['src/http', [...lib, ...web, ...lexicons]],
 
-  [`${appview}/main.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`]],
+  [
+    `${appview}/main.ts`,
+    [...lib, `${appview}/start.ts`, `${appview}/config.ts`, 'src/atproto/outbound-fetch.ts', 'npm:commander'],
+  ],
   [
     `${appview}/start.ts`,
     [...lib, 'src/http', `${appview}/app.ts`, `${appview}/config.ts`, `${appview}/context.ts`],
