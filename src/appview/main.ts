@@ -46,7 +46,8 @@ async function serveUntilStopped(configFile: string | undefined): Promise<void> 
 function writeTemplate(file: string | undefined): void {
   const template = settingsTemplate(appViewSettings, 'Settings of atcr-appview')
   if (file === undefined) process.stdout.write(template)
-  else writeFileSync(file, template, { flag: 'wx' })
+  // It will hold secrets.
+  else writeFileSync(file, template, { flag: 'wx', mode: 0o600 })
 }
 
 async function checkHealth(url: string): Promise<void> {
