@@ -78,7 +78,10 @@ const rules: [place: string, mayImport: string[]][] = [
   // It mounts any lexicon's methods and knows none of ours: hence no `protocol`.
   ['src/http', [...lib, ...web, ...lexicons]],
 
-  [`${appview}/main.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`]],
+  [
+    `${appview}/main.ts`,
+    [...lib, `${appview}/start.ts`, `${appview}/config.ts`, 'src/atproto/outbound-fetch.ts', 'npm:commander'],
+  ],
   [
     `${appview}/start.ts`,
     [...lib, 'src/http', `${appview}/app.ts`, `${appview}/config.ts`, `${appview}/context.ts`],
@@ -107,7 +110,8 @@ const rules: [place: string, mayImport: string[]][] = [
     ],
   ],
   [`${appview}/registry`, edge(appview)],
-  [`${appview}/auth`, edge(appview)],
+  // The token endpoint answers registry clients, in the registry's words.
+  [`${appview}/auth`, [...edge(appview), `${appview}/registry/errors.ts`]],
   [`${appview}/ui/pages`, ['src/http/html.ts', 'src/protocol', 'src/lib', `${appview}/ui`]],
   // The query side of a page: rows in, view out. Where there is nothing to decide it asks the database itself.
   [`${appview}/ui/views`, [...inner, `${appview}/services`, `${appview}/db`, `${appview}/ui/format.ts`]],

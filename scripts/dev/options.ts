@@ -12,7 +12,7 @@ export interface DevOptions {
   hasDemoPush: boolean
   jsonFile: string | undefined
   storage: 'filesystem' | 's3'
-  uploadMode: 'direct' | 'relay'
+  uploadMode: 'auto' | 'direct' | 'relay'
   logLevel: LogLevel
 }
 
@@ -34,7 +34,8 @@ export const helpText = `The whole of ATCR on this machine: DID directory, PDS w
                        (default 5000, 8080, 2583, 2582, 6008, 9000)
   --bind ADDR          let AppView and hold listen on ADDR instead of loopback
   --storage KIND       where the hold keeps layers: filesystem (default) or s3 (a stand-in of ours)
-  --upload-mode MODE   direct (default): layers go straight to the hold; relay: through the AppView
+  --upload-mode MODE   auto (default): layers go straight to the hold where the client can; direct: always;
+                       relay: through the AppView
   --no-demo-push       do not push and pull the sample image
   --json FILE          when ready, write addresses and accounts to FILE for scripts
   --log LEVEL          debug, info, warn (default), error or silent
@@ -55,7 +56,7 @@ export function parseDevOptions(argv: readonly string[]): DevOptions | undefined
     hasDemoPush: values['no-demo-push'] !== true,
     jsonFile: values.json,
     storage: oneOf('--storage', ['filesystem', 's3'], values.storage ?? 'filesystem'),
-    uploadMode: oneOf('--upload-mode', ['direct', 'relay'], values['upload-mode'] ?? 'direct'),
+    uploadMode: oneOf('--upload-mode', ['auto', 'direct', 'relay'], values['upload-mode'] ?? 'auto'),
     logLevel: oneOf('--log', logLevels, values.log ?? 'warn'),
   }
 }

@@ -27,7 +27,7 @@ const server = z
     client_short_name: z.string().default('ATCR').describe('The same, where room is short.'),
     registry_domains: z.array(z.string()).default([]).describe('Further host names clients use in image names.'), // prettier-ignore
     managed_holds: z.array(z.string()).default([]).describe('DIDs of holds of this operator: trusted with direct uploads. The default hold is one of them.'), // prettier-ignore
-    upload_mode: z.enum(['auto', 'relay']).default('auto').describe('auto: layers go straight to managed holds; relay: always through here.'), // prettier-ignore
+    upload_mode: z.enum(['auto', 'direct', 'relay']).default('auto').describe('auto: layers go straight to managed holds, from clients known to follow; direct: from all clients; relay: always through here.'), // prettier-ignore
     allow_sparse_images: z
       .boolean()
       .default(false)
@@ -109,7 +109,7 @@ const schema = z.object({
 /** Settings of the AppView as the program uses them: durations in milliseconds, secrets wrapped. */
 export type AppViewConfig = z.output<typeof schema>
 
-/** The settings of the AppView: YAML, environment (`ATCR_…`) and older names. SPEC §7. */
+/** The settings of the AppView: YAML, environment (`ATCR_…`) and older names. */
 export const appViewSettings = {
   schema,
   environmentPrefix: 'ATCR_',

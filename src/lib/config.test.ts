@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 
-import { duration, environmentName, loadSettings, secret, SettingsError, describeSettings, settingsTemplate, size } from './config.ts' // prettier-ignore
+import { duration, loadSettings, secret, SettingsError, describeSettings, settingsTemplate, size } from './config.ts' // prettier-ignore
 
 const declaration = {
   environmentPrefix: 'X_',

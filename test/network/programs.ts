@@ -18,7 +18,7 @@ interface Needs {
   infrastructure: Infrastructure
   folder: string
   bind: string | undefined
-  uploadMode: 'direct' | 'relay'
+  uploadMode: 'auto' | 'direct' | 'relay'
   appview: AppViewSettings
   hold: HoldSettings
 }
@@ -77,7 +77,7 @@ export class Programs implements AsyncDisposable {
         base_url: `http://${publicHost(bind) ?? '127.0.0.1'}:${ports.appview}`,
         default_hold_did: this.holdDid,
         data_folder: join(folder, 'appview'),
-        upload_mode: uploadMode === 'relay' ? ('relay' as const) : ('auto' as const),
+        upload_mode: uploadMode,
         test_mode: true,
       },
       identity: { plc_directory_url: plc.url, handle_resolver_url: pds.url },

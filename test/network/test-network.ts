@@ -13,8 +13,8 @@ import { settle } from './settle.ts'
 export interface NetworkOptions {
   /** Where the hold keeps layers; `filesystem` unless told. */
   storage?: 'filesystem' | 's3'
-  /** How layers reach the hold; `direct` unless told. */
-  uploadMode?: 'direct' | 'relay'
+  /** How layers reach the hold; `direct` unless told. `auto`: as the client can, which is what operators have. */
+  uploadMode?: 'auto' | 'direct' | 'relay'
   /** Keeps everything over restarts. Unless told a temporary folder, removed in the end. */
   dataDir?: string
   /** Those not told are free ones. With `dataDir`, the same at every start: DIDs and documents name them. */

@@ -90,7 +90,10 @@ function basicCredentials(header: string | undefined): TokenRequest['credentials
   const [scheme = '', encoded = ''] = header.split(' ', 2)
   if (scheme.toLowerCase() !== 'basic') return undefined
   const text = Buffer.from(encoded, 'base64').toString('utf8')
-  const colon = text.indexOf(':')
-  if (colon < 0) throw new AppViewError('login_failed', 'the Authorization header is not Basic user:password')
-  return { actor: text.slice(0, colon), password: text.slice(colon + 1) }
+  // A DID holds colons itself, which RFC 7617 has no room for: it is known by its form.
+  const [, actor, password] = /^(did:[a-z0-9]+:[A-Za-z0-9._%-]+|[^:]*):(.*)$/s.exec(text) ?? []
+  if (actor === undefined || password === undefined) {
+    throw new AppViewError('login_failed', 'the Authorization header is not Basic user:password')
+  }
+  return { actor, password }
 }

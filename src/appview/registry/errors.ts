@@ -3,7 +3,7 @@ import { ociErrorBody, OciError, type OciErrorCode } from '../../protocol/oci/er
 import { AppViewError, type AppViewErrorCode } from '../errors.ts'
 
 /** Our codes in the distribution spec's words. Total: a new code does not compile until it has an answer here. */
-const answers: Record<AppViewErrorCode, OciErrorCode> = {
+export const registryAnswers: Record<AppViewErrorCode, OciErrorCode> = {
   login_required: 'UNAUTHORIZED',
   login_failed: 'UNAUTHORIZED',
   login_blocked: 'TOOMANYREQUESTS',
@@ -54,7 +54,7 @@ const retryAfterSecondsDefault: Partial<Record<OciErrorCode, number>> = {
 export function toOciError(error: unknown, requestId: string): OciError {
   if (error instanceof OciError) return error
   if (error instanceof AppViewError) {
-    return new OciError(answers[error.code], error.message, { cause: error, detail: error.detail })
+    return new OciError(registryAnswers[error.code], error.message, { cause: error, detail: error.detail })
   }
   // What the network said escaped translation; it is still no fault of ours.
   if (error instanceof AtprotoError) {

@@ -2,13 +2,14 @@ import type { Did } from '../../atproto/syntax.ts'
 import { formatUploadRange, parseContentRange } from '../../protocol/oci/content-range.ts'
 import { parseDigest, type Digest, type DigestAlgorithm } from '../../protocol/oci/digest.ts'
 import { parseRepositoryPath } from '../../protocol/oci/repository-path.ts'
-import type { RepositoryKey } from '../db/schema.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
 import type { UploadChunk, UploadOwner } from '../services/blob-uploads.ts'
+import type { RepositoryKey } from '../services/repositories.ts'
 import { contentLength, digestParameter, writerOf, type RegistryCall } from './call.ts'
 import { renderOciError } from './errors.ts'
 import { tokenCovers } from './guard.ts'
+import { followsUploadElsewhere } from './upload-clients.ts'
 
 type Needs = Pick<AppContext, 'blobUploads' | 'blobs' | 'config' | 'repositories'>
 
@@ -31,7 +32,11 @@ export async function postUpload(call: RegistryCall, needs: Needs): Promise<Resp
     await blobUploads.finish(upload.id, owner, digest, chunkOf(call))
     return created(call, digest)
   }
-  const { upload, uploadUrl } = await blobUploads.start(owner, { algorithm: algorithmOf(call), blobsUrl })
+  const { upload, uploadUrl } = await blobUploads.start(owner, {
+    algorithm: algorithmOf(call),
+    blobsUrl,
+    isFollowing: followsUploadElsewhere(call.incoming.headers['user-agent']),
+  })
   return accepted(call, { id: upload.id, offsetBytes: 0, location: uploadUrl })
 }
 

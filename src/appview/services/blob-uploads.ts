@@ -51,8 +51,8 @@ interface Needs {
   db: AppViewDb
   uploads: HoldUploads
   holds: Pick<Holds, 'pushHold' | 'checkWrite' | 'isManaged'>
-  /** `relay` sends all bytes through here, `auto` only those for holds that are not the operator's own. */
-  uploadMode: 'auto' | 'relay'
+  /** `direct` hands out the URLs of the operator's own holds, `auto` only to clients that follow, `relay` never. */
+  uploadMode: 'auto' | 'direct' | 'relay'
   now: Now
 }
 
@@ -86,6 +86,8 @@ export class BlobUploads {
       sizeBytes?: number | undefined
       /** Where the repository's blobs are served, up to the digest. */
       blobsUrl: string
+      /** Whether the client would take the upload to another host. */
+      isFollowing?: boolean
     },
   ): Promise<{ upload: Upload; uploadUrl?: string | undefined }> {
     const { holds, uploads, uploadMode, now, db } = this.#needs
@@ -93,7 +95,8 @@ export class BlobUploads {
     await holds.checkWrite(holdDid, owner.accountDid)
     const id = randomId()
     // A POST that brings its digest along brings the bytes too: those are here already.
-    const isDirect = uploadMode === 'auto' && options.digest === undefined && holds.isManaged(holdDid)
+    const isWelcome = uploadMode === 'direct' || (uploadMode === 'auto' && options.isFollowing === true)
+    const isDirect = isWelcome && options.digest === undefined && holds.isManaged(holdDid)
     const { uploadId, uploadUrl } = await uploads.initiate(
       { holdDid, accountDid: owner.accountDid },
       {

@@ -2,7 +2,7 @@ import { ociErrorBody, OciError, type OciErrorCode } from '../../protocol/oci/er
 import { HoldError, type HoldErrorCode } from '../errors.ts'
 
 /** What each of our errors is called by those who speak OCI. */
-const answers: Record<HoldErrorCode, OciErrorCode> = {
+export const uploadAnswers: Record<HoldErrorCode, OciErrorCode> = {
   access_denied: 'DENIED',
   auth_invalid: 'UNAUTHORIZED',
   auth_required: 'UNAUTHORIZED',
@@ -27,7 +27,7 @@ const answers: Record<HoldErrorCode, OciErrorCode> = {
 export function toOciError(error: unknown): OciError {
   if (error instanceof OciError) return error
   if (!(error instanceof HoldError)) return new OciError('UNKNOWN', undefined, { cause: error })
-  return new OciError(answers[error.code], error.message, { cause: error, detail: error.detail })
+  return new OciError(uploadAnswers[error.code], error.message, { cause: error, detail: error.detail })
 }
 
 export function ociErrorResponse(error: OciError, headers: Record<string, string> = {}): Response {

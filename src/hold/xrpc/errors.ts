@@ -6,7 +6,7 @@ import { OciError } from '../../protocol/oci/errors.ts'
 import { HoldError, type HoldErrorCode } from '../errors.ts'
 
 /** What each of our errors is called in XRPC; the names are those of the lexicons where a lexicon has one. */
-const answers: Record<HoldErrorCode, { status: number; error: string }> = {
+export const xrpcAnswers: Record<HoldErrorCode, { status: number; error: string }> = {
   access_denied: { status: 403, error: 'AccessDenied' },
   auth_invalid: { status: 401, error: 'InvalidToken' },
   auth_required: { status: 401, error: 'AuthRequired' },
@@ -53,7 +53,7 @@ function translate(error: unknown): XrpcError {
 }
 
 function holdError(error: HoldError): XrpcError {
-  const { status, error: name } = answers[error.code]
+  const { status, error: name } = xrpcAnswers[error.code]
   const headers = {
     ...(status === 401 ? challenge(name) : {}),
     ...(status === 503 ? { 'retry-after': '10' } : {}),

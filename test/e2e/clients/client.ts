@@ -57,6 +57,8 @@ export interface ClientSource {
   name: string
   /** What it has no command for. */
   lacks?: Partial<Record<'copy' | 'index' | 'artifact', string>>
+  /** A copy of what it never pulled uploads the blobs again. */
+  isCopyingWithoutMount?: true
   /** Why it cannot be had on this machine; `undefined` when it can. */
   findObstacle(): string | undefined
   start(options: ClientOptions): Promise<Client>

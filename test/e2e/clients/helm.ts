@@ -2,7 +2,7 @@ import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 import { randomId, sha256Hex } from '../../../src/lib/ids.ts'
-import { mustRun } from '../command.ts'
+import { mustRun, run } from '../command.ts'
 import { OciLayout, readBlob, readManifest } from '../oci-layout.ts'
 import { repositoryOf } from './artifact.ts'
 import type { Client, ClientOptions, LocalImage, Pulled } from './client.ts'
@@ -45,18 +45,13 @@ async function startHelm(program: string, version: string, options: ClientOption
     const [repository = '', chartVersion = ''] = reference.split(':')
     const target = join(folder, `pulled-${randomId(6)}`)
     await mkdir(target)
-    const said = await helm(
-      'pull',
-      remote(repository),
-      '--version',
-      chartVersion,
-      '--plain-http',
-      '-d',
-      target,
-    )
+    const options = ['--version', chartVersion, '--plain-http', '-d', target]
+    // It tells the digest among the messages.
+    const { status, stderr } = await run(program, ['pull', remote(repository), ...options], home)
+    if (status !== 0) throw new Error(`helm pull ended with ${status}: ${stderr}`)
     const [file = ''] = await readdir(target)
     return {
-      digest: /^Digest: (\S+)$/m.exec(said)?.[1] ?? '',
+      digest: /^Digest: (\S+)$/m.exec(stderr)?.[1] ?? '',
       blobDigest: `sha256:${sha256Hex(await readFile(join(target, file)))}`,
     }
   }

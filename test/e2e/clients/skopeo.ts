@@ -9,6 +9,7 @@ import { findMissingPackage } from './debian-program.ts'
 
 export const skopeo: ClientSource = {
   name: 'skopeo',
+  isCopyingWithoutMount: true,
   findObstacle: () => findMissingPackage('skopeo'),
   start: startSkopeo,
 }
