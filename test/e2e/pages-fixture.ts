@@ -241,8 +241,8 @@ function silentLogger() {
 }
 
 /** The pages over a database of their own, served without the rest of the AppView. Closed with `await using`. */
-export async function pagesFixture(options: { baseUrl?: string; isEmpty?: boolean } = {}) {
-  const db = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
+export async function pagesFixture(options: { baseUrl?: string; isEmpty?: boolean; db?: AppViewDb } = {}) {
+  const db = options.db ?? (await openDatabase<AppViewTables>({ path: ':memory:' }, migrations))
   if (options.isEmpty !== true) await fillDatabase(db)
   const needs = {
     db,
@@ -270,7 +270,7 @@ export async function pagesFixture(options: { baseUrl?: string; isEmpty?: boolea
     url: `http://127.0.0.1:${server.port}`,
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]()
-      await db.destroy()
+      if (options.db === undefined) await db.destroy()
     },
   }
 }
