@@ -109,7 +109,7 @@ const schema = z.object({
 /** Settings of the AppView as the program uses them: durations in milliseconds, secrets wrapped. */
 export type AppViewConfig = z.output<typeof schema>
 
-/** The settings of the AppView: YAML, environment (`ATCR_…`) and older names. SPEC §7. */
+/** The settings of the AppView: YAML, environment (`ATCR_…`) and older names. */
 export const appViewSettings = {
   schema,
   environmentPrefix: 'ATCR_',

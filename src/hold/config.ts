@@ -119,7 +119,7 @@ const schema = z.object({
 /** Settings of a hold as the program uses them: durations in milliseconds, sizes in bytes, secrets wrapped. */
 export type HoldConfig = z.output<typeof schema>
 
-/** The settings of a hold: YAML, environment (`HOLD_…`) and older names. SPEC §7. */
+/** The settings of a hold: YAML, environment (`HOLD_…`) and older names. */
 export const holdSettings = {
   schema,
   environmentPrefix: 'HOLD_',
