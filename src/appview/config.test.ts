@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { environmentName, loadSettings, settingPaths, settingsTemplate } from '../lib/config.ts'
+import { describeSettings, loadSettings, settingsTemplate } from '../lib/config.ts'
 import { appViewConfig, appViewPaths, appViewSettings } from './config.ts'
 
 const minimal = { ATCR_SERVER_DEFAULT_HOLD_DID: 'did:web:hold.example' }
@@ -35,9 +35,7 @@ test('older environment names still work', () => {
 
 test('the template reads back as the defaults', () => {
   const template = settingsTemplate(appViewSettings, 'Settings')
-  for (const path of settingPaths(appViewSettings.schema)) {
-    expect(template).toContain(environmentName('ATCR_', path.split('.')))
-  }
+  for (const { environment } of describeSettings(appViewSettings)) expect(template).toContain(environment)
   const { settings } = loadSettings(appViewSettings, { environment: minimal, yaml: withoutNulls(template) })
   expect(settings).toEqual(appViewConfig({ server: { default_hold_did: 'did:web:hold.example' } }))
 })

@@ -15,7 +15,13 @@ function network(kind: 'ours' | 'theirs') {
   const used = new Set<string>()
   const valid = new Set<string>()
   const seen: string[] = []
-  const identity = { holdUrl: 'https://hold.example', did: hold } as Identity
+  const identity: Identity = {
+    did: hold,
+    handle: undefined,
+    pdsUrl: undefined,
+    holdUrl: 'https://hold.example',
+    document: { id: hold },
+  }
   const caller = new HoldCaller({
     now: () => new Date(nowMs),
     identities: { resolveDid: async () => identity },
