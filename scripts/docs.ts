@@ -1,11 +1,13 @@
 /** `npm run docs [-- --check]`: writes the generated pages of docs/, or says which are out of date. */
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 
+import { clientsPage } from './docs/clients-page.ts'
 import { configPage } from './docs/config-page.ts'
 import { errorsPage } from './docs/errors-page.ts'
 import { lexiconsPage } from './docs/lexicons-page.ts'
 
 const pages: Record<string, () => string> = {
+  'docs/CLIENTS.md': clientsPage,
   'docs/CONFIG.md': configPage,
   'docs/ERRORS.md': errorsPage,
   'docs/LEXICONS.md': () => lexiconsPage(globSync('lexicons/io/**/*.json').sort()),

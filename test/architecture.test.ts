@@ -55,6 +55,7 @@ const rules: [place: string, mayImport: string[]][] = [
   ['src/lib/config.ts', [...lib, 'npm:yaml', 'npm:zod']],
   ['src/lib/database.ts', [...lib, 'npm:kysely', 'npm:pg']],
   ['src/lib/log.ts', [...lib, 'npm:pino']],
+  ['src/lib/door.ts', [...lib, 'npm:commander', 'type:npm:zod']],
   ['src/lib', []],
 
   ['src/protocol/lexicon/generated', lexicons],
@@ -78,10 +79,7 @@ const rules: [place: string, mayImport: string[]][] = [
   // It mounts any lexicon's methods and knows none of ours: hence no `protocol`.
   ['src/http', [...lib, ...web, ...lexicons]],
 
-  [
-    `${appview}/main.ts`,
-    [...lib, `${appview}/start.ts`, `${appview}/config.ts`, 'src/atproto/outbound-fetch.ts', 'npm:commander'],
-  ],
+  [`${appview}/main.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`]],
   [
     `${appview}/start.ts`,
     [...lib, 'src/http', `${appview}/app.ts`, `${appview}/config.ts`, `${appview}/context.ts`],
@@ -130,10 +128,7 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/clients`, [...driver(appview), ...lexicons]],
   [`${appview}/db`, database],
 
-  [
-    `${hold}/main.ts`,
-    [...lib, `${hold}/start.ts`, `${hold}/config.ts`, 'src/atproto/outbound-fetch.ts', 'npm:commander'],
-  ],
+  [`${hold}/main.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`]],
   [`${hold}/start.ts`, [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`]],
   [`${hold}/config.ts`, settings],
   [`${hold}/errors.ts`, lib],

@@ -20,7 +20,7 @@ console.log(
 )
 console.log('|---|---|---|---|---|---|---|---|')
 try {
-  for (const uploadMode of ['auto', 'relay'] as const) {
+  for (const uploadMode of ['direct', 'relay'] as const) {
     await using programs = await Programs.start({ uploadMode })
     const { alice } = programs.network.accounts
     for (const size of sizesMebibytes) {
@@ -40,7 +40,7 @@ try {
         await rm(fresh.path, { recursive: true })
       }
       const row = [
-        uploadMode === 'auto' ? 'direct' : 'relay',
+        uploadMode,
         size,
         median(pushes).toFixed(2),
         median(pulls).toFixed(2),

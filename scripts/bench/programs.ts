@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { Infrastructure } from '../../test/network/infrastructure.ts'
 
 export interface ProgramsOptions {
-  uploadMode: 'auto' | 'relay'
+  uploadMode: 'direct' | 'relay'
 }
 
 /**

@@ -8,7 +8,6 @@ const minimal = { ATCR_SERVER_DEFAULT_HOLD_DID: 'did:web:hold.example' }
 test('the default hold is the only setting that must be given', () => {
   const { settings } = loadSettings(appViewSettings, { environment: minimal })
   expect(settings.server.addr).toBe(':5000')
-  expect(settings.health.check_interval).toBe(900_000)
   expect(() => loadSettings(appViewSettings, { environment: {} })).toThrow(/ATCR_SERVER_DEFAULT_HOLD_DID/)
 })
 
@@ -46,7 +45,6 @@ test('files go to the data folder unless they are placed one by one', () => {
     auth: { key_path: '/k.pem' },
   })
   expect(appViewPaths(config, true)).toMatchObject({ database: '/var/lib/atcr/ui.db', registryKey: '/k.pem' })
-  expect(appViewPaths(config, false).oauthKey).toBe('data/oauth/client.key')
 })
 
 /** Optional settings stand in the template as empty keys, for a person to fill. */

@@ -19,21 +19,28 @@ import { makeTemporaryFolder } from './temporary-folder.ts'
  * operations; what a client should find was put there, and what it pushed is read back, by a plain client of the
  * specification's, every byte compared by digest. Each operation has content of its own: no cache helps.
  */
+type UploadMode = 'auto' | 'relay'
 const tag = '1.0.0'
 const artifactType = 'application/vnd.example.note'
 const refusedInWords = /unauthorized|denied|authentication|invalid username|incorrect|not authorized|401|403/i
 
+let uploadMode: UploadMode
 let network: TestNetwork
 let folder: string
 let alice: Account
 let plain: OciClient
 const report = new MatrixReport()
 
-afterAll(() => report.write())
+afterAll(() =>
+  report.write(
+    clientSources.map(({ name }) => name),
+    operations.map(({ name }) => name),
+  ),
+)
 
 /** As operators have it, and what writes once more with every byte through the AppView. */
-describe.each(['auto', 'relay'] as const)('upload mode %s', (uploadMode) => {
-  beforeAll(() => startNetwork(uploadMode))
+describe.each(['auto', 'relay'] as const)('upload mode %s', (mode) => {
+  beforeAll(() => startNetwork(mode))
   afterAll(stopNetwork)
 
   describe.each(clientSources.map((source, number) => ({ source, number })))(
@@ -45,12 +52,13 @@ describe.each(['auto', 'relay'] as const)('upload mode %s', (uploadMode) => {
         test(`${source.name}: cannot be had: ${obstacle}`, ({ skip }) => skip(obstacle))
         return
       }
-      matrixRow(source, number, uploadMode)
+      matrixRow(source, number, mode === 'relay')
     },
   )
 })
 
-async function startNetwork(uploadMode: 'auto' | 'relay'): Promise<void> {
+async function startNetwork(mode: UploadMode): Promise<void> {
+  uploadMode = mode
   folder = await makeTemporaryFolder('atcr-matrix')
   network = await TestNetwork.create({ uploadMode })
   alice = { username: network.accounts.alice.handle, password: network.accounts.alice.appPassword }
@@ -82,9 +90,14 @@ const operations: readonly Operation[] = [
   {
     name: 'login and push',
     isWriting: true,
-    async run({ client, reference, image }) {
+    async run({ source, client, reference, image }) {
       await client.login(alice)
+      network.calls.reset()
       await client.push(image, reference)
+      const isDirect = network.calls.count({ from: 'client', to: 'hold', method: 'PUT' }) > 0
+      expect(isDirect).toBe(uploadMode === 'auto' && source.isStayingAtRegistry !== true)
+      if (uploadMode === 'auto')
+        report.addUploads(source.name, isDirect ? 'to the hold' : 'through the AppView')
       expect([...(await readStored(plain, reference))]).toContain(await contentOf(image))
     },
   },
@@ -187,8 +200,7 @@ const operations: readonly Operation[] = [
   },
 ]
 
-function matrixRow(source: ClientSource, number: number, uploadMode: 'auto' | 'relay'): void {
-  const isRelay = uploadMode === 'relay'
+function matrixRow(source: ClientSource, number: number, isRelay: boolean): void {
   let client: Client | undefined
 
   // A program that is built here, and here first, takes its time.

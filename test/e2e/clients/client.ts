@@ -57,6 +57,8 @@ export interface ClientSource {
   name: string
   /** What it has no command for. */
   lacks?: Partial<Record<'copy' | 'index' | 'artifact', string>>
+  /** It takes no upload to another host than the registry's. */
+  isStayingAtRegistry?: true
   /** A copy of what it never pulled uploads the blobs again. */
   isCopyingWithoutMount?: true
   /** Why it cannot be had on this machine; `undefined` when it can. */

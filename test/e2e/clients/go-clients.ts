@@ -18,6 +18,7 @@ export const regctl = sourceOf(
 export const oras = sourceOf(
   { name: 'oras', package: 'oras.land/oras/cmd/oras', version: 'v1.3.6' },
   startOras,
+  { isStayingAtRegistry: true },
 )
 
 type StartProgram = (program: string, version: string, options: ClientOptions) => Promise<Client>
@@ -25,11 +26,11 @@ type StartProgram = (program: string, version: string, options: ClientOptions) =
 export function sourceOf(
   program: GoProgram,
   startProgram: StartProgram,
-  lacks: ClientSource['lacks'] = {},
+  traits: Pick<ClientSource, 'lacks' | 'isStayingAtRegistry'> = {},
 ): ClientSource {
   return {
     name: program.name,
-    lacks,
+    ...traits,
     findObstacle: () => findGoObstacle(program),
     start: async (options) => startProgram(await buildGoProgram(program), program.version, options),
   }

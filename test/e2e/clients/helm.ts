@@ -12,7 +12,10 @@ import { sourceOf } from './go-clients.ts'
 export const helm = sourceOf(
   { name: 'helm', package: 'helm.sh/helm/v3/cmd/helm', version: 'v3.22.0' },
   startHelm,
-  { copy: 'no such command', index: 'charts only', artifact: 'charts only' },
+  {
+    isStayingAtRegistry: true,
+    lacks: { copy: 'no such command', index: 'charts only', artifact: 'charts only' },
+  },
 )
 
 async function startHelm(program: string, version: string, options: ClientOptions): Promise<Client> {
