@@ -11,6 +11,7 @@ export const testPackages: Record<string, string> = {
   containerd: 'ctr pushes and pulls through it',
   runc: "containerd's runtime",
   'docker.io': 'Docker Engine pushes and pulls',
+  postgresql: 'the second database',
   radosgw: 'a real S3 server: its gateway',
   'ceph-mon': 'a real S3 server: its monitor',
   'ceph-osd': 'a real S3 server: its disk',

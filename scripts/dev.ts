@@ -11,17 +11,29 @@ function fail(message: string): never {
   process.exit(1)
 }
 
-/** Resolves at the first signal; the second one ends the process at once. */
+/** npm passes a Ctrl-C on that the terminal has sent us already. */
+const sameSignalMs = 500
+
+/** Resolves at the first signal; another one later ends the process at once. */
 function untilSignalled(): Promise<string> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      let count = 0
-      process.on(signal, () => {
-        if (count++ > 0) process.exit(130)
-        resolve(signal)
-      })
+    let firstMs: number | undefined
+    const onSignal = (signal: string) => {
+      firstMs ??= Date.now()
+      if (Date.now() - firstMs > sameSignalMs) process.exit(130)
+      resolve(signal)
     }
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+    if (process.env['npm_lifecycle_event'] !== undefined) whenOrphaned(() => resolve('npm has ended'))
   })
+}
+
+/** Without npm nobody would pass a signal on to us any more, and the ports would stay taken. */
+function whenOrphaned(callback: () => void): void {
+  const { ppid } = process
+  setInterval(() => {
+    if (process.ppid !== ppid) callback()
+  }, 500).unref()
 }
 
 if (!isNodeNewEnough(process.versions.node.split('.').map(Number))) {

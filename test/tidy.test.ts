@@ -5,6 +5,9 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, normalize } from 'node:path'
 
+import { appViewSettings } from '../src/appview/config.ts'
+import { holdSettings } from '../src/hold/config.ts'
+import { describeSettings } from '../src/lib/config.ts'
 import { describe, expect, test } from 'vitest'
 
 interface Ban {
@@ -186,5 +189,25 @@ describe('pages', () => {
     const isLinked = (page: string) =>
       linked.has(page) || linked.has(`${dirname(page)}/`) || linked.has(dirname(page))
     expect(pages.filter((page) => page !== 'README.md' && !isLinked(page))).toEqual([])
+  })
+})
+
+describe('settings', () => {
+  test.each([
+    ['appview', appViewSettings],
+    ['hold', holdSettings],
+  ])('every setting of the %s is read somewhere', (room, declaration) => {
+    const code = globSync(`src/${room}/**/*.ts`)
+      .filter((file) => !file.endsWith('.test.ts'))
+      .map((file) => readFileSync(file, 'utf8'))
+      // The declaration itself does not count, the functions below it do.
+      .map((text) => text.slice(Math.max(0, text.indexOf('satisfies SettingsDeclaration'))))
+      .join('\n')
+    // `log_level` and `version` are the door's and the reader's own.
+    const names = describeSettings(declaration).map(({ path }) => path.split('.').at(-1) as string)
+    const unread = names.filter(
+      (name) => !['log_level', 'version'].includes(name) && !new RegExp(`\\b${name}\\b`).test(code),
+    )
+    expect(unread).toEqual([])
   })
 })

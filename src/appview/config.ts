@@ -2,19 +2,7 @@ import { join } from 'node:path'
 
 import { z } from 'zod'
 
-import { duration, secret, type SettingsDeclaration } from '../lib/config.ts'
-
-const logShipper = z
-  .object({
-    backend: z.enum(['off', 'victoria', 'opensearch', 'loki']).default('off').describe('Where log lines go besides standard output.'), // prettier-ignore
-    url: z.url().optional().describe('Address of the log server.'),
-    batch_size: z.number().int().positive().default(100).describe('Lines a batch holds at most.'),
-    flush_interval: duration().prefault('5s').describe('Longest time a line waits for its batch.'),
-    username: z.string().optional().describe('User name at the log server.'),
-    password: secret().optional().describe('Password at the log server.'),
-  })
-  .prefault({})
-  .describe('Shipping of log lines.')
+import { type SettingsDeclaration } from '../lib/config.ts'
 
 const server = z
   .object({
@@ -22,10 +10,6 @@ const server = z
     base_url: z.url().default('http://127.0.0.1:5000').describe('Where clients reach it. Its host names the service in tokens.'), // prettier-ignore
     default_hold_did: z.string().min(1).describe('DID of the hold for those who chose none.'),
     data_folder: z.string().optional().describe('Where everything made on first run goes. Default: /var/lib/atcr, or ./data when not root.'), // prettier-ignore
-    oauth_key_path: z.string().optional().describe('P-256 key of the OAuth client. Default: oauth/client.key in the data folder.'), // prettier-ignore
-    client_name: z.string().default('ATCR').describe('Name shown when an account authorises us.'),
-    client_short_name: z.string().default('ATCR').describe('The same, where room is short.'),
-    registry_domains: z.array(z.string()).default([]).describe('Further host names clients use in image names.'), // prettier-ignore
     managed_holds: z.array(z.string()).default([]).describe('DIDs of holds of this operator: trusted with direct uploads. The default hold is one of them.'), // prettier-ignore
     upload_mode: z.enum(['auto', 'direct', 'relay']).default('auto').describe('auto: layers go straight to managed holds, from clients known to follow; direct: from all clients; relay: always through here.'), // prettier-ignore
     allow_sparse_images: z
@@ -42,10 +26,6 @@ const ui = z
     enabled: z.boolean().default(true).describe('Serve the web pages.'),
     database_path: z.string().optional().describe('SQLite file. Default: ui.db in the data folder.'),
     database_url: z.string().optional().describe('postgres://… in place of the file, for several instances.'),
-    theme: z.enum(['auto', 'light', 'dark']).default('auto').describe('Colours of the pages.'),
-    libsql_sync_url: z.string().optional().describe('libSQL primary to replicate from.'),
-    libsql_auth_token: secret().optional().describe('Token for the libSQL primary.'),
-    libsql_sync_interval: duration().prefault('1m').describe('How often the replica asks the primary.'),
   })
   .prefault({})
   .describe('Pages and the index behind them.')
@@ -53,7 +33,6 @@ const ui = z
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
-  log_shipper: logShipper,
   server,
   ui,
   auth: z
@@ -70,46 +49,18 @@ const schema = z.object({
     })
     .prefault({})
     .describe('Where accounts are looked up.'),
-  cache: z
-    .object({ redis_url: secret().optional().describe('Valkey or Redis shared by several instances.') })
-    .prefault({})
-    .describe('Shared cache.'),
   jetstream: z
     .object({
       urls: z.array(z.string()).default(['wss://jetstream1.us-east.bsky.network', 'wss://jetstream2.us-west.bsky.network']).describe('Event streams, tried in turn.'), // prettier-ignore
-      relay_endpoints: z.array(z.string()).default(['https://relay1.us-east.bsky.network']).describe('Relays asked for accounts to backfill.'), // prettier-ignore
-      backfill_enabled: z.boolean().default(true).describe('Read what was there before this AppView was.'),
     })
     .prefault({})
     .describe('Where the index gets its events from.'),
-  health: z
-    .object({
-      check_interval: duration().prefault('15m').describe('How often holds are checked.'),
-      cache_ttl: duration().prefault('15m').describe('How long a result is shown.'),
-    })
-    .prefault({})
-    .describe('Health of holds.'),
-  credential_helper: z
-    .object({ download_base: z.url().optional().describe('Where the helper is downloaded from.') })
-    .prefault({})
-    .describe('The credential helper.'),
-  legal: z
-    .object({
-      company_name: z.string().optional().describe('Who runs this registry.'),
-      jurisdiction: z.string().optional().describe('Whose law applies.'),
-    })
-    .prefault({})
-    .describe('For the terms and privacy pages.'),
-  labeler: z
-    .object({ did: z.string().optional().describe('Labeler whose takedowns are followed.') })
-    .prefault({})
-    .describe('Moderation.'),
 })
 
-/** Settings of the AppView as the program uses them: durations in milliseconds, secrets wrapped. */
+/** Settings of the AppView as the program uses them: paths as they were written. */
 export type AppViewConfig = z.output<typeof schema>
 
-/** The settings of the AppView: YAML, environment (`ATCR_…`) and older names. SPEC §7. */
+/** The settings of the AppView: YAML, environment (`ATCR_…`) and older names. */
 export const appViewSettings = {
   schema,
   environmentPrefix: 'ATCR_',
@@ -133,7 +84,6 @@ export interface AppViewPaths {
   registryKey: string
   registryCertificate: string
   sealingKey: string
-  oauthKey: string
 }
 
 /** Where the files of this configuration are; `isRoot` picks the default data folder. */
@@ -144,6 +94,5 @@ export function appViewPaths(config: AppViewConfig, isRoot: boolean): AppViewPat
     registryKey: config.auth.key_path ?? join(folder, 'auth/private-key.pem'),
     registryCertificate: config.auth.cert_path ?? join(folder, 'auth/private-key.crt'),
     sealingKey: join(folder, 'auth/sealing.key'),
-    oauthKey: config.server.oauth_key_path ?? join(folder, 'oauth/client.key'),
   }
 }

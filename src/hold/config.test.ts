@@ -9,7 +9,6 @@ test('only the public URL must be given', () => {
   const { settings } = loadSettings(holdSettings, { environment: publicUrl })
   expect(settings.storage.driver).toBe('filesystem')
   expect(settings.server).toMatchObject({ addr: ':8080', public: false, test_mode: false })
-  expect(settings.scanner.rescan_interval).toBe(168 * 3_600_000)
   expect(() => loadSettings(holdSettings, { environment: {} })).toThrow(/HOLD_SERVER_PUBLIC_URL/)
 })
 

@@ -2,19 +2,7 @@ import { dirname, join } from 'node:path'
 
 import { z } from 'zod'
 
-import { duration, secret, size, type SettingsDeclaration } from '../lib/config.ts'
-
-const logShipper = z
-  .object({
-    backend: z.enum(['off', 'victoria', 'opensearch', 'loki']).default('off').describe('Where log lines go besides standard output.'), // prettier-ignore
-    url: z.url().optional().describe('Address of the log server.'),
-    batch_size: z.number().int().positive().default(100).describe('Lines a batch holds at most.'),
-    flush_interval: duration().prefault('5s').describe('Longest time a line waits for its batch.'),
-    username: z.string().optional().describe('User name at the log server.'),
-    password: secret().optional().describe('Password at the log server.'),
-  })
-  .prefault({})
-  .describe('Shipping of log lines.')
+import { secret, type SettingsDeclaration } from '../lib/config.ts'
 
 const storage = z
   .object({
@@ -38,8 +26,6 @@ const server = z
     public: z.boolean().default(false).describe('Anyone may read.'),
     successor: z.string().optional().describe('DID of the hold to use in place of this one.'),
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
-    relay_endpoint: z.url().optional().describe('Relay that is asked to crawl the data repo of this hold.'),
-    appview_did: z.string().optional().describe('DID of the AppView that may manage this hold.'),
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
   })
   .describe('The hold itself.')
@@ -49,9 +35,10 @@ const registration = z
     owner_did: z.string().optional().describe('DID of the captain. Needed at first start.'),
     allow_all_crew: z.boolean().default(false).describe('Anyone who asks becomes crew.'),
     region: z.string().max(64).optional().describe('Where the hold is, as shown to people.'),
-    enable_bluesky_posts: z.boolean().default(false).describe('Post on Bluesky when a tag is pushed.'),
-    profile_avatar_url: z.url().optional().describe('Picture of the hold.'),
-    write_owner_records: z.boolean().default(false).describe('Also register in the PDS of the captain, as older AppViews want it.'), // prettier-ignore
+    enable_bluesky_posts: z
+      .boolean()
+      .default(false)
+      .describe('Stands in the captain record; the posts themselves are not built yet.'),
   })
   .prefault({})
   .describe('Whose hold it is. The records in its data repo, once there, win over these.')
@@ -61,65 +48,26 @@ const database = z
     path: z.string().optional().describe('SQLite file; its folder is the data folder. Default: /var/lib/atcr/hold.db, or ./data/hold.db when not root.'), // prettier-ignore
     url: z.string().optional().describe('postgres://… in place of the file.'),
     key_path: z.string().optional().describe('Key that signs the data repo. Default: signing.key in the data folder.'), // prettier-ignore
-    rotation_key_path: z.string().optional().describe('Key that may change the did:plc. Default: rotation.key in the data folder.'), // prettier-ignore
     did: z.string().optional().describe('DID of the hold, when it has one already. Default: did.txt in the data folder, else made.'), // prettier-ignore
     did_method: z.enum(['web', 'plc']).default('web').describe('What kind of DID is made.'),
     plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'),
-    libsql_sync_url: z.string().optional().describe('libSQL primary to replicate from.'),
-    libsql_auth_token: secret().optional().describe('Token for the libSQL primary.'),
-    libsql_sync_interval: duration().prefault('1m').describe('How often the replica asks the primary.'),
   })
   .prefault({})
   .describe('The data repo and the rows beside it, and who the hold is.')
 
-const tier = z.object({ name: z.string().min(1).max(32), quota: size().nullable() })
-
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
-  log_shipper: logShipper,
   storage,
   server,
   registration,
   database,
-  admin: z
-    .object({ enabled: z.boolean().default(true).describe('Serve the admin panel.') })
-    .prefault({})
-    .describe('Admin panel.'),
-  gc: z
-    .object({ enabled: z.boolean().default(false).describe('Delete blobs that no manifest names any more.') })
-    .prefault({})
-    .describe('Garbage collection.'),
-  quota: z
-    .object({
-      tiers: z.array(tier).default([]).describe('Tiers from low to high, each {name, quota}; quota null is no limit.'), // prettier-ignore
-      defaults: z
-        .object({ new_crew_tier: z.string().optional().describe('Tier of new crew. Default: the lowest.') })
-        .prefault({})
-        .describe('What new crew get.'),
-    })
-    .prefault({})
-    .describe('How much crew may store.'),
-  scanner: z
-    .object({
-      secret: secret().optional().describe('Shared with the scanner. Without it, nothing is scanned.'),
-      rescan_interval: duration().prefault('168h').describe('How often an image is scanned again.'),
-    })
-    .prefault({})
-    .describe('Vulnerability scans.'),
-  labeler: z
-    .object({
-      did: z.string().optional().describe('Labeler whose takedowns are followed.'),
-      grace_window: duration().prefault('720h').describe('How long blobs survive a takedown.'),
-    })
-    .prefault({})
-    .describe('Moderation.'),
 })
 
-/** Settings of a hold as the program uses them: durations in milliseconds, sizes in bytes, secrets wrapped. */
+/** Settings of a hold as the program uses them: secrets wrapped. */
 export type HoldConfig = z.output<typeof schema>
 
-/** The settings of a hold: YAML, environment (`HOLD_…`) and older names. SPEC §7. */
+/** The settings of a hold: YAML, environment (`HOLD_…`) and older names. */
 export const holdSettings = {
   schema,
   environmentPrefix: 'HOLD_',

@@ -25,11 +25,10 @@ import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
-import { Slots } from './services/slots.ts'
+import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
 import { FilesystemBlobStore } from './storage/filesystem-blob-store.ts'
-import { S3BlobStore } from './storage/s3-blob-store.ts'
 import { UrlSigner } from './storage/url-signer.ts'
 
 /** Parts on their way to S3 at once, over all uploads: this many times 8 MiB of memory. */
@@ -185,6 +184,8 @@ async function openStore(
   }
   if (storage.bucket === undefined)
     throw new SettingsError(['storage.bucket: missing; the s3 driver needs it'])
+  // Only now, because the SDK takes its time to load.
+  const { S3BlobStore } = await import('./storage/s3-blob-store.ts')
   const store = new S3BlobStore({
     bucket: storage.bucket,
     region: storage.region,

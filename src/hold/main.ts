@@ -1,71 +1,13 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-
-import { Command } from 'commander'
-
-import { createOutboundFetch } from '../atproto/outbound-fetch.ts'
-import { loadSettings, SettingsError, settingsTemplate } from '../lib/config.ts'
-import { logger, setLogLevel } from '../lib/log.ts'
+import { openDoor } from '../lib/door.ts'
 import { holdSettings } from './config.ts'
 import { startHold } from './start.ts'
 
-const program = new Command('atcr-hold').description('The storage service of an ATCR registry.')
-
-program
-  .command('serve')
-  .description('run the hold')
-  .option('--config <file>', 'YAML file; environment variables HOLD_… win over it')
-  .action((options: { config?: string }) => run(() => serveUntilStopped(options.config)))
-
-program
-  .command('config')
-  .description('settings')
-  .command('init [file]')
-  .description('print every setting with its default, or write them to a new file')
-  .action((file: string | undefined) => run(async () => writeTemplate(file)))
-
-program
-  .command('healthcheck <url>')
-  .description('exit 0 when the hold at this address answers')
-  .action((url: string) => run(() => checkHealth(url)))
-
-await program.parseAsync()
-
-async function serveUntilStopped(configFile: string | undefined): Promise<void> {
-  const yaml = configFile === undefined ? {} : { yaml: readFileSync(configFile, 'utf8') }
-  const { settings, notices } = loadSettings(holdSettings, { environment: process.env, ...yaml })
-  setLogLevel(settings.log_level)
-  const log = logger('hold')
-  for (const notice of notices) log.warn(notice)
-  const stopped = new Promise<NodeJS.Signals>((resolve) => {
-    process.once('SIGINT', resolve)
-    process.once('SIGTERM', resolve)
-  })
-  await using _hold = await startHold(settings)
-  log.info({ signal: await stopped }, 'stopping')
-}
-
-function writeTemplate(file: string | undefined): void {
-  const template = settingsTemplate(holdSettings, 'Settings of atcr-hold')
-  if (file === undefined) process.stdout.write(template)
-  // It will hold secrets.
-  else writeFileSync(file, template, { flag: 'wx', mode: 0o600 })
-}
-
-async function checkHealth(url: string): Promise<void> {
-  const fetch = createOutboundFetch({ userAgent: 'atcr-healthcheck', allowPrivateNetwork: true })
-  const response = await fetch(new URL('/health', url))
-  if (!response.ok) throw new Error(`${url} answered ${response.status}`)
-}
-
-/** Runs a command; a failure is one readable message and exit code 1. */
-async function run(command: () => Promise<void>): Promise<void> {
-  try {
-    await command()
-  } catch (error) {
-    const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error)
-    process.stderr.write(
-      `${isExpected || !(error instanceof Error) ? String(error) : (error.stack ?? error.message)}\n`,
-    )
-    process.exitCode = 1
-  }
-}
+await openDoor(
+  {
+    name: 'atcr-hold',
+    description: 'The storage service of an ATCR registry.',
+    settings: holdSettings,
+    start: startHold,
+  },
+  process.env,
+)

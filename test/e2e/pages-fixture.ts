@@ -12,7 +12,7 @@ import { applyTag } from '../../src/appview/read-model/tag.ts'
 import { AtprotoError } from '../../src/atproto/errors.ts'
 import { nextTid, type Did } from '../../src/atproto/syntax.ts'
 import { requestId, securityHeaders } from '../../src/http/middleware.ts'
-import type { ServerEnv } from '../../src/http/serve.ts'
+import { serve, type ServerEnv } from '../../src/http/serve.ts'
 import { openDatabase } from '../../src/lib/database.ts'
 import { sha256Hex } from '../../src/lib/ids.ts'
 import { logger } from '../../src/lib/log.ts'
@@ -240,9 +240,9 @@ function silentLogger() {
   return log
 }
 
-/** The pages over a database of their own, without the rest of the AppView. */
-export async function pagesFixture(options: { baseUrl?: string; isEmpty?: boolean } = {}) {
-  const db = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
+/** The pages over a database of their own, served without the rest of the AppView. Closed with `await using`. */
+export async function pagesFixture(options: { baseUrl?: string; isEmpty?: boolean; db?: AppViewDb } = {}) {
+  const db = options.db ?? (await openDatabase<AppViewTables>({ path: ':memory:' }, migrations))
   if (options.isEmpty !== true) await fillDatabase(db)
   const needs = {
     db,
@@ -264,5 +264,13 @@ export async function pagesFixture(options: { baseUrl?: string; isEmpty?: boolea
   })
   app.notFound((context) => answerUnknownPage(context, needs))
   app.onError((error, context) => answerFailedPage(context, needs, error))
-  return { app, db }
+  const server = await serve(app, { hostname: '127.0.0.1', port: 0 })
+  return {
+    db,
+    url: `http://127.0.0.1:${server.port}`,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]()
+      if (options.db === undefined) await db.destroy()
+    },
+  }
 }

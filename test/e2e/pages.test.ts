@@ -6,7 +6,6 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { serve } from '../../src/http/serve.ts'
 import type { Account } from '../network/accounts.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { imageOfFiles, indexOf } from '../network/sample-image.ts'
@@ -173,8 +172,7 @@ test('a restarted AppView goes on where it was and takes nothing twice', async (
 })
 
 test('every page passes axe in light and dark, on a phone and on a desk', async () => {
-  const { app, db } = await pagesFixture()
-  await using server = await serve(app, { hostname: '127.0.0.1', port: 0 })
+  await using pages = await pagesFixture()
   const paths = {
     home: '/',
     owner: '/u/alice.test',
@@ -188,7 +186,7 @@ test('every page passes axe in light and dark, on a phone and on a desk', async 
     for (const viewport of [narrow, wide]) {
       await using opened = await openPage({ colorScheme, viewport })
       for (const [name, path] of Object.entries(paths)) {
-        await opened.page.goto(`http://127.0.0.1:${server.port}${path}`)
+        await opened.page.goto(pages.url + path)
         await expectNoSidewaysScroll(opened.page)
         // Colours differ by scheme, structure by width: each is seen once. Fifty rows are no different from six.
         if ((colorScheme === 'dark') === (viewport === wide) && name !== 'many')
@@ -198,13 +196,11 @@ test('every page passes axe in light and dark, on a phone and on a desk', async 
       }
     }
   }
-  await db.destroy()
 })
 
 test('pages read the same without JavaScript, and copy with it', async () => {
-  const { app, db } = await pagesFixture()
-  await using server = await serve(app, { hostname: '127.0.0.1', port: 0 })
-  const url = `http://127.0.0.1:${server.port}/r/alice.test/app`
+  await using pages = await pagesFixture()
+  const url = `${pages.url}/r/alice.test/app`
   const copyName = 'Copy the docker command'
   const command = 'docker pull registry.example/alice.test/app:latest'
   {
@@ -221,7 +217,6 @@ test('pages read the same without JavaScript, and copy with it', async () => {
     await opened.page.getByText('Copied.').waitFor()
     expect(await opened.page.evaluate('navigator.clipboard.readText()')).toBe(command)
   }
-  await db.destroy()
 })
 
 /** Calls of an account at the PDS, signed in with its password. */

@@ -232,7 +232,7 @@ describe.each<Driver>(['filesystem', 's3'])('direct uploads to %s', (driver) => 
     const finished = await begin()
     expect((await send('PUT', `${finished.url}?digest=${digestOf(bytes)}`, bytes)).status).toBe(201)
     const invented = `${cancelled.url.slice(0, -3)}abc`
-    for (const url of [cancelled.url, finished.url, invented, `${hold.url}/uploads/x`]) {
+    for (const url of [cancelled.url, finished.url, invented, `${hold.url}/v2/direct/blobs/uploads/x`]) {
       for (const method of ['GET', 'PATCH', 'DELETE']) {
         const response = await send(method, url, method === 'PATCH' ? bytes : undefined)
         expect(await errorOf(response), `${method} ${url}`).toEqual([404, 'BLOB_UPLOAD_UNKNOWN'])

@@ -321,7 +321,7 @@ async function startSecondAppView(network: TestNetwork) {
         data_folder: join(server.data_folder ?? '', `second-${port}`),
       },
       identity,
-      jetstream: { urls: [], relay_endpoints: [] },
+      jetstream: { urls: [] },
     }),
   )
 }

@@ -198,7 +198,7 @@ export function patterned(size: number, seed: number): Buffer {
   )
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)

@@ -10,7 +10,7 @@ export interface Account {
   appPassword: string
 }
 
-export const accountNames = ['alice', 'bob'] as const
+const accountNames = ['alice', 'bob'] as const
 export type AccountName = (typeof accountNames)[number]
 export type Accounts = Record<AccountName, Account>
 

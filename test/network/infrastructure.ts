@@ -10,7 +10,7 @@ import { S3StandIn } from './s3.ts'
 
 /** The parts of the network, in the order of their ports. */
 export const partNames = ['appview', 'hold', 'pds', 'plc', 'jetstream', 's3'] as const
-export type PartName = (typeof partNames)[number]
+type PartName = (typeof partNames)[number]
 export type Ports = Record<PartName, number>
 
 export interface InfrastructureOptions {

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 
 /** An event as Jetstream clients receive it. */
-export interface RelayEvent {
+interface RelayEvent {
   did: string
   time_us: number
   kind: 'commit' | 'identity' | 'account'

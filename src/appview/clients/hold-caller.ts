@@ -79,7 +79,10 @@ export class HoldCaller {
       return answer
     }
     try {
-      const held = await this.#awaitHeld(key)
+      // Nothing is awaited between this look and `#first.set`, so that of several first calls one is first.
+      const first = this.#findHeld(key) === undefined ? this.#first.get(key) : undefined
+      if (first !== undefined) await patiently(first)
+      const held = this.#findHeld(key)
       if (held !== undefined) {
         try {
           return await sendWith(held)
@@ -88,10 +91,10 @@ export class HoldCaller {
           this.#held.delete(key)
         }
       }
-      const first = this.#serviceToken(nsid, call).then(sendWith)
-      this.#first.set(key, first)
-      return await first.finally(() => {
-        if (this.#first.get(key) === first) this.#first.delete(key)
+      const mine = this.#serviceToken(nsid, call).then(sendWith)
+      this.#first.set(key, mine)
+      return await mine.finally(() => {
+        if (this.#first.get(key) === mine) this.#first.delete(key)
       })
     } catch (error) {
       throw holdFailure(error, call.holdDid)
@@ -116,16 +119,6 @@ export class HoldCaller {
     const url = identity.holdUrl ?? identity.pdsUrl
     if (url === undefined) throw new AppViewError('hold_unreachable', `${holdDid} is no hold`)
     return url
-  }
-
-  async #awaitHeld(key: string): Promise<Held | undefined> {
-    const first = this.#first.get(key)
-    if (first !== undefined && this.#findHeld(key) === undefined) {
-      const stop = new AbortController()
-      await Promise.race([first, sleep(patienceMs, stop.signal)]).catch(() => undefined)
-      stop.abort()
-    }
-    return this.#findHeld(key)
   }
 
   #findHeld(key: string): Held | undefined {
@@ -159,4 +152,11 @@ export class HoldCaller {
     if (this.#held.size >= tokenCountMax) this.#held.delete(this.#held.keys().next().value as string)
     this.#held.set(key, held)
   }
+}
+
+/** Waits for another call to end, whatever came of it, but not for long. */
+async function patiently(other: Promise<unknown>): Promise<void> {
+  const stop = new AbortController()
+  await Promise.race([other, sleep(patienceMs, stop.signal)]).catch(() => undefined)
+  stop.abort()
 }

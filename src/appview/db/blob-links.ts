@@ -123,6 +123,12 @@ export async function findBlobAnywhereOnHold(
     return { digest, holdDid, sizeBytes: linked.size_bytes, repository }
   }
   const named = await namedBlobs(db, digest)
+    .innerJoin('manifest_repositories', (join) =>
+      join
+        .onRef('manifest_repositories.owner_did', '=', 'manifest_links.owner_did')
+        .onRef('manifest_repositories.digest', '=', 'manifest_links.digest'),
+    )
+    .select(['manifest_repositories.owner_did', 'manifest_repositories.repository'])
     .where('manifests.hold_did', '=', holdDid)
     .leftJoin('blob_links', (join) =>
       join
@@ -144,13 +150,34 @@ export async function findBlobAnywhereOnHold(
 
 async function findNamedBlob(
   db: AppViewDb,
-  repository: RepositoryKey,
+  { ownerDid, name }: RepositoryKey,
   digest: Digest,
 ): Promise<BlobLink | undefined> {
   const row = await namedBlobs(db, digest)
-    .where('manifest_links.owner_did', '=', repository.ownerDid)
-    .where('manifest_repositories.repository', '=', repository.name)
+    .select('manifests.hold_did')
+    .where('manifest_links.owner_did', '=', ownerDid)
     .where('manifests.hold_did', 'is not', null)
+    .where((eb) =>
+      eb.or([
+        eb.exists(
+          eb
+            .selectFrom('manifest_repositories as members')
+            .select('members.digest')
+            .where('members.owner_did', '=', ownerDid)
+            .where('members.repository', '=', name)
+            .whereRef('members.digest', '=', 'manifest_links.digest'),
+        ),
+        // Records of older software name one repository only; tags tell the others.
+        eb.exists(
+          eb
+            .selectFrom('tags')
+            .select('tags.tag')
+            .where('tags.owner_did', '=', ownerDid)
+            .where('tags.repository', '=', name)
+            .whereRef('tags.digest', '=', 'manifest_links.digest'),
+        ),
+      ]),
+    )
     .orderBy('manifests.created_at', 'desc')
     .orderBy('manifests.digest')
     .executeTakeFirst()
@@ -167,17 +194,7 @@ function namedBlobs(db: AppViewDb, digest: Digest) {
         .onRef('manifests.owner_did', '=', 'manifest_links.owner_did')
         .onRef('manifests.digest', '=', 'manifest_links.digest'),
     )
-    .innerJoin('manifest_repositories', (join) =>
-      join
-        .onRef('manifest_repositories.owner_did', '=', 'manifest_links.owner_did')
-        .onRef('manifest_repositories.digest', '=', 'manifest_links.digest'),
-    )
-    .select([
-      'manifests.hold_did',
-      'manifest_links.size_bytes',
-      'manifest_repositories.owner_did',
-      'manifest_repositories.repository',
-    ])
+    .select('manifest_links.size_bytes')
     .where('manifest_links.target_digest', '=', digest)
     .where('manifest_links.kind', 'in', ['config', 'layer'])
     .limit(1)

@@ -71,11 +71,3 @@ export async function postponeHoldNotification(
 export async function deleteHoldNotification(db: AppViewDb, id: string): Promise<void> {
   await db.deleteFrom('hold_notifications').where('id', '=', id).execute()
 }
-
-export async function countHoldNotifications(db: AppViewDb): Promise<number> {
-  const row = await db
-    .selectFrom('hold_notifications')
-    .select((eb) => eb.fn.countAll().as('count'))
-    .executeTakeFirstOrThrow()
-  return Number(row.count)
-}

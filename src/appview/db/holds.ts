@@ -128,7 +128,3 @@ export async function upsertCrewMember(db: AppViewDb, member: CrewMember): Promi
 export async function deleteCrewMember(db: AppViewDb, holdDid: Did, rkey: string): Promise<void> {
   await db.deleteFrom('hold_crew').where('hold_did', '=', holdDid).where('rkey', '=', rkey).execute()
 }
-
-export async function deleteCrew(db: AppViewDb, holdDid: Did): Promise<void> {
-  await db.deleteFrom('hold_crew').where('hold_did', '=', holdDid).execute()
-}

@@ -1,4 +1,4 @@
-import { sql, type ExpressionBuilder } from 'kysely'
+import type { ExpressionBuilder } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
@@ -93,37 +93,9 @@ export async function listUntaggedManifests(
 ): Promise<Digest[]> {
   const rows = await shownManifests(db, repository)
     .select('manifests.digest')
-    .where((eb) =>
-      eb.not(
-        eb.exists(
-          eb
-            .selectFrom('tags')
-            .select('tags.tag')
-            .where('tags.owner_did', '=', repository.ownerDid)
-            .where('tags.repository', '=', repository.name)
-            .whereRef('tags.digest', '=', 'manifests.digest'),
-        ),
-      ),
-    )
-    .where((eb) =>
-      eb.not(
-        eb.exists(
-          eb
-            .selectFrom('manifest_links')
-            .innerJoin('manifest_repositories as siblings', (join) =>
-              join
-                .onRef('siblings.owner_did', '=', 'manifest_links.owner_did')
-                .onRef('siblings.digest', '=', 'manifest_links.digest'),
-            )
-            .select('manifest_links.position')
-            .where('siblings.repository', '=', repository.name)
-            .where('manifest_links.owner_did', '=', repository.ownerDid)
-            .where('manifest_links.kind', '=', 'manifest')
-            .whereRef('manifest_links.target_digest', '=', 'manifests.digest'),
-        ),
-      ),
-    )
-    .orderBy('manifest_repositories.created_at', 'desc')
+    .where((eb) => eb.not(eb.exists(tagOfManifest(eb, repository))))
+    .where((eb) => eb.not(eb.exists(siblingIndexOfManifest(eb, repository))))
+    .orderBy('manifests.created_at', 'desc')
     .orderBy('manifests.digest')
     .limit(limit)
     .execute()
@@ -188,48 +160,93 @@ const shownRepositories = (db: AppViewDb) =>
     .leftJoin('identities', 'identities.did', 'repositories.owner_did')
     .selectAll('repositories')
     .where((eb) => eb.or([eb('identities.is_active', 'is', null), eb('identities.is_active', '=', 1)]))
-    .where((eb) => eb.exists(shownManifestIn(eb)))
+    .where((eb) => eb.or([eb.exists(shownMember(eb)), eb.exists(shownTag(eb))]))
 
-const shownManifestIn = (eb: ExpressionBuilder<AppViewTables, 'repositories'>) =>
+type FromRepositories = ExpressionBuilder<AppViewTables, 'repositories'>
+type FromManifests = ExpressionBuilder<AppViewTables, 'manifests'>
+
+/** A manifest that names the repository and that anyone may see. */
+const shownMember = (eb: FromRepositories) =>
   eb
-    .selectFrom('manifest_repositories')
+    .selectFrom('manifest_repositories as members')
     .innerJoin('manifests', (join) =>
       join
-        .onRef('manifests.owner_did', '=', 'manifest_repositories.owner_did')
-        .onRef('manifests.digest', '=', 'manifest_repositories.digest'),
+        .onRef('manifests.owner_did', '=', 'members.owner_did')
+        .onRef('manifests.digest', '=', 'members.digest'),
     )
     .innerJoin('holds', 'holds.did', 'manifests.hold_did')
-    .select(sql`1`.as('one'))
-    .whereRef('manifest_repositories.owner_did', '=', 'repositories.owner_did')
-    .whereRef('manifest_repositories.repository', '=', 'repositories.name')
+    .select('members.digest')
+    .whereRef('members.owner_did', '=', 'repositories.owner_did')
+    .whereRef('members.repository', '=', 'repositories.name')
     .where('holds.is_public', '=', 1)
 
-const shownManifests = (db: AppViewDb, repository: RepositoryKey) =>
-  db
-    .selectFrom('manifest_repositories')
-    .innerJoin('manifests', (join) =>
-      join
-        .onRef('manifests.owner_did', '=', 'manifest_repositories.owner_did')
-        .onRef('manifests.digest', '=', 'manifest_repositories.digest'),
-    )
-    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
-    .where('manifest_repositories.owner_did', '=', repository.ownerDid)
-    .where('manifest_repositories.repository', '=', repository.name)
-    .where('holds.is_public', '=', 1)
-
-const shownTags = (db: AppViewDb, repository: RepositoryKey) =>
-  db
+/** The same through a tag: records of older software name one repository only, and tags tell the others. */
+const shownTag = (eb: FromRepositories) =>
+  eb
     .selectFrom('tags')
-    .innerJoin('manifest_repositories', (join) =>
-      join
-        .onRef('manifest_repositories.owner_did', '=', 'tags.owner_did')
-        .onRef('manifest_repositories.repository', '=', 'tags.repository')
-        .onRef('manifest_repositories.digest', '=', 'tags.digest'),
-    )
     .innerJoin('manifests', (join) =>
       join.onRef('manifests.owner_did', '=', 'tags.owner_did').onRef('manifests.digest', '=', 'tags.digest'),
     )
     .innerJoin('holds', 'holds.did', 'manifests.hold_did')
-    .where('tags.owner_did', '=', repository.ownerDid)
-    .where('tags.repository', '=', repository.name)
+    .select('tags.digest')
+    .whereRef('tags.owner_did', '=', 'repositories.owner_did')
+    .whereRef('tags.repository', '=', 'repositories.name')
     .where('holds.is_public', '=', 1)
+
+/** The manifests of a repository, by their own word or by a tag's, that anyone may see. */
+const shownManifests = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
+  db
+    .selectFrom((eb) =>
+      eb
+        .selectFrom('manifest_repositories')
+        .select('digest')
+        .where('owner_did', '=', ownerDid)
+        .where('repository', '=', name)
+        .union(
+          eb
+            .selectFrom('tags')
+            .select('digest')
+            .where('owner_did', '=', ownerDid)
+            .where('repository', '=', name),
+        )
+        .as('members'),
+    )
+    .innerJoin('manifests', (join) =>
+      join.on('manifests.owner_did', '=', ownerDid).onRef('manifests.digest', '=', 'members.digest'),
+    )
+    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
+    .where('holds.is_public', '=', 1)
+
+const shownTags = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
+  db
+    .selectFrom('tags')
+    .innerJoin('manifests', (join) =>
+      join.onRef('manifests.owner_did', '=', 'tags.owner_did').onRef('manifests.digest', '=', 'tags.digest'),
+    )
+    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
+    .where('tags.owner_did', '=', ownerDid)
+    .where('tags.repository', '=', name)
+    .where('holds.is_public', '=', 1)
+
+const tagOfManifest = (eb: FromManifests, { ownerDid, name }: RepositoryKey) =>
+  eb
+    .selectFrom('tags')
+    .select('tags.tag')
+    .where('tags.owner_did', '=', ownerDid)
+    .where('tags.repository', '=', name)
+    .whereRef('tags.digest', '=', 'manifests.digest')
+
+/** An index of the same repository that lists the manifest. */
+const siblingIndexOfManifest = (eb: FromManifests, { ownerDid, name }: RepositoryKey) =>
+  eb
+    .selectFrom('manifest_links')
+    .innerJoin('manifest_repositories as siblings', (join) =>
+      join
+        .onRef('siblings.owner_did', '=', 'manifest_links.owner_did')
+        .onRef('siblings.digest', '=', 'manifest_links.digest'),
+    )
+    .select('manifest_links.position')
+    .where('siblings.repository', '=', name)
+    .where('manifest_links.owner_did', '=', ownerDid)
+    .where('manifest_links.kind', '=', 'manifest')
+    .whereRef('manifest_links.target_digest', '=', 'manifests.digest')

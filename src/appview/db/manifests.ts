@@ -62,20 +62,6 @@ export async function findManifestOfOwner(
   return row && toManifest(row)
 }
 
-/** One page of a repository's manifests, the newest first. */
-export async function listManifests(
-  db: AppViewDb,
-  repository: RepositoryKey,
-  { limit }: { limit: number },
-): Promise<Manifest[]> {
-  const rows = await manifestsIn(db, repository)
-    .orderBy('manifest_repositories.created_at', 'desc')
-    .orderBy('manifests.digest')
-    .limit(limit)
-    .execute()
-  return rows.map(toManifest)
-}
-
 /** Several manifests of an owner at once, by digest; unknown ones are absent. */
 export async function findManifests(
   db: AppViewDb,

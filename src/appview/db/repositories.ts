@@ -1,5 +1,6 @@
-import type { Did } from '../../atproto/syntax.ts'
-import type { AppViewDb, RepositoryKey } from './schema.ts'
+import type { ExpressionBuilder } from 'kysely'
+
+import type { AppViewDb, AppViewTables, RepositoryKey } from './schema.ts'
 
 /** A repository: it is there while it holds a manifest or a tag. */
 export interface Repository extends RepositoryKey {
@@ -20,58 +21,32 @@ export async function findRepository(
   return row && { ...repository, createdAt: row.created_at, updatedAt: row.updated_at }
 }
 
-/** An owner's repositories, the last changed first. */
-export async function listRepositories(
-  db: AppViewDb,
-  ownerDid: Did,
-  { limit }: { limit: number },
-): Promise<Repository[]> {
-  const rows = await db
-    .selectFrom('repositories')
-    .selectAll()
-    .where('owner_did', '=', ownerDid)
-    .orderBy('updated_at', 'desc')
-    .orderBy('name')
-    .limit(limit)
-    .execute()
-  return rows.map((row) => ({
-    ownerDid,
-    name: row.name,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-  }))
-}
-
 /**
  * Brings a repository's row in line with its manifests and tags: there while there are any, as old as the first, as
  * new as the last. It is computed, never counted up, so that the order of events leaves no trace.
  */
 export async function refreshRepository(db: AppViewDb, repository: RepositoryKey): Promise<void> {
-  const [firstManifest, lastManifest, firstTag, lastTag] = [
-    await manifestTime(db, repository, 'asc'),
-    await manifestTime(db, repository, 'desc'),
-    await tagTime(db, repository, 'asc'),
-    await tagTime(db, repository, 'desc'),
-  ]
-  const first = [firstManifest, firstTag].filter((time) => time !== undefined).sort()[0]
-  const last = [lastManifest, lastTag]
-    .filter((time) => time !== undefined)
-    .sort()
-    .at(-1)
-  if (first === undefined || last === undefined) {
-    await db
-      .deleteFrom('repositories')
-      .where('owner_did', '=', repository.ownerDid)
-      .where('name', '=', repository.name)
-      .execute()
-    return
-  }
-  const columns = { created_at: first, updated_at: last }
+  const key = { owner_did: repository.ownerDid, name: repository.name }
+  // Takes the row's lock before it looks: of two transactions at once, the later one sees what the earlier one did.
   await db
     .insertInto('repositories')
-    .values({ owner_did: repository.ownerDid, name: repository.name, ...columns })
-    .onConflict((conflict) => conflict.columns(['owner_did', 'name']).doUpdateSet(columns))
+    .values({ ...key, created_at: '', updated_at: '' })
+    .onConflict((conflict) => conflict.columns(['owner_did', 'name']).doUpdateSet(key))
     .execute()
+  const first = await timesOf(db, repository, 'asc')
+  const last = await timesOf(db, repository, 'desc')
+  const [created_at, updated_at] = [first.sort()[0], last.sort().at(-1)]
+  const row = (eb: ExpressionBuilder<AppViewTables, 'repositories'>) => eb.and(key)
+  if (created_at === undefined || updated_at === undefined) {
+    await db.deleteFrom('repositories').where(row).execute()
+  } else {
+    await db.updateTable('repositories').set({ created_at, updated_at }).where(row).execute()
+  }
+}
+
+async function timesOf(db: AppViewDb, repository: RepositoryKey, order: 'asc' | 'desc'): Promise<string[]> {
+  const times = [await manifestTime(db, repository, order), await tagTime(db, repository, order)]
+  return times.filter((time) => time !== undefined)
 }
 
 async function manifestTime(

@@ -30,16 +30,6 @@ export async function listTags(
   return (await query.execute()).map(toTag)
 }
 
-/** The tags that moved last, the newest first. */
-export async function listRecentTags(
-  db: AppViewDb,
-  repository: RepositoryKey,
-  { limit }: { limit: number },
-): Promise<Tag[]> {
-  const query = tagsOf(db, repository).orderBy('updated_at', 'desc').orderBy('tag').limit(limit)
-  return (await query.execute()).map(toTag)
-}
-
 /** Names of the tags in one repository that point at a manifest. */
 export async function listTagsOfManifest(
   db: AppViewDb,

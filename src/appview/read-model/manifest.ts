@@ -34,7 +34,10 @@ export function applyManifest(
     const { added, removed } = await replaceMembership(tx, manifest, repositories)
     const blobs = links.filter((link) => link.kind !== 'manifest').map((link) => link.targetDigest)
     for (const name of added) await restoreBlobLinks(tx, { ownerDid: did, name }, blobs)
-    for (const name of [...repositories, ...removed]) await refreshRepository(tx, { ownerDid: did, name })
+    // In one order always, so that two writers do not wait for each other.
+    for (const name of [...repositories, ...removed].sort()) {
+      await refreshRepository(tx, { ownerDid: did, name })
+    }
   })
 }
 
@@ -45,7 +48,7 @@ export function removeManifest(tx: AppViewDb, change: RecordVersion): Promise<bo
     const manifest = await findManifestOfRecord(tx, did, rkey)
     if (manifest === undefined) return
     const repositories = await deleteManifest(tx, did, manifest.digest)
-    for (const name of repositories) await refreshRepository(tx, { ownerDid: did, name })
+    for (const name of repositories.sort()) await refreshRepository(tx, { ownerDid: did, name })
   })
 }
 

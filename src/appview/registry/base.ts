@@ -1,4 +1,4 @@
-/** `GET /v2/`: says that this is a registry, to whoever has a token. SPEC §2.1. */
+/** `GET /v2/`: says that this is a registry, to whoever has a token. */
 export function getBase(): Response {
   return Response.json({})
 }

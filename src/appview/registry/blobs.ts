@@ -6,10 +6,10 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { formatUnsatisfiedRange, parseByteRange } from '../../protocol/oci/byte-range.ts'
 import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
-import type { BlobLink } from '../db/blob-links.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
 import { hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
+import type { BlobLink } from '../services/blobs.ts'
 import { renderOciError } from './errors.ts'
 
 type Needs = Pick<AppContext, 'blobs' | 'holdBlobs' | 'config' | 'log'>

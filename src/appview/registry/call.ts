@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
-import type { RepositoryKey } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import type { TokenHolder } from '../services/registry-tokens.ts'
+import type { RepositoryKey } from '../services/repositories.ts'
 
 /** A request to the registry that the guard let pass. */
 export interface RegistryCall {

@@ -2,11 +2,10 @@ import type { IncomingMessage } from 'node:http'
 
 import { formatScope, coversAction } from '../../protocol/oci/scope.ts'
 import { parseRepositoryPath } from '../../protocol/oci/repository-path.ts'
-import type { RepositoryKey } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
 import type { RegistryAction } from '../services/registry-grants.ts'
 import type { RegistryTokens, TokenHolder } from '../services/registry-tokens.ts'
-import type { Repositories } from '../services/repositories.ts'
+import type { Repositories, RepositoryKey } from '../services/repositories.ts'
 
 /** What a route wants to do, and where. */
 export interface Wanted {

@@ -98,7 +98,7 @@ function renderFailure(
   if (!(error instanceof AppViewError) || status !== 401) return renderOciError(error, requestId)
   const place = { realm: context.tokenRealm, service: context.registryTokens.service }
   const headers = { 'www-authenticate': challenge(place, error, wanted) }
-  // `curl <base>/v2/` on a fresh install prints `{}`; Docker takes its challenge from this very answer (SPEC §2.1).
+  // `curl <base>/v2/` on a fresh install prints `{}`; Docker takes its challenge from this very answer.
   if (wanted === undefined && error.code === 'login_required') return Response.json({}, { status, headers })
   return renderOciError(error, requestId, headers)
 }

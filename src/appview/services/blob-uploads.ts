@@ -24,7 +24,7 @@ import type { HoldUploads } from '../ports/hold-uploads.ts'
 import type { Holds } from './holds.ts'
 import { relayBytes } from './part-relay.ts'
 import { RunningHashes } from './running-hashes.ts'
-import { Slots } from './slots.ts'
+import { Slots } from '../../lib/slots.ts'
 
 const uploadLifetimeMs = 24 * 60 * 60_000
 /** Parts under way for all uploads of this process: 128 MiB at most. */

@@ -16,6 +16,8 @@ import type { BlobLocation } from '../ports/hold-blobs.ts'
 import type { HoldUploads } from '../ports/hold-uploads.ts'
 import type { Holds } from './holds.ts'
 
+export type { BlobLink }
+
 interface Needs {
   db: AppViewDb
   uploads: HoldUploads

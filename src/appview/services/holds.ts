@@ -29,7 +29,7 @@ interface Needs {
   now: Now
 }
 
-/** Which hold serves what, and who may do what there (the matrix of SPEC §4.2). */
+/** Which hold serves what, and who may do what there. */
 export class Holds {
   readonly #needs: Needs
   readonly #managed: ReadonlySet<Did>

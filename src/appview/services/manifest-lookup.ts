@@ -90,7 +90,7 @@ export class ManifestLookup {
     const { db } = this.#needs
     const member = await findManifest(db, repository, digest)
     if (member !== undefined) return member
-    // Records of older software name one repository only; there, tags tell the others (SPEC §3.1).
+    // Records of older software name one repository only; there, tags tell the others.
     const tags = await listTagsOfManifest(db, repository, digest)
     return tags.length === 0 ? undefined : findManifestOfOwner(db, repository.ownerDid, digest)
   }

@@ -7,6 +7,8 @@ import { findIdentityByHandle, upsertIdentity } from '../db/identities.ts'
 import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
 
+export type { RepositoryKey }
+
 interface Needs {
   db: AppViewDb
   identities: Pick<Identities, 'resolveActor'>

@@ -9,10 +9,10 @@ let fixture: Awaited<ReturnType<typeof pagesFixture>>
 beforeAll(async () => {
   fixture = await pagesFixture()
 })
-afterAll(() => fixture.db.destroy())
+afterAll(() => fixture[Symbol.asyncDispose]())
 
 async function get(path: string) {
-  const response = await fixture.app.request(path)
+  const response = await globalThis.fetch(fixture.url + path)
   return { response, text: await response.text() }
 }
 
@@ -85,13 +85,12 @@ test('what is not for everyone, or not there, is not found', async () => {
 })
 
 test('an account that is away is not shown', async () => {
-  const { app, db } = await pagesFixture()
+  await using other = await pagesFixture()
   const did = 'did:plc:alicealicealicealicealic'
-  await setAccountActive(db, { did, isActive: false, at: '2026-11-22T10:00:00.000Z' })
+  await setAccountActive(other.db, { did, isActive: false, at: '2026-11-22T10:00:00.000Z' })
   for (const path of ['/u/alice.test', '/r/alice.test/app'])
-    expect((await app.request(path)).status).toBe(404)
-  expect(await (await app.request('/')).text()).not.toContain('alice.test/app')
-  await db.destroy()
+    expect((await globalThis.fetch(other.url + path)).status).toBe(404)
+  expect(await (await globalThis.fetch(other.url)).text()).not.toContain('alice.test/app')
 })
 
 test('a failure names its number and no more', async () => {
@@ -102,9 +101,9 @@ test('a failure names its number and no more', async () => {
 })
 
 test('whatever strangers write stays text', async () => {
-  const { app, db } = await pagesFixture({ isEmpty: false })
+  await using other = await pagesFixture()
   const owner = 'did:plc:alicealicealicealicealic'
-  const digest = await putManifest(db, {
+  const digest = await putManifest(other.db, {
     owner,
     repository: 'evil',
     name: 'evil',
@@ -114,18 +113,28 @@ test('whatever strangers write stays text', async () => {
       'org.opencontainers.image.description': '</p><script>alert(2)</script>&copy;\u202e\u0007',
     },
   })
-  await putTag(db, { owner, repository: 'evil', tag: 'x', digest, minutes: 1 })
+  await putTag(other.db, { owner, repository: 'evil', tag: 'x', digest, minutes: 1 })
   for (const path of [
     '/',
     '/u/alice.test',
     '/r/alice.test/evil',
     '/r/alice.test/%3Cscript%3Ealert(3)%3C%2Fscript%3E',
   ]) {
-    const text = await (await app.request(path)).text()
+    const text = await (await globalThis.fetch(other.url + path)).text()
     expect(text).not.toMatch(/<script>|<img|onerror="|\u202e|(?!\n)\p{Cc}/u)
     expect(elements(text).filter((name) => name === 'script')).toHaveLength(1)
   }
-  await db.destroy()
+})
+
+test('a tag alone makes a repository, for records of older software that name only one', async () => {
+  await using other = await pagesFixture()
+  const owner = 'did:plc:alicealicealicealicealic'
+  const digest = await putManifest(other.db, { owner, repository: 'first', name: 'shared', minutes: 5 })
+  await putTag(other.db, { owner, repository: 'second', tag: 'v1', digest, minutes: 5 })
+  const text = await (await globalThis.fetch(`${other.url}/r/alice.test/second`)).text()
+  expect(text).toContain('alice.test/second:v1')
+  expect(text).toContain('1 manifest')
+  expect(await (await globalThis.fetch(`${other.url}/u/alice.test`)).text()).toContain('/r/alice.test/second')
 })
 
 test('nothing is loaded from elsewhere or inline, and the policy says so', async () => {

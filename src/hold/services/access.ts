@@ -18,7 +18,7 @@ export interface AccessQuestion {
 
 export type AccessDecision = { isAllowed: true; reason: string } | { isAllowed: false; reason: string }
 
-/** Any of these permissions lets crew do it: write implies read, and crew admins may do everything (SPEC §4.2). */
+/** Any of these permissions lets crew do it: write implies read, and crew admins may do everything. */
 const sufficient: Record<Action, readonly CrewPermission[]> = {
   'blob:read': ['blob:read', 'blob:write', 'crew:admin'],
   'blob:write': ['blob:write', 'crew:admin'],
@@ -32,7 +32,7 @@ const required: Record<Action, string> = {
   'crew:admin': 'crew:admin',
 }
 
-/** The permission matrix of SPEC §4.2, with the reason. */
+/** The permission matrix of2, with the reason. */
 export function decideAccess({ action, callerDid, captain, permissions }: AccessQuestion): AccessDecision {
   if (action === 'blob:read' && captain.isPublic) return { isAllowed: true, reason: 'the hold is public' }
   if (callerDid === undefined) return { isAllowed: false, reason: 'authentication required' }
@@ -62,7 +62,7 @@ export class Access {
   async check(callerDid: Did | undefined, action: Action): Promise<void> {
     const decision = await this.decide(callerDid, action)
     if (decision.isAllowed) return
-    // Older AppViews show this text to people as it is (SPEC §4.2).
+    // Older AppViews show this text to people as it is.
     const message = `access denied for ${action}: ${decision.reason} (required: ${required[action]})`
     throw new HoldError(callerDid === undefined ? 'auth_required' : 'access_denied', message)
   }

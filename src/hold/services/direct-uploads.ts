@@ -10,7 +10,7 @@ import { blobKey, uploadKey } from '../storage/blob-keys.ts'
 import type { Blobs } from './blobs.ts'
 import { writeParts } from './part-writer.ts'
 import { RunningHash, type RunningHashes } from './running-hashes.ts'
-import type { Slots } from './slots.ts'
+import type { Slots } from '../../lib/slots.ts'
 import { storeUploadOf, type Uploads } from './uploads.ts'
 
 /** The body of a request. One whose connection broke ends like any other, and says so. */

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { collectBytes } from '../../lib/streams.ts'
 import type { BlobStore, StoreUpload } from '../ports/blob-store.ts'
 import { writeParts } from './part-writer.ts'
-import { Slots } from './slots.ts'
+import { Slots } from '../../lib/slots.ts'
 
 const upload: StoreUpload = { key: 'uploads/u/data', storeUploadId: 's' }
 

@@ -1,7 +1,7 @@
 import { cutIntoParts } from '../../lib/streams.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobStore, StoredPart, StoreUpload } from '../ports/blob-store.ts'
-import type { Slots } from './slots.ts'
+import type { Slots } from '../../lib/slots.ts'
 
 /** Uploads up to this size wait in the database and are stored in one go when they end. */
 const smallBlobBytesMax = 256 * 1024

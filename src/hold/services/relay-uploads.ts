@@ -14,7 +14,7 @@ export const partNumberMax = 10_000
 type Part = Pick<StoredPart, 'partNumber' | 'etag'>
 
 /**
- * Uploads whose bytes an AppView sends straight to the store by presigned URLs (SPEC "relay"): begin, a URL for each
+ * Uploads whose bytes an AppView sends straight to the store by presigned URLs: begin, a URL for each
  * part, complete. The hold reads what arrived before it believes the digest.
  */
 export class RelayUploads {

@@ -60,7 +60,7 @@ async function identify(
     if (session?.lxm === nsid) return { did: session.did, headers: {} }
     throw new HoldError('auth_invalid', 'the hold session is over, or is for another method')
   }
-  // Older AppViews ask for tokens of one method only (SPEC §2.5).
+  // Older AppViews ask for tokens of one method only.
   const accepted = [nsid, ...config.server.legacy_lxm]
   const { did } = await serviceAuth.verify(token, accepted).catch((error: unknown) => {
     if (error instanceof AtprotoError) throw new HoldError('auth_invalid', error.message, { cause: error })

@@ -8,13 +8,10 @@ import { buildCrewRecord, crewRkey, parseCrewRecord } from './crew-record.ts'
 import * as captainSchema from './generated/io/atcr/hold/captain.ts'
 import * as crewSchema from './generated/io/atcr/hold/crew.ts'
 import * as layerSchema from './generated/io/atcr/hold/layer.ts'
-import * as statsSchema from './generated/io/atcr/hold/stats.ts'
-import * as holdSchema from './generated/io/atcr/hold.ts'
 import * as pageSchema from './generated/io/atcr/repo/page.ts'
 import * as profileSchema from './generated/io/atcr/sailor/profile.ts'
 import * as starSchema from './generated/io/atcr/sailor/star.ts'
 import * as tagSchema from './generated/io/atcr/tag.ts'
-import { buildHoldRegistrationRecord, parseHoldRegistrationRecord } from './hold-registration-record.ts'
 import { buildLayerRecord, parseLayerRecord } from './layer-record.ts'
 import { manifestRkey, parseManifestRecord } from './manifest-record.ts'
 import { derivedRkey, RecordError, splitAtUri } from './record.ts'
@@ -26,7 +23,6 @@ import {
 } from './repo-page-record.ts'
 import { buildSailorProfileRecord, parseSailorProfileRecord } from './sailor-profile-record.ts'
 import { buildStarRecord, parseStarRecord } from './star-record.ts'
-import { buildStatsRecord, parseStatsRecord, statsRkey } from './stats-record.ts'
 import { buildTagRecord, parseTagRecord, tagRkey } from './tag-record.ts'
 
 const did = 'did:plc:ewvi7nxzyoun6zhxrhs64oiz'
@@ -71,20 +67,6 @@ const built = {
     userDid: did,
     createdAt: at,
   }),
-  stats: buildStatsRecord({
-    ownerDid: did,
-    repository: 'app',
-    pullCount: 2,
-    pushCount: 1,
-    lastPull: at,
-    updatedAt: at,
-  }),
-  hold: buildHoldRegistrationRecord({
-    endpointUrl: 'https://hold.example',
-    ownerDid: did,
-    isPublic: true,
-    createdAt: at,
-  }),
 }
 
 test.each([
@@ -95,8 +77,6 @@ test.each([
   ['star', starSchema],
   ['page', pageSchema],
   ['layer', layerSchema],
-  ['stats', statsSchema],
-  ['hold', holdSchema],
 ] as const)('the %s record we write is valid', (name, schema) => {
   expect(schema.$safeParse(jsonToLex(built[name] as never)).success).toBe(true)
 })
@@ -145,12 +125,10 @@ describe('records we write read back', () => {
     })
   })
 
-  test('star, page, layer, stats, hold', () => {
+  test('star, page, layer', () => {
     expect(parseStarRecord(built.star)).toEqual({ ownerDid: did, repository: 'team/app', createdAt: atText })
     expect(parseRepoPageRecord(built.page).description).toBe('# Hi')
     expect(parseLayerRecord(built.layer)).toMatchObject({ digest, sizeBytes: 5, userDid: did })
-    expect(parseStatsRecord(built.stats)).toMatchObject({ pullCount: 2, pushCount: 1, lastPull: atText })
-    expect(parseHoldRegistrationRecord(built.hold)).toMatchObject({ endpointUrl: 'https://hold.example' })
   })
 })
 
@@ -224,9 +202,7 @@ describe('what is refused', () => {
     ['a star on a text', parseStarRecord, { ...built.star, subject: 'app' }],
     ['a star on nothing', parseStarRecord, { ...built.star, subject: undefined }],
     ['a page of no repository', parseRepoPageRecord, { ...built.page, repository: 'App' }],
-    ['a hold without a URL', parseHoldRegistrationRecord, { ...built.hold, endpoint: 'javascript:x' }],
     ['a crew member without a DID', parseCrewRecord, { ...built.crew, member: 'alice.test' }],
-    ['stats below zero', parseStatsRecord, { ...built.stats, pullCount: -1 }],
     ['a captain of text', parseCaptainRecord, { ...built.captain, public: 'yes' }],
   ])('%s', (_, parse, value) => {
     expect(() => parse(value)).toThrow(RecordError)
@@ -242,8 +218,6 @@ describe('what is refused', () => {
       parseStarRecord,
       parseRepoPageRecord,
       parseLayerRecord,
-      parseStatsRecord,
-      parseHoldRegistrationRecord,
     ]
     fc.assert(
       fc.property(fc.constantFrom(...parsers), fc.anything(), (parse, value) => {
@@ -277,7 +251,6 @@ describe('record keys', () => {
   test('derived ones are the same every time and fit ATProto', () => {
     expect(crewRkey(did)).toBe(crewRkey(did))
     expect(crewRkey(did)).not.toBe(crewRkey(`${did}x`))
-    expect(statsRkey(did, 'a')).not.toBe(statsRkey(did, 'b'))
     expect(crewRkey(did)).toMatch(rkeyGrammar)
   })
 

@@ -1,7 +1,7 @@
 import { CodedError } from '../../../src/lib/errors.ts'
 
 /** The codes this stand-in answers with, and the status S3 gives each. */
-export const s3Statuses = {
+const s3Statuses = {
   AccessDenied: 403,
   AuthorizationHeaderMalformed: 400,
   AuthorizationQueryParametersError: 400,

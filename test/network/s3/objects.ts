@@ -7,7 +7,7 @@ import { readSegments, type StoredObject } from './store.ts'
 import { findElements, findText, type XmlElements } from './xml.ts'
 
 /** The object a call names, or NoSuchKey. */
-export function getObjectOf(call: Pick<S3Call, 'store'>, bucket: string, key: string): StoredObject {
+function getObjectOf(call: Pick<S3Call, 'store'>, bucket: string, key: string): StoredObject {
   const object = call.store.findObject(bucket, key)
   if (object === undefined) throw new S3Error('NoSuchKey', 'The specified key does not exist.')
   return object

@@ -1,5 +1,5 @@
 /** What an element holds: text, children, or several elements of the same name. */
-export type XmlContent = string | number | boolean | XmlElements | readonly XmlElements[]
+type XmlContent = string | number | boolean | XmlElements | readonly XmlElements[]
 export interface XmlElements {
   [name: string]: XmlContent | undefined
 }

@@ -1,4 +1,4 @@
-/** A number of places that work takes turns in, in the order of asking. */
+/** At most `count` actions at a time, the others wait in order: bounds the memory that parts in flight take. */
 export class Slots {
   #free: number
   readonly #waiting: (() => void)[] = []

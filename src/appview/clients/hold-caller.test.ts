@@ -1,0 +1,93 @@
+import { expect, test } from 'vitest'
+
+import type { Identity } from '../../atproto/identity.ts'
+import type { Did } from '../../atproto/syntax.ts'
+import * as requestCrew from '../../protocol/lexicon/generated/io/atcr/hold/requestCrew.ts'
+import { HoldCaller } from './hold-caller.ts'
+
+const hold = 'did:web:hold.example'
+const alice: Did = 'did:plc:alice'
+
+/** A hold, and a PDS that gives numbered service tokens. Ours takes a service token once and answers a session. */
+function network(kind: 'ours' | 'theirs') {
+  let nowMs = Date.parse('2026-01-01T00:00:00Z')
+  let issued = 0
+  const used = new Set<string>()
+  const valid = new Set<string>()
+  const seen: string[] = []
+  const identity: Identity = {
+    did: hold,
+    handle: undefined,
+    pdsUrl: undefined,
+    holdUrl: 'https://hold.example',
+    document: { id: hold },
+  }
+  const caller = new HoldCaller({
+    now: () => new Date(nowMs),
+    identities: { resolveDid: async () => identity },
+    sessions: {
+      session: async (did) => ({
+        did,
+        pdsUrl: 'https://pds.example',
+        fetchHandler: async () => {
+          const token = `service-${++issued}`
+          valid.add(token)
+          return Response.json({ token })
+        },
+      }),
+    },
+    fetch: async (_url, init) => {
+      await Promise.resolve()
+      const token = new Headers(init?.headers).get('authorization')?.slice('Bearer '.length) ?? ''
+      seen.push(token)
+      const isReplay = kind === 'ours' && token.startsWith('service-') && used.has(token)
+      used.add(token)
+      if (!valid.has(token) || isReplay) return Response.json({ error: 'AuthRequired' }, { status: 401 })
+      const headers: Record<string, string> =
+        kind === 'ours' && token.startsWith('service-')
+          ? { 'atcr-hold-session': `session-${token}`, 'atcr-hold-session-expires': '300' }
+          : {}
+      for (const session of Object.values(headers)) valid.add(session)
+      return Response.json({ status: 'already_member' }, { headers })
+    },
+  })
+  const call = () =>
+    caller.call(requestCrew.main, requestCrew.$nsid, { holdDid: hold, accountDid: alice }, { body: {} })
+  return { call, seen, valid, issuedCount: () => issued, pass: (ms: number) => (nowMs += ms) }
+}
+
+test('a hold of ours is shown its session after the first service token', async () => {
+  const { call, seen } = network('ours')
+  for (let count = 0; count < 3; count++) await call()
+  expect(seen).toEqual(['service-1', 'session-service-1', 'session-service-1'])
+})
+
+test('first calls at once wait for the session instead of each asking for a token', async () => {
+  const { call, issuedCount } = network('ours')
+  await Promise.all(Array.from({ length: 10 }, call))
+  expect(issuedCount()).toBe(1)
+})
+
+test('any other hold is shown the same service token until just before it expires', async () => {
+  const { call, seen, pass } = network('theirs')
+  await call()
+  pass(200_000)
+  await call()
+  pass(60_000)
+  await call()
+  expect(seen).toEqual(['service-1', 'service-1', 'service-2'])
+})
+
+test('a kept token that is refused is replaced once', async () => {
+  const { call, seen, valid } = network('ours')
+  await call()
+  valid.clear()
+  await call()
+  expect(seen).toEqual(['service-1', 'session-service-1', 'service-2'])
+})
+
+test('a hold that refuses even a fresh token is an error in our words', async () => {
+  const { call, valid } = network('theirs')
+  valid.add = () => valid
+  await expect(call()).rejects.toMatchObject({ code: 'hold_refused' })
+})

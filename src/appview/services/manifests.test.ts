@@ -1,0 +1,294 @@
+import { beforeEach, expect, test } from 'vitest'
+
+import type { Did } from '../../atproto/syntax.ts'
+import { openDatabase, type Database } from '../../lib/database.ts'
+import { digestOfBytes, type Digest } from '../../protocol/oci/digest.ts'
+import { parseReference, parseTag } from '../../protocol/oci/reference.ts'
+import { PdsManifestsTwin } from '../../../test/twins/pds-manifests.ts'
+import { listDueHoldNotifications } from '../db/hold-notifications.ts'
+import { migrations } from '../db/migrations.ts'
+import type { AppViewTables } from '../db/schema.ts'
+import { AppViewError } from '../errors.ts'
+import { ManifestLookup } from './manifest-lookup.ts'
+import { ManifestStore } from './manifest-store.ts'
+import { Manifests } from './manifests.ts'
+
+const alice: Did = 'did:plc:alice'
+const hold: Did = 'did:web:hold.example'
+const app = { ownerDid: alice, name: 'app' } as const
+const other = { ownerDid: alice, name: 'other' } as const
+const now = () => new Date('2026-01-01T00:00:00Z')
+
+/** What the repositories link: digest → hold and size. */
+let linked: Map<string, { holdDid: Did; sizeBytes: number }>
+let isReadable: boolean
+let pds: PdsManifestsTwin
+let db: Database<AppViewTables>
+let manifests: Manifests
+
+const openDb = () => openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
+
+function service(database: Database<AppViewTables>): Manifests {
+  const store = new ManifestStore({ db: database })
+  return new Manifests({
+    db: database,
+    pds,
+    store,
+    lookup: new ManifestLookup({ db: database, pds, store, now }),
+    blobs: {
+      findLinked: async (_repository, digests) =>
+        new Map(
+          digests.flatMap((digest) => {
+            const link = linked.get(digest)
+            return link === undefined ? [] : [[digest, { digest, ...link }]]
+          }),
+        ),
+    },
+    holds: { pushHold: async () => hold, checkWrite: async () => undefined, canRead: async () => isReadable },
+    allowsSparseImages: false,
+    onNotification: () => undefined,
+    now,
+  })
+}
+
+beforeEach(async () => {
+  linked = new Map()
+  isReadable = true
+  pds = new PdsManifestsTwin()
+  db = await openDb()
+  manifests = service(db)
+})
+
+const config = digestOfBytes(Buffer.from('{}'))
+const layer = digestOfBytes(Buffer.from('layer'))
+const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+
+function image(
+  note: string,
+  layers: object[] = [{ mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: layer, size: 5 }],
+) {
+  linked.set(config, { holdDid: hold, sizeBytes: 2 })
+  linked.set(layer, { holdDid: hold, sizeBytes: 5 })
+  return Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType,
+      config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: config, size: 2 },
+      layers,
+      annotations: { note },
+    }),
+  )
+}
+
+const put = (
+  bytes: Buffer,
+  reference = 'latest',
+  repository: typeof app | typeof other = app,
+  to = manifests,
+) =>
+  to.put({
+    repository,
+    writer: alice,
+    reference: parseReference(reference),
+    tags: [],
+    bytes,
+    contentType: mediaType,
+  })
+
+const get = (reference: string, repository: typeof app | typeof other = app) =>
+  manifests.find(repository, parseReference(reference), undefined)
+
+const repositoriesInRecord = async (digest: Digest) => (await pds.findManifest(alice, digest))?.repositories
+
+const waitingCount = async () => (await listDueHoldNotifications(db, { now: '2100', limit: 100 })).length
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'ok',
+    (error: { code?: string }) => error.code,
+  )
+
+test('a push is one blob and one commit, and is read back without the PDS', async () => {
+  const bytes = image('first')
+  const { digest } = await put(bytes)
+  expect(pds.calls).toEqual(['uploadBytes', 'commit'])
+  expect(Buffer.from((await get('latest'))?.bytes ?? []).equals(bytes)).toBe(true)
+  expect((await get(digest))?.mediaType).toBe(mediaType)
+  expect(pds.calls).toHaveLength(2)
+  expect(await waitingCount()).toBe(1)
+})
+
+test('pushing the same again moves the tag only; by digest it writes nothing', async () => {
+  const bytes = image('same')
+  const { digest } = await put(bytes)
+  await put(bytes)
+  await put(bytes, digest)
+  expect(pds.calls).toEqual(['uploadBytes', 'commit', 'commit'])
+})
+
+test('several tags are set in the same commit', async () => {
+  const tags = ['v1', 'v1.2', 'v1.2.3'].map(parseTag)
+  const bytes = image('tags')
+  await manifests.put({
+    repository: app,
+    writer: alice,
+    reference: parseReference('latest'),
+    tags,
+    bytes,
+    contentType: mediaType,
+  })
+  expect(pds.calls.filter((call) => call === 'commit')).toHaveLength(1)
+  for (const tag of ['latest', ...tags]) expect((await get(tag))?.digest).toBe(digestOfBytes(bytes))
+})
+
+test('a manifest in a second repository grows the record, without another blob', async () => {
+  const bytes = image('shared')
+  const { digest } = await put(bytes)
+  await put(bytes, 'latest', other)
+  expect(await repositoriesInRecord(digest)).toEqual(['app', 'other'])
+  expect(pds.calls.filter((call) => call === 'uploadBytes')).toHaveLength(1)
+  await manifests.delete(app, parseReference(digest))
+  expect(await repositoriesInRecord(digest)).toEqual(['other'])
+  expect([await get('latest'), (await get('latest', other))?.digest]).toEqual([undefined, digest])
+})
+
+test('records that the index does not know are found when the PDS refuses to make them again', async () => {
+  const bytes = image('known elsewhere')
+  const { digest } = await put(bytes, 'latest', other)
+  const fresh = service(await openDb())
+  await put(bytes, 'latest', app, fresh)
+  expect(await repositoriesInRecord(digest)).toEqual(['other', 'app'])
+  await put(image('moved on'), 'latest', app, service(await openDb()))
+  expect((await pds.findTag(alice, 'app', 'latest'))?.digest).toBe(digestOfBytes(image('moved on')))
+})
+
+test('a commit whose answer was lost is found done', async () => {
+  pds.failures.push({ error: new AppViewError('pds_unreachable', 'no answer'), isDone: true })
+  expect(await codeOf(put(image('lost')))).toBe('ok')
+  expect((await get('latest'))?.digest).toBe(digestOfBytes(image('lost')))
+})
+
+test('a PDS that is down or limits us fails the push, and nothing of it is seen', async () => {
+  for (const code of ['pds_unreachable', 'rate_limited', 'session_lost'] as const) {
+    pds.failures.push({ error: new AppViewError(code, code), isDone: false })
+    expect(await codeOf(put(image('down')))).toBe(code)
+  }
+  expect(await get('latest')).toBeUndefined()
+  expect(await waitingCount()).toBe(0)
+})
+
+test('many pushes at once to one repository all arrive', async () => {
+  const images = Array.from({ length: 8 }, (_, index) => image(`parallel ${index}`))
+  await Promise.all(images.map((bytes, index) => put(bytes, `t${index}`)))
+  for (const [index, bytes] of images.entries())
+    expect((await get(`t${index}`))?.digest).toBe(digestOfBytes(bytes))
+})
+
+test('blobs that are missing, on another hold, or of another size are told', async () => {
+  const bytes = image('blobs')
+  linked.delete(layer)
+  expect(await codeOf(put(bytes))).toBe('manifest_blob_missing')
+  linked.set(layer, { holdDid: 'did:web:old.example', sizeBytes: 5 })
+  expect(await codeOf(put(bytes))).toBe('manifest_blob_missing')
+  linked.set(layer, { holdDid: hold, sizeBytes: 6 })
+  expect(await codeOf(put(bytes))).toBe('size_invalid')
+  expect(pds.calls).toEqual([])
+})
+
+test('layers that are never pushed need not be there', async () => {
+  const foreign = {
+    mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+    digest: digestOfBytes(Buffer.from('f')),
+    size: 1,
+  }
+  const elsewhere = {
+    mediaType: 'application/octet-stream',
+    digest: digestOfBytes(Buffer.from('u')),
+    size: 1,
+    urls: ['https://x.example/u'],
+  }
+  expect(await codeOf(put(image('foreign', [foreign, elsewhere])))).toBe('ok')
+})
+
+test('a wrong digest, and a tag whose record key another tag has, are refused', async () => {
+  const bytes = image('digest')
+  expect(await codeOf(put(bytes, digestOfBytes(Buffer.from('other'))))).toBe('digest_mismatch')
+  await manifests.put({
+    repository: { ownerDid: alice, name: 'a_b' },
+    writer: alice,
+    reference: parseReference('c'),
+    tags: [],
+    bytes,
+    contentType: mediaType,
+  })
+  const clash = manifests.put({
+    repository: { ownerDid: alice, name: 'a' },
+    writer: alice,
+    reference: parseReference('b_c'),
+    tags: [],
+    bytes,
+    contentType: mediaType,
+  })
+  expect(await codeOf(clash)).toBe('reference_invalid')
+})
+
+test('deleting a manifest takes its tags along in one commit; deleting a tag takes only it', async () => {
+  const bytes = image('delete')
+  const { digest } = await put(bytes, 'a')
+  await put(bytes, 'b')
+  await put(bytes, 'c')
+  expect(await manifests.delete(app, parseReference('c'))).toBe(true)
+  expect((await get(digest))?.digest).toBe(digest)
+  const before = pds.calls.filter((call) => call === 'commit').length
+  expect(await manifests.delete(app, parseReference(digest))).toBe(true)
+  expect(pds.calls.filter((call) => call === 'commit')).toHaveLength(before + 1)
+  expect(pds.records.size).toBe(0)
+  expect(await manifests.delete(app, parseReference(digest))).toBe(false)
+})
+
+test('deleting what is gone from the PDS already clears the index', async () => {
+  const { digest } = await put(image('half gone'), 'a')
+  pds.records.delete(`${alice}/io.atcr.tag/app_a`)
+  expect(await manifests.delete(app, parseReference(digest))).toBe(true)
+  expect(pds.records.size).toBe(0)
+  const again = await put(image('all gone'), 'b')
+  pds.records.clear()
+  expect(await manifests.delete(app, parseReference(again.digest))).toBe(true)
+  expect(await get('b')).toBeUndefined()
+})
+
+test('a manifest that was deleted can be pushed again', async () => {
+  const bytes = image('again')
+  for (let round = 0; round < 3; round++) {
+    const { digest } = await put(bytes)
+    expect((await get('latest'))?.digest).toBe(digest)
+    await manifests.delete(app, parseReference(digest))
+    expect(await get('latest')).toBeUndefined()
+  }
+})
+
+test('an index that knows nothing reads from the PDS once, and serves while it is down', async () => {
+  const bytes = image('cold')
+  const { digest } = await put(bytes)
+  manifests = service(await openDb())
+  pds.calls.length = 0
+  expect(Buffer.from((await get('latest'))?.bytes ?? []).equals(bytes)).toBe(true)
+  expect(pds.calls).toEqual(['findTag', 'findManifest', 'findBytes'])
+  await get('latest')
+  await get(digest)
+  expect(pds.calls).toHaveLength(3)
+  expect(await get(digest, other)).toBeUndefined()
+})
+
+test('other bytes in the PDS than the record promises are not served', async () => {
+  const { digest } = await put(image('honest'))
+  for (const cid of pds.blobs.keys()) pds.blobs.set(cid, image('forged'))
+  manifests = service(await openDb())
+  expect(await get(digest)).toBeUndefined()
+})
+
+test('what a hold does not show to a reader is not there for him', async () => {
+  const { digest } = await put(image('private'))
+  isReadable = false
+  expect([await get('latest'), await get(digest)]).toEqual([undefined, undefined])
+})

@@ -1,0 +1,136 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { putBlobLink } from '../../src/appview/db/blob-links.ts'
+import { listReferrers } from '../../src/appview/db/manifests.ts'
+import { findManifestBytes, putManifestBytes } from '../../src/appview/db/manifest-bytes.ts'
+import { migrations } from '../../src/appview/db/migrations.ts'
+import type { AppViewTables } from '../../src/appview/db/schema.ts'
+import { listTags } from '../../src/appview/db/tags.ts'
+import { findUpload, upsertUpload } from '../../src/appview/db/uploads.ts'
+import { openDatabase, type Database } from '../../src/lib/database.ts'
+import { pagesFixture } from '../e2e/pages-fixture.ts'
+import { startPostgres, type Postgres } from '../network/postgres.ts'
+import { alice, applyAll, history, hold, rowsOf, sha, tag, tid } from './record-history.ts'
+import { applyTag } from '../../src/appview/read-model/tag.ts'
+
+// The same code runs on both databases; here it runs on PostgreSQL, and must tell what SQLite tells.
+
+let postgres: Postgres
+let db: Database<AppViewTables>
+
+beforeAll(async () => {
+  postgres = await startPostgres()
+  db = await openDatabase<AppViewTables>({ url: postgres.createDatabase() }, migrations)
+})
+afterAll(async () => {
+  await db.destroy()
+  await postgres[Symbol.asyncDispose]()
+})
+
+test('however events are repeated and reordered, the rows are those of SQLite in order', async () => {
+  await fc.assert(
+    fc
+      .asyncProperty(history, async ({ commits, arrivals }) => {
+        await using sqlite = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
+        await applyAll(sqlite, commits, [...commits.keys()])
+        await applyAll(db, commits, arrivals)
+        expect(await rowsOf(db)).toEqual(await rowsOf(sqlite))
+      })
+      .beforeEach(() => clear()),
+    { numRuns: 30 },
+  )
+})
+
+test('two writers at once agree on who was later', async () => {
+  await clear()
+  const write = (count: number) =>
+    db.transaction().execute((tx) =>
+      applyTag(tx, {
+        did: alice,
+        rkey: 'app_latest',
+        rev: tid(count),
+        record: tag('app', 'latest', count === 9 ? 'a' : 'b'),
+      }),
+    )
+  await Promise.all([3, 9, 1, 7, 5].map(write))
+  expect(await listTags(db, { ownerDid: alice, name: 'app' }, { limit: 9 })).toMatchObject([
+    { digest: sha('a') },
+  ])
+})
+
+test('tags and referrers come in byte order, whatever the locale', async () => {
+  await clear()
+  for (const [index, name] of ['b', 'B', '_', 'a', 'v1.10', 'v1.9', 'V'].entries()) {
+    await applyTag(db, { did: alice, rkey: `app_${name}`, rev: tid(index), record: tag('app', name, 'a') })
+  }
+  const names = (await listTags(db, { ownerDid: alice, name: 'app' }, { limit: 9 })).map((item) => item.tag)
+  expect(names).toEqual(['B', 'V', '_', 'a', 'b', 'v1.10', 'v1.9'])
+  expect(
+    await listReferrers(db, alice, sha('a'), { repository: 'app', artifactType: 'x', limit: 1 }),
+  ).toEqual([])
+})
+
+test('bytes and large numbers come back as they were', async () => {
+  const bytes = Uint8Array.of(0, 255, 10)
+  await putManifestBytes(db, sha('a'), { mediaType: 'x/y', bytes, cachedAt: new Date(0) })
+  expect(Buffer.compare((await findManifestBytes(db, sha('a')))?.bytes ?? Buffer.of(), bytes)).toBe(0)
+  const repository = { ownerDid: alice, name: 'app' } as const
+  const sizeBytes = 5_000_000_000_000
+  await putBlobLink(db, repository, { digest: sha('a'), holdDid: hold, sizeBytes, createdAt: '' })
+  const upload = {
+    id: 'u',
+    accountDid: alice,
+    repository,
+    holdDid: hold,
+    holdUploadId: 'h',
+    mode: 'relay',
+    offsetBytes: sizeBytes,
+    digestAlgorithm: 'sha256',
+    isHashWhole: true,
+    createdAt: '',
+    expiresAt: '',
+  } as const
+  await upsertUpload(db, upload)
+  expect(await findUpload(db, 'u')).toEqual(upload)
+})
+
+test('pages read the same from both', async () => {
+  await clear()
+  await using fromSqlite = await pagesFixture()
+  await using fromPostgres = await pagesFixture({ db })
+  for (const path of [
+    '/',
+    '/u/alice.test',
+    '/r/alice.test/app',
+    '/r/alice.test/busy?page=2',
+    '/r/alice.test/secret',
+  ]) {
+    const [one, other] = await Promise.all([fromSqlite, fromPostgres].map(({ url }) => textOf(url + path)))
+    expect(other).toBe(one)
+  }
+})
+
+async function textOf(url: string): Promise<string> {
+  return (await globalThis.fetch(url)).text()
+}
+
+/** Empties every table that follows from records. */
+async function clear(): Promise<void> {
+  for (const table of [
+    'record_revs',
+    'repositories',
+    'manifests',
+    'manifest_repositories',
+    'manifest_links',
+    'tags',
+    'sailor_profiles',
+    'holds',
+    'hold_crew',
+    'blob_links',
+    'repo_pages',
+    'identities',
+  ] as const) {
+    await db.deleteFrom(table).execute()
+  }
+}

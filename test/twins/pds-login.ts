@@ -1,0 +1,46 @@
+import { AtprotoError } from '../../src/atproto/errors.ts'
+import type { Identity } from '../../src/atproto/identity.ts'
+import type { AppPasswordTokens, PdsSession } from '../../src/atproto/pds-session.ts'
+import { AppViewError } from '../../src/appview/errors.ts'
+import type { PdsLogin } from '../../src/appview/ports/pds-login.ts'
+
+/** A PDS that knows one password for everyone. Counts what it is asked; `isDown` and `areTokensSpent` break it. */
+export class PdsLoginTwin implements PdsLogin {
+  password = 'right'
+  signInCount = 0
+  isDown = false
+  areTokensSpent = false
+  /** Refreshes at the next use of a session. */
+  isAccessExpired = false
+
+  async signIn(identity: Identity, password: string): Promise<AppPasswordTokens> {
+    this.signInCount++
+    await Promise.resolve()
+    if (this.isDown) throw new AppViewError('pds_unreachable', 'down')
+    if (password !== this.password) throw new AppViewError('login_failed', 'wrong handle or app password')
+    const number = String(this.signInCount)
+    return {
+      did: identity.did,
+      pdsUrl: identity.pdsUrl ?? '',
+      accessJwt: `a${number}`,
+      refreshJwt: `r${number}`,
+    }
+  }
+
+  resume(tokens: AppPasswordTokens, onRefresh: (tokens: AppPasswordTokens) => Promise<void>): PdsSession {
+    let current = tokens
+    return {
+      did: tokens.did,
+      pdsUrl: tokens.pdsUrl,
+      fetchHandler: async () => {
+        if (this.areTokensSpent) throw new AtprotoError('auth_failed', 'the tokens are spent')
+        if (this.isAccessExpired) {
+          this.isAccessExpired = false
+          current = { ...current, accessJwt: `${current.accessJwt}+` }
+          await onRefresh(current)
+        }
+        return Response.json({ accessJwt: current.accessJwt })
+      },
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import type { CommitResult, RecordWrite } from '../../src/atproto/pds-records.ts'
+import { nextTid, type Did } from '../../src/atproto/syntax.ts'
+import { AppViewError } from '../../src/appview/errors.ts'
+import type { PdsManifests } from '../../src/appview/ports/pds-manifests.ts'
+import {
+  manifestRkey,
+  parseManifestRecord,
+  type ManifestRecord,
+} from '../../src/protocol/lexicon/manifest-record.ts'
+import type { PdsBlobJson } from '../../src/protocol/lexicon/record.ts'
+import { parseTagRecord, tagRkey, type TagRecord } from '../../src/protocol/lexicon/tag-record.ts'
+import { digestOfBytes, type Digest } from '../../src/protocol/oci/digest.ts'
+
+/**
+ * A PDS in memory with the manners of the reference one: creating what is there, or touching what is not, fails the
+ * whole commit with a 500.
+ */
+export class PdsManifestsTwin implements PdsManifests {
+  readonly records = new Map<string, Record<string, unknown>>()
+  readonly blobs = new Map<string, Uint8Array>()
+  readonly calls: string[] = []
+  /** Fails the next commits with these, after they took effect where `isDone` says so. */
+  readonly failures: { error: AppViewError; isDone: boolean }[] = []
+
+  async uploadBytes(_ownerDid: Did, bytes: Uint8Array, mediaType: string): Promise<PdsBlobJson> {
+    this.calls.push('uploadBytes')
+    const cid = cidOf(bytes)
+    this.blobs.set(cid, bytes)
+    return { $type: 'blob', ref: { $link: cid }, mimeType: mediaType, size: bytes.byteLength }
+  }
+
+  async commit(ownerDid: Did, writes: readonly RecordWrite[]): Promise<CommitResult> {
+    this.calls.push('commit')
+    const failure = this.failures.shift()
+    if (failure !== undefined && !failure.isDone) throw failure.error
+    for (const { action, collection, rkey } of writes) {
+      const isThere = this.records.has(`${ownerDid}/${collection}/${rkey}`)
+      if (isThere !== (action !== 'create'))
+        throw new AppViewError('pds_unreachable', 'Internal Server Error')
+    }
+    for (const write of writes) {
+      const key = `${ownerDid}/${write.collection}/${write.rkey}`
+      if (write.action === 'delete') this.records.delete(key)
+      else this.records.set(key, write.value)
+    }
+    if (failure !== undefined) throw failure.error
+    return { cid: 'bafyreicommit', rev: nextTid() }
+  }
+
+  async findManifest(ownerDid: Did, digest: Digest): Promise<ManifestRecord | undefined> {
+    this.calls.push('findManifest')
+    const value = this.records.get(`${ownerDid}/io.atcr.manifest/${manifestRkey(digest)}`)
+    return value && parseManifestRecord(value)
+  }
+
+  async findTag(ownerDid: Did, repository: string, tag: string): Promise<TagRecord | undefined> {
+    this.calls.push('findTag')
+    const value = this.records.get(`${ownerDid}/io.atcr.tag/${tagRkey(repository, tag)}`)
+    return value && parseTagRecord(value)
+  }
+
+  async findBytes(_ownerDid: Did, cid: string): Promise<Uint8Array | undefined> {
+    this.calls.push('findBytes')
+    return this.blobs.get(cid)
+  }
+}
+
+const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
+
+/** The CID of raw bytes: version 1, raw codec, sha256, in base32. */
+function cidOf(bytes: Uint8Array): string {
+  const hash = Buffer.from(digestOfBytes(bytes).slice('sha256:'.length), 'hex')
+  const binary = Buffer.concat([Buffer.from([0x01, 0x55, 0x12, 0x20]), hash])
+  const bits = [...binary].map((byte) => byte.toString(2).padStart(8, '0')).join('')
+  const letters =
+    bits.match(/.{1,5}/g)?.map((five) => alphabet[Number.parseInt(five.padEnd(5, '0'), 2)]) ?? []
+  return `b${letters.join('')}`
+}
