@@ -7,7 +7,14 @@ import * as getPartUploadUrl from '../../protocol/lexicon/generated/io/atcr/hold
 import * as getUploadStatus from '../../protocol/lexicon/generated/io/atcr/hold/getUploadStatus.ts'
 import * as initiateUpload from '../../protocol/lexicon/generated/io/atcr/hold/initiateUpload.ts'
 import { AppViewError } from '../errors.ts'
-import type { HoldCall, HoldUploads, StoredPart, UploadStatus } from '../ports/hold-uploads.ts'
+import {
+  sizeBytesOf,
+  type HoldCall,
+  type HoldUploads,
+  type PartPieces,
+  type StoredPart,
+  type UploadStatus,
+} from '../ports/hold-uploads.ts'
 import type { HoldCaller } from './hold-caller.ts'
 
 const partAttemptCountMax = 4
@@ -44,7 +51,7 @@ export class HoldUploadsClient implements HoldUploads {
     call: HoldCall,
     uploadId: string,
     partNumber: number,
-    bytes: Uint8Array,
+    pieces: PartPieces,
   ): Promise<StoredPart> {
     return retry(
       async () => {
@@ -52,7 +59,7 @@ export class HoldUploadsClient implements HoldUploads {
           body: { uploadId, partNumber },
         })
         const headers = stringHeaders(body.headers)
-        const etag = await this.#put(body.url, headers, bytes)
+        const etag = await this.#put(body.url, headers, pieces)
         return { partNumber, etag }
       },
       {
@@ -90,11 +97,13 @@ export class HoldUploadsClient implements HoldUploads {
     }))
   }
 
-  async #put(url: string, headers: Record<string, string>, bytes: Uint8Array): Promise<string> {
+  async #put(url: string, headers: Record<string, string>, pieces: PartPieces): Promise<string> {
     const response = await this.#transfer(url, {
       method: 'PUT',
-      headers,
-      body: bytes as Uint8Array<ArrayBuffer>,
+      // A stream has no length of its own, and object stores take no chunked bodies.
+      headers: { ...headers, 'content-length': String(sizeBytesOf(pieces)) },
+      body: ReadableStream.from(pieces),
+      duplex: 'half',
     }).catch((cause: unknown) => {
       throw new AppViewError('hold_unreachable', `no answer to a part at ${loggableUrl(url)}`, { cause })
     })
