@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --only B1,B2] [--rounds N] [--quick]`: measures B1–B8 beside Debian's docker-registry, prints a
+ * `npm run bench [-- --only B1,B2] [--rounds N] [--quick] [--profiles DIR]`: measures B1–B8 beside Debian's docker-registry, prints a
  * table, and writes docs/BENCHMARKS.md and docs/benchmarks.svg (only after a whole run; `--quick` and `--only` print).
  */
 import { execFileSync } from 'node:child_process'
@@ -38,6 +38,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     rounds: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    profiles: { type: 'string' },
   },
 })
 const isQuick = values.quick
@@ -70,7 +71,7 @@ else if (!isQuick && values.only === undefined) await writePages()
 
 async function run(): Promise<void> {
   say('starting PDS, directory, event stream, hold, two AppViews, docker-registry')
-  await using programs = await Programs.start()
+  await using programs = await Programs.start({ profilesFolder: values.profiles })
   folder = programs.folder
   await using peer = await startPeer(programs.folder)
   await using direct = await programs.startAppView({ ATCR_SERVER_UPLOAD_MODE: 'direct' })

@@ -8,6 +8,7 @@ import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
+import type { Answer } from './answer.ts'
 import { hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
 import type { BlobLink } from '../services/blobs.ts'
 import { renderOciError } from './errors.ts'
@@ -19,11 +20,9 @@ export async function headBlob(
   call: RegistryCall,
   digestText: string,
   { blobs }: Pick<AppContext, 'blobs'>,
-): Promise<Response> {
+): Promise<Answer> {
   const link = await findBlob(call, parseDigest(digestText), blobs)
-  return new Response(null, {
-    headers: { ...blobHeaders(link.digest), 'content-length': String(link.sizeBytes) },
-  })
+  return { status: 200, headers: { ...blobHeaders(link.digest), 'content-length': String(link.sizeBytes) } }
 }
 
 /** `GET /v2/<name>/blobs/<digest>`: a redirect to the hold, or the bytes where redirects are off. */

@@ -1,5 +1,6 @@
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import type { Database } from '../../lib/database.ts'
 import { logger } from '../../lib/log.ts'
 import { manifestRkey, type ManifestRecord } from '../../protocol/lexicon/manifest-record.ts'
 import { tagRkey } from '../../protocol/lexicon/tag-record.ts'
@@ -7,8 +8,9 @@ import { digestAlgorithm, digestOfBytes, type Digest } from '../../protocol/oci/
 import { parseManifest } from '../../protocol/oci/manifest.ts'
 import type { Reference } from '../../protocol/oci/reference.ts'
 import { findManifest, findManifestOfOwner, type Manifest } from '../db/manifests.ts'
-import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
-import { findTag, listTagsOfManifest } from '../db/tags.ts'
+import { RecentRows } from '../db/recent-rows.ts'
+import type { AppViewTables, RepositoryKey } from '../db/schema.ts'
+import { findTag, listTagsOfManifest, type Tag } from '../db/tags.ts'
 import type { PdsManifests } from '../ports/pds-manifests.ts'
 import { applyManifest } from '../read-model/manifest.ts'
 import { applyTag } from '../read-model/tag.ts'
@@ -18,7 +20,7 @@ import type { ManifestStore } from './manifest-store.ts'
 const readRev = ''
 
 interface Needs {
-  db: AppViewDb
+  db: Database<AppViewTables>
   pds: PdsManifests
   store: ManifestStore
   now: Now
@@ -32,9 +34,13 @@ const log = logger('appview:manifests')
  */
 export class ManifestLookup {
   readonly #needs: Needs
+  readonly #tags: RecentRows<Tag | undefined>
+  readonly #members: RecentRows<Manifest | undefined>
 
   constructor(needs: Needs) {
     this.#needs = needs
+    this.#tags = new RecentRows(needs.db)
+    this.#members = new RecentRows(needs.db)
   }
 
   /** The digest a reference means in this repository. */
@@ -42,7 +48,9 @@ export class ManifestLookup {
     if (reference.kind === 'digest') return reference.digest
     const { db, pds } = this.#needs
     const { ownerDid, name } = repository
-    const indexed = await findTag(db, repository, reference.tag)
+    const indexed = await this.#tags.get(`${ownerDid}/${name}:${reference.tag}`, () =>
+      findTag(db, repository, reference.tag),
+    )
     if (indexed !== undefined) return indexed.digest
     const record = await pds.findTag(ownerDid, name, reference.tag)
     if (record === undefined) return undefined
@@ -88,7 +96,9 @@ export class ManifestLookup {
 
   async #findIndexed(repository: RepositoryKey, digest: Digest): Promise<Manifest | undefined> {
     const { db } = this.#needs
-    const member = await findManifest(db, repository, digest)
+    const member = await this.#members.get(`${repository.ownerDid}/${repository.name}@${digest}`, () =>
+      findManifest(db, repository, digest),
+    )
     if (member !== undefined) return member
     // Records of older software name one repository only; there, tags tell the others.
     const tags = await listTagsOfManifest(db, repository, digest)
