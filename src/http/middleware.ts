@@ -20,9 +20,15 @@ export function requestId(): MiddlewareHandler<ServerEnv> {
   }
 }
 
+/** Unlike those of any other process, and then counted: cheap, because every request has one, and no secret. */
+const idPrefix = randomId(6)
+let idCount = 0
+
 export function requestIdOf({ headers }: IncomingMessage): string {
   const given = headers['x-request-id']
-  return typeof given === 'string' && /^[\w-]{1,64}$/.test(given) ? given : randomId(9)
+  return typeof given === 'string' && /^[\w-]{1,64}$/.test(given)
+    ? given
+    : `${idPrefix}-${(idCount++).toString(36)}`
 }
 
 /** One line a request, after its answer: method, path without query, status and milliseconds. */

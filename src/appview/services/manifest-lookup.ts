@@ -1,3 +1,4 @@
+import { pdsBlobCid } from '../../atproto/pds-blob-cid.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import type { Database } from '../../lib/database.ts'
@@ -34,6 +35,7 @@ const log = logger('appview:manifests')
  */
 export class ManifestLookup {
   readonly #needs: Needs
+  readonly #early = new WeakMap<Manifest, Promise<Uint8Array | undefined>>()
   readonly #tags: RecentRows<Tag | undefined>
   readonly #members: RecentRows<Manifest | undefined>
 
@@ -61,19 +63,29 @@ export class ManifestLookup {
     return record.digest
   }
 
-  /** The manifest as this repository holds it. */
-  async find(repository: RepositoryKey, digest: Digest): Promise<Manifest | undefined> {
+  /**
+   * The manifest as this repository holds it. Who wants its bytes next says so: where both are far away they are then
+   * fetched at the same time.
+   */
+  async find(
+    repository: RepositoryKey,
+    digest: Digest,
+    options: { withBytes?: boolean } = {},
+  ): Promise<Manifest | undefined> {
     const { db, pds } = this.#needs
     const { ownerDid } = repository
     const indexed = await this.#findIndexed(repository, digest)
     if (indexed !== undefined) return indexed
+    const early = options.withBytes === true ? this.#startFetching(ownerDid, digest) : undefined
     const record = await pds.findManifest(ownerDid, digest)
     if (record === undefined) return undefined
     await this.#keep(ownerDid, record)
-    const found = await this.#findIndexed(repository, digest)
-    if (found === undefined)
+    const indexedNow = await this.#findIndexed(repository, digest)
+    if (indexedNow === undefined)
       log.debug({ ownerDid, digest }, 'a manifest is not in the repository it was asked for')
-    return found ?? (await findManifest(db, repository, digest))
+    const found = indexedNow ?? (await findManifest(db, repository, digest))
+    if (found !== undefined && early !== undefined) this.#early.set(found, early)
+    return found
   }
 
   /** The exact bytes, verified; `undefined` when the owner's PDS does not have them either. */
@@ -84,7 +96,7 @@ export class ManifestLookup {
     if (cached !== undefined) return cached.bytes
     const blobCid = manifest.blobCid ?? (await pds.findManifest(ownerDid, digest))?.manifestBlob?.cid
     if (blobCid === undefined) return undefined
-    const bytes = await pds.findBytes(ownerDid, blobCid)
+    const bytes = (await this.#early.get(manifest)) ?? (await pds.findBytes(ownerDid, blobCid))
     if (bytes === undefined) return undefined
     if (digestOfBytes(bytes, digestAlgorithm(digest)) !== digest) {
       log.warn({ ownerDid, digest, blobCid }, 'the PDS has other bytes than the record promises')
@@ -92,6 +104,14 @@ export class ManifestLookup {
     }
     await store.put(db, digest, { mediaType, bytes, cachedAt: now() })
     return bytes
+  }
+
+  /** A PDS keeps bytes by their sha256, so they can be asked for before the record that names them is here. */
+  #startFetching(ownerDid: Did, digest: Digest): Promise<Uint8Array | undefined> | undefined {
+    if (digestAlgorithm(digest) !== 'sha256') return undefined
+    const cid = pdsBlobCid(digest.slice('sha256:'.length))
+    // A failure shows when they are asked for again.
+    return this.#needs.pds.findBytes(ownerDid, cid).catch(() => undefined)
   }
 
   async #findIndexed(repository: RepositoryKey, digest: Digest): Promise<Manifest | undefined> {
