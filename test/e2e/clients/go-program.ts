@@ -21,16 +21,31 @@ export function findGoObstacle(program: GoProgram): string | undefined {
   return isGoPresent || existsSync(pathOf(program)) ? undefined : 'Go is not on this machine to build it'
 }
 
+const builds = new Map<string, Promise<string>>()
+let lastBuild: Promise<unknown> = Promise.resolve()
+
 /**
- * Builds a program once and answers its path. Flags are those of the conformance suite, so that both share what Go
- * compiled of its standard library.
+ * Builds a program once and answers its path; builds wait for each other. They step back for what else runs, so that
+ * they may be begun long before they are needed.
  */
-export async function buildGoProgram(program: GoProgram): Promise<string> {
+export function buildGoProgram(program: GoProgram): Promise<string> {
+  const known = builds.get(program.name)
+  if (known !== undefined) return known
+  const build = lastBuild.then(() => buildNow(program))
+  // Whoever needs the program hears of the failure.
+  lastBuild = build.catch(() => undefined)
+  builds.set(program.name, build)
+  return build
+}
+
+/** Flags are those of the conformance suite, so that both share what Go compiled of its standard library. */
+async function buildNow(program: GoProgram): Promise<string> {
   const path = pathOf(program)
   if (existsSync(path)) return path
   const folder = join(path, '..')
   await mkdir(folder, { recursive: true })
-  await mustRun('go', ['install', `${program.package}@${program.version}`], { GOBIN: folder, GOFLAGS: '' })
+  const command = ['-n', '10', 'go', 'install', `${program.package}@${program.version}`]
+  await mustRun('nice', command, { GOBIN: folder, GOFLAGS: '' })
   return path
 }
 
