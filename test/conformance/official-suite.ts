@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -48,11 +48,14 @@ export function buildSuite(): string {
   const program = join(folder, 'conformance')
   if (existsSync(program)) return program
   mkdirSync(folder, { recursive: true })
+  const building = `${folder}.${process.pid}`
   const { status, stderr } = spawnSync('go', ['install', `${suiteModule}@${suiteVersion}`], {
-    env: { ...process.env, GOBIN: folder, GOFLAGS: '' },
+    env: { ...process.env, GOBIN: building, GOFLAGS: '' },
     encoding: 'utf8',
   })
   if (status !== 0) throw new Error(`the conformance suite did not build:\n${stderr}`)
+  renameSync(join(building, 'conformance'), program)
+  rmSync(building, { recursive: true })
   return program
 }
 

@@ -24,13 +24,14 @@ export interface CallFilter {
 }
 
 /**
- * What goes wrong with the calls it picks: `delay` waits before the server handles it; `drop` cuts the connection
- * before the server knows; `error` answers in the server's stead; `lose-answer` lets the server do its work to the
- * end and then cuts the connection instead of answering.
+ * What goes wrong with the calls it picks: `delay` waits before the server handles it, for a time or `until` the test
+ * lets go; `drop` cuts the connection before the server knows; `error` answers in the server's stead; `lose-answer`
+ * lets the server do its work to the end and then cuts the connection instead of answering.
  */
 export interface FaultRule extends CallFilter {
   kind: 'delay' | 'drop' | 'error' | 'lose-answer'
   delayMs?: number
+  until?: Promise<unknown>
   /** Of `error`; 503 unless told. */
   status?: number
   headers?: Record<string, string>
@@ -152,7 +153,7 @@ export class Gates {
   ): Promise<void> {
     this.calls.add(call)
     for (const { rule } of this.faults.strike(call)) {
-      if (rule.kind === 'delay') await sleep(rule.delayMs ?? 0)
+      if (rule.kind === 'delay') await (rule.until ?? sleep(rule.delayMs ?? 0))
       else if (rule.kind === 'lose-answer') muteAnswer(res)
       else if (rule.kind === 'error') return answerError(rule, req, res)
       else {
@@ -166,7 +167,7 @@ export class Gates {
   async #passUpgrade(call: Call, socket: Duplex, handle: () => void): Promise<void> {
     this.calls.add(call)
     for (const { rule } of this.faults.strike(call)) {
-      if (rule.kind === 'delay') await sleep(rule.delayMs ?? 0)
+      if (rule.kind === 'delay') await (rule.until ?? sleep(rule.delayMs ?? 0))
       else {
         if (rule.kind === 'error')
           socket.write(`HTTP/1.1 ${rule.status ?? 503} Fault\r\nconnection: close\r\n\r\n`)

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 
 import { mustRun } from '../command.ts'
 
@@ -26,7 +26,7 @@ let lastBuild: Promise<unknown> = Promise.resolve()
 
 /**
  * Builds a program once and answers its path; builds wait for each other. They step back for what else runs, so that
- * they may be begun long before they are needed.
+ * they may be begun long before they are needed (`scripts/build-test-programs.ts`).
  */
 export function buildGoProgram(program: GoProgram): Promise<string> {
   const known = builds.get(program.name)
@@ -42,10 +42,13 @@ export function buildGoProgram(program: GoProgram): Promise<string> {
 async function buildNow(program: GoProgram): Promise<string> {
   const path = pathOf(program)
   if (existsSync(path)) return path
-  const folder = join(path, '..')
-  await mkdir(folder, { recursive: true })
-  const command = ['-n', '10', 'go', 'install', `${program.package}@${program.version}`]
-  await mustRun('nice', command, { GOBIN: folder, GOFLAGS: '' })
+  // Built elsewhere and moved: a program that is half written is never taken for one that is there.
+  const building = `${dirname(path)}.${process.pid}`
+  await mkdir(dirname(path), { recursive: true })
+  const command = ['-n', '5', 'go', 'install', `${program.package}@${program.version}`]
+  await mustRun('nice', command, { GOBIN: building, GOFLAGS: '' })
+  await rename(join(building, program.name), path)
+  await rm(building, { recursive: true })
   return path
 }
 
