@@ -6,8 +6,8 @@ export interface RunFacts {
   versions: string
   rounds: number
   isQuick: boolean
-  /** Why the table is not whole, if it is not. */
-  missing: readonly string[]
+  /** Why the table is not whole, or not to be believed. */
+  caveats: readonly string[]
 }
 
 const titles: Record<string, string> = {
@@ -44,7 +44,7 @@ of each round's p99). Every program is a process of its own; CPU seconds and pea
 - *direct*: layers go straight to the hold, pulls are redirected there. *relay*: everything passes through the AppView.
 - Load: wrk for GET of small things, a client of our own (\`scripts/bench/client.ts\`, a process of its own) for everything
   else. Every push is of bytes never seen before.
-${facts.isQuick ? '- **A quick run: too short for its figures to mean anything.**\n' : ''}${facts.missing.map((text) => `- **${text}**\n`).join('')}
+${facts.isQuick ? '- **A quick run: too short for its figures to mean anything.**\n' : ''}${facts.caveats.map((text) => `- **${text}**\n`).join('')}
 ![How many times the peer](benchmarks.svg)
 
 ${groups
