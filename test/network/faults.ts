@@ -218,13 +218,15 @@ function answerError(rule: FaultRule, req: IncomingMessage, res: ServerResponse)
   )
 }
 
-/** Whatever the handler answers goes nowhere; when it is done the connection is cut. */
+/** Whatever the handler answers, but a go-ahead for the body, goes nowhere; when it is done the connection is cut. */
 function muteAnswer(res: ServerResponse): void {
   const socket = res.socket
   if (socket === null) return
-  const swallow = (...args: unknown[]): boolean => {
-    const callback = args.at(-1)
-    if (typeof callback === 'function') queueMicrotask(() => callback())
+  const write = socket.write.bind(socket)
+  const swallow = (...args: Parameters<typeof write>): boolean => {
+    if (String(args[0]).startsWith('HTTP/1.1 100 ')) return write(...args)
+    const callback = args.at(-1) as unknown
+    if (typeof callback === 'function') queueMicrotask(() => void callback())
     return true
   }
   Object.assign(socket, { write: swallow })

@@ -39,7 +39,9 @@ export class Periodic implements AsyncDisposable {
     const { signal } = this.#stop
     while (this.#isWanted && !signal.aborted) {
       this.#isWanted = false
-      await this.#run(signal).catch((error: unknown) => log.error({ err: error, job: this.#name }, 'a job failed'))
+      await this.#run(signal).catch((error: unknown) =>
+        log.error({ err: error, job: this.#name }, 'a job failed'),
+      )
     }
   }
 }
