@@ -35,6 +35,8 @@ export type AppViewErrorCode =
   | 'route_unknown'
   | 'rate_limited'
   | 'pds_refused'
+  | 'pds_conflict'
+  | 'pds_failed'
   | 'pds_unreachable'
   | 'hold_unknown'
   | 'hold_unreachable'

@@ -59,12 +59,7 @@ export async function uploadBlob(
     message?: string
   }
   if (!response.ok) {
-    throw answerError(
-      response.status,
-      body.error,
-      body.message ?? 'uploadBlob failed',
-      response.headers.get('retry-after'),
-    )
+    throw answerError(response.status, body.error, body.message ?? 'uploadBlob failed', response.headers)
   }
   if (typeof body.blob?.ref?.$link !== 'string')
     throw new AtprotoError('bad_answer', 'uploadBlob answered no blob')
@@ -172,10 +167,5 @@ export async function findPdsBlob(
   if (response.ok) return response.body === null ? new Uint8Array() : collectBytes(response.body, bytesMax)
   await response.body?.cancel()
   if (response.status === 404 || response.status === 400) return undefined
-  throw answerError(
-    response.status,
-    undefined,
-    `getBlob answered ${response.status}`,
-    response.headers.get('retry-after'),
-  )
+  throw answerError(response.status, undefined, `getBlob answered ${response.status}`, response.headers)
 }

@@ -14,6 +14,7 @@ import {
 
 import { AtprotoError } from './errors.ts'
 import type { Fetch } from './outbound-fetch.ts'
+import { retryAfterSeconds } from './retry-after.ts'
 
 /** Where an XRPC call goes: a service's address, or a session that adds its own authorization. */
 export type XrpcTarget = { serviceUrl: string; fetch: Fetch; token?: string } | Agent
@@ -55,7 +56,7 @@ export function translate(error: unknown): AtprotoError {
   }
   if (error instanceof XrpcResponseError) {
     const { status, headers } = error
-    return answerError(status, error.error, error.message, headers.get('retry-after'), error)
+    return answerError(status, error.error, error.message, headers, error)
   }
   const cause = error instanceof XrpcFetchError ? error.cause : error
   if (cause instanceof AtprotoError) return cause
@@ -63,19 +64,20 @@ export function translate(error: unknown): AtprotoError {
   return new AtprotoError('unreachable', `no answer: ${message}`, { cause: error })
 }
 
-/** The {@link AtprotoError} for an answer with this status; `retryAfter` is the header as it came. */
+/** The {@link AtprotoError} for an answer with this status and these headers. */
 export function answerError(
   status: number,
   xrpcError: string | undefined,
   message: string,
-  retryAfter: string | null,
+  headers: Headers,
   cause?: unknown,
 ): AtprotoError {
+  const waitSeconds = retryAfterSeconds(headers)
   const details = {
     status,
     cause,
     ...(xrpcError === undefined ? {} : { xrpcError }),
-    ...(retryAfter === null || !/^\d+$/.test(retryAfter) ? {} : { retryAfterSeconds: Number(retryAfter) }),
+    ...(waitSeconds === undefined ? {} : { retryAfterSeconds: waitSeconds }),
   }
   if (status === 429) return new AtprotoError('rate_limited', message, details)
   if (status === 401) return new AtprotoError('auth_failed', message, details)

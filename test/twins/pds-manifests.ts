@@ -19,49 +19,63 @@ export class PdsManifestsTwin implements PdsManifests {
   readonly records = new Map<string, Record<string, unknown>>()
   readonly blobs = new Map<string, Uint8Array>()
   readonly calls: string[] = []
-  /** Fails the next commits with these, after they took effect where `isDone` says so. */
-  readonly failures: { error: AppViewError; isDone: boolean }[] = []
+  /** Fails the next commits with these (or not), after they took effect where `isDone` says so. */
+  readonly failures: { error: AppViewError | undefined; isDone: boolean }[] = []
+  /** Records that it fails to write whatever one does. */
+  readonly refusedRkeys = new Set<string>()
+  /** Writes of the largest commit it was asked for. */
+  largestCommit = 0
+  beforeCommit?: () => Promise<void>
+  /** While set, nothing is done and this is said. */
+  isDown?: AppViewError
 
   async uploadBytes(_ownerDid: Did, bytes: Uint8Array, mediaType: string): Promise<PdsBlobJson> {
-    this.calls.push('uploadBytes')
+    this.#note('uploadBytes')
     const cid = cidOf(bytes)
     this.blobs.set(cid, bytes)
     return { $type: 'blob', ref: { $link: cid }, mimeType: mediaType, size: bytes.byteLength }
   }
 
   async commit(ownerDid: Did, writes: readonly RecordWrite[]): Promise<CommitResult> {
-    this.calls.push('commit')
+    this.#note('commit')
+    this.largestCommit = Math.max(this.largestCommit, writes.length)
+    await this.beforeCommit?.()
     const failure = this.failures.shift()
-    if (failure !== undefined && !failure.isDone) throw failure.error
+    if (failure?.error !== undefined && !failure.isDone) throw failure.error
     for (const { action, collection, rkey } of writes) {
+      if (this.refusedRkeys.has(rkey)) throw new AppViewError('pds_failed', 'cannot write this')
       const isThere = this.records.has(`${ownerDid}/${collection}/${rkey}`)
-      if (isThere !== (action !== 'create'))
-        throw new AppViewError('pds_unreachable', 'Internal Server Error')
+      if (isThere !== (action !== 'create')) throw new AppViewError('pds_failed', 'Internal Server Error')
     }
     for (const write of writes) {
       const key = `${ownerDid}/${write.collection}/${write.rkey}`
       if (write.action === 'delete') this.records.delete(key)
       else this.records.set(key, write.value)
     }
-    if (failure !== undefined) throw failure.error
+    if (failure?.error !== undefined) throw failure.error
     return { cid: 'bafyreicommit', rev: nextTid() }
   }
 
   async findManifest(ownerDid: Did, digest: Digest): Promise<ManifestRecord | undefined> {
-    this.calls.push('findManifest')
+    this.#note('findManifest')
     const value = this.records.get(`${ownerDid}/io.atcr.manifest/${manifestRkey(digest)}`)
     return value && parseManifestRecord(value)
   }
 
   async findTag(ownerDid: Did, repository: string, tag: string): Promise<TagRecord | undefined> {
-    this.calls.push('findTag')
+    this.#note('findTag')
     const value = this.records.get(`${ownerDid}/io.atcr.tag/${tagRkey(repository, tag)}`)
     return value && parseTagRecord(value)
   }
 
   async findBytes(_ownerDid: Did, cid: string): Promise<Uint8Array | undefined> {
-    this.calls.push('findBytes')
+    this.#note('findBytes')
     return this.blobs.get(cid)
+  }
+
+  #note(call: string): void {
+    this.calls.push(call)
+    if (this.isDown !== undefined) throw this.isDown
   }
 }
 

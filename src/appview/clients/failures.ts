@@ -7,7 +7,11 @@ export function pdsFailure(error: unknown, did: Did): unknown {
   if (!(error instanceof AtprotoError)) return error
   const options = optionsOf(error)
   if (error.code === 'rate_limited') {
-    return new AppViewError('rate_limited', `the PDS of ${did} asks to slow down`, options)
+    const message = `the limit of the PDS of ${did} is reached, not one of this registry${inSeconds(error)}`
+    return new AppViewError('rate_limited', message, options)
+  }
+  if (error.xrpcError === 'InvalidSwap' || error.status === 409) {
+    return new AppViewError('pds_conflict', `another program wrote to ${did} at the same moment`, options)
   }
   if (error.code === 'auth_failed') {
     return new AppViewError('session_lost', `the PDS of ${did} ended our session; sign in again`, options)
@@ -15,7 +19,18 @@ export function pdsFailure(error: unknown, did: Did): unknown {
   if (error.code === 'xrpc_refused') {
     return new AppViewError('pds_refused', `the PDS of ${did} refused: ${error.message}`, options)
   }
-  return new AppViewError('pds_unreachable', `the PDS of ${did} did not answer`, options)
+  if (error.code === 'bad_answer' || (error.status !== undefined && !outages.has(error.status))) {
+    return new AppViewError('pds_failed', `the PDS of ${did} failed: ${error.message}`, options)
+  }
+  const what = error.status === undefined ? 'did not answer' : `is out of order (${error.status})`
+  return new AppViewError('pds_unreachable', `the PDS of ${did} ${what}; try again later`, options)
+}
+
+/** Statuses that speak of the server as a whole; a 500 may be about this one request. */
+const outages = new Set([502, 503, 504])
+
+function inSeconds({ retryAfterSeconds }: AtprotoError): string {
+  return retryAfterSeconds === undefined ? '' : `; try again in ${retryAfterSeconds} s`
 }
 
 /** Error names that holds declare in the lexicons, in the AppView's words. */
@@ -33,7 +48,11 @@ export function holdFailure(error: unknown, holdDid: Did): unknown {
   if (!(error instanceof AtprotoError)) return error
   const options = optionsOf(error)
   if (error.code === 'rate_limited') {
-    return new AppViewError('rate_limited', `hold ${holdDid} asks to slow down`, options)
+    return new AppViewError(
+      'rate_limited',
+      `the limit of hold ${holdDid} is reached, not one of this registry${inSeconds(error)}`,
+      options,
+    )
   }
   if (error.code === 'auth_failed') {
     return new AppViewError('hold_refused', `hold ${holdDid} did not accept who is asking`, options)

@@ -79,12 +79,7 @@ async function askForUrl(
   if (response.ok && typeof body.url === 'string' && URL.canParse(body.url)) return { url: body.url, headers }
   if (status === 404 || body.error === 'BlobNotFound') return { url: undefined, headers }
   if (response.ok) throw new AtprotoError('bad_answer', 'getBlob answered no URL')
-  throw answerError(
-    status,
-    body.error,
-    body.message ?? `getBlob answered ${status}`,
-    headers.get('retry-after'),
-  )
+  throw answerError(status, body.error, body.message ?? `getBlob answered ${status}`, headers)
 }
 
 /**

@@ -15,6 +15,7 @@ function network(kind: 'ours' | 'theirs') {
   const used = new Set<string>()
   const valid = new Set<string>()
   const seen: string[] = []
+  const trouble: { pds?: () => Response; hold?: () => Response } = {}
   const identity: Identity = {
     did: hold,
     handle: undefined,
@@ -31,6 +32,7 @@ function network(kind: 'ours' | 'theirs') {
         pdsUrl: 'https://pds.example',
         fetchHandler: async () => {
           const token = `service-${++issued}`
+          if (trouble.pds !== undefined) return trouble.pds()
           valid.add(token)
           return Response.json({ token })
         },
@@ -40,6 +42,7 @@ function network(kind: 'ours' | 'theirs') {
       await Promise.resolve()
       const token = new Headers(init?.headers).get('authorization')?.slice('Bearer '.length) ?? ''
       seen.push(token)
+      if (trouble.hold !== undefined) return trouble.hold()
       const isReplay = kind === 'ours' && token.startsWith('service-') && used.has(token)
       used.add(token)
       if (!valid.has(token) || isReplay) return Response.json({ error: 'AuthRequired' }, { status: 401 })
@@ -53,7 +56,7 @@ function network(kind: 'ours' | 'theirs') {
   })
   const call = () =>
     caller.call(requestCrew.main, requestCrew.$nsid, { holdDid: hold, accountDid: alice }, { body: {} })
-  return { call, seen, valid, issuedCount: () => issued, pass: (ms: number) => (nowMs += ms) }
+  return { call, seen, valid, trouble, issuedCount: () => issued, pass: (ms: number) => (nowMs += ms) }
 }
 
 test('a hold of ours is shown its session after the first service token', async () => {
@@ -67,6 +70,32 @@ test('first calls at once wait for the session instead of each asking for a toke
   await Promise.all(Array.from({ length: 10 }, call))
   expect(issuedCount()).toBe(1)
 })
+
+test('a PDS that gives no token is asked once for all who wait', async () => {
+  const { call, issuedCount, trouble } = network('ours')
+  trouble.pds = () =>
+    Response.json({ error: 'RateLimitExceeded' }, { status: 429, headers: { 'retry-after': '9' } })
+  const outcomes = await Promise.allSettled(Array.from({ length: 10 }, call))
+  expect(issuedCount()).toBe(1)
+  for (const outcome of outcomes) {
+    expect(outcome).toMatchObject({ reason: { code: 'rate_limited', retryAfterSeconds: 9 } })
+  }
+  delete trouble.pds
+  await call()
+  expect(issuedCount()).toBe(2)
+})
+
+test.each(['ours', 'theirs'] as const)(
+  'a token that a hold out of order has not used is kept: %s',
+  async (kind) => {
+    const { call, issuedCount, trouble } = network(kind)
+    trouble.hold = () => Response.json({ error: 'Unavailable' }, { status: 503 })
+    await Promise.allSettled(Array.from({ length: 10 }, call))
+    delete trouble.hold
+    await Promise.all(Array.from({ length: 10 }, call))
+    expect(issuedCount()).toBe(1)
+  },
+)
 
 test('any other hold is shown the same service token until just before it expires', async () => {
   const { call, seen, pass } = network('theirs')

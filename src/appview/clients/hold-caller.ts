@@ -15,9 +15,14 @@ import { holdFailure, pdsFailure } from './failures.ts'
 const serviceTokenLifetimeSeconds = 240
 /** A token this near to its end is not used any more. */
 const marginMs = 10_000
-/** How long a second call waits for the hold session that the first is about to be given. */
-const patienceMs = 2_000
+/**
+ * How long other calls wait for the hold session that the first is about to be given: as long as one service token
+ * is all we may ask for. Only the first `completeUpload` of a big layer takes anywhere near that.
+ */
+const patienceMs = 60_000
 const tokenCountMax = 20_000
+/** Kept tokens that a hold refuses before a call gives up. */
+const refusalCountMax = 2
 
 interface Needs {
   sessions: { session(did: Did): Promise<PdsSession> }
@@ -38,6 +43,12 @@ interface Held {
   expiresAtMs: number
 }
 
+/** The call that asks for a service token, while others for the same account, hold and method wait. */
+interface FirstCall {
+  token: Promise<Held>
+  answer: Promise<unknown>
+}
+
 /**
  * Calls a hold's methods as an account. Service tokens come from the account's PDS, at most one per account, hold and
  * method a minute: they are kept until they expire, or replaced by the hold session that our own holds answer with
@@ -46,7 +57,7 @@ interface Held {
 export class HoldCaller {
   readonly #needs: Needs
   readonly #held = new Map<string, Held>()
-  readonly #first = new Map<string, Promise<unknown>>()
+  readonly #first = new Map<string, FirstCall>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -74,28 +85,36 @@ export class HoldCaller {
     const serviceUrl = await this.serviceUrl(call.holdDid)
     const key = `${call.accountDid} ${normalizeDid(call.holdDid)} ${nsid}`
     const sendWith = async (held: Held) => {
-      const answer = await send({ serviceUrl, fetch: this.#needs.fetch, token: held.token })
+      const answer = await send({ serviceUrl, fetch: this.#needs.fetch, token: held.token }).catch(
+        (error: unknown) => {
+          // The hold may not have seen the token; if it has, it says so next time.
+          if (!isRefused(error)) this.#keep(key, held)
+          throw error
+        },
+      )
       this.#keep(key, this.#holdSession(answer.headers) ?? held)
       return answer
     }
     try {
-      // Nothing is awaited between this look and `#first.set`, so that of several first calls one is first.
-      const first = this.#findHeld(key) === undefined ? this.#first.get(key) : undefined
-      if (first !== undefined) await patiently(first)
-      const held = this.#findHeld(key)
-      if (held !== undefined) {
+      for (let refusalCount = 0, isPatient = true; ;) {
+        // Nothing is awaited between these looks and `#first.set`, so that of several first calls one is first.
+        const held = this.#findHeld(key)
+        const first = this.#first.get(key)
+        if (held === undefined && first !== undefined && isPatient) {
+          // Who waits fails as well when there is no token to be had.
+          await first.token
+          isPatient = await isOverInTime(first.answer)
+          continue
+        }
+        if (held === undefined) return await this.#callFirst(key, this.#serviceToken(nsid, call), sendWith)
         try {
           return await sendWith(held)
         } catch (error) {
-          if (!(error instanceof AtprotoError) || error.code !== 'auth_failed') throw error
-          this.#held.delete(key)
+          if (!isRefused(error) || ++refusalCount === refusalCountMax) throw error
+          // Unless another call has put a better one there.
+          if (this.#held.get(key) === held) this.#held.delete(key)
         }
       }
-      const mine = this.#serviceToken(nsid, call).then(sendWith)
-      this.#first.set(key, mine)
-      return await mine.finally(() => {
-        if (this.#first.get(key) === mine) this.#first.delete(key)
-      })
     } catch (error) {
       throw holdFailure(error, call.holdDid)
     }
@@ -119,6 +138,17 @@ export class HoldCaller {
     const url = identity.holdUrl ?? identity.pdsUrl
     if (url === undefined) throw new AppViewError('hold_unreachable', `${holdDid} is no hold`)
     return url
+  }
+
+  async #callFirst<T>(key: string, token: Promise<Held>, send: (held: Held) => Promise<T>): Promise<T> {
+    const answer = token.then(send)
+    const first = { token, answer }
+    this.#first.set(key, first)
+    try {
+      return await answer
+    } finally {
+      if (this.#first.get(key) === first) this.#first.delete(key)
+    }
   }
 
   #findHeld(key: string): Held | undefined {
@@ -154,9 +184,22 @@ export class HoldCaller {
   }
 }
 
+function isRefused(error: unknown): boolean {
+  return error instanceof AtprotoError && error.code === 'auth_failed'
+}
+
 /** Waits for another call to end, whatever came of it, but not for long. */
-async function patiently(other: Promise<unknown>): Promise<void> {
+async function isOverInTime(other: Promise<unknown>): Promise<boolean> {
   const stop = new AbortController()
-  await Promise.race([other, sleep(patienceMs, stop.signal)]).catch(() => undefined)
+  const over = other.then(
+    () => true,
+    () => true,
+  )
+  const late = sleep(patienceMs, stop.signal).then(
+    () => false,
+    () => false,
+  )
+  const isOver = await Promise.race([over, late])
   stop.abort()
+  return isOver
 }

@@ -7,7 +7,14 @@ import * as getPartUploadUrl from '../../protocol/lexicon/generated/io/atcr/hold
 import * as getUploadStatus from '../../protocol/lexicon/generated/io/atcr/hold/getUploadStatus.ts'
 import * as initiateUpload from '../../protocol/lexicon/generated/io/atcr/hold/initiateUpload.ts'
 import { AppViewError } from '../errors.ts'
-import type { HoldCall, HoldUploads, StoredPart, UploadStatus } from '../ports/hold-uploads.ts'
+import {
+  sizeBytesOf,
+  type HoldCall,
+  type HoldUploads,
+  type PartPieces,
+  type StoredPart,
+  type UploadStatus,
+} from '../ports/hold-uploads.ts'
 import type { HoldCaller } from './hold-caller.ts'
 
 /** For what may be done again: a part takes the place of the one before, a completed upload stays complete. */
@@ -48,13 +55,13 @@ export class HoldUploadsClient implements HoldUploads {
     call: HoldCall,
     uploadId: string,
     partNumber: number,
-    bytes: Uint8Array,
+    pieces: PartPieces,
   ): Promise<StoredPart> {
     return retry(async () => {
       const { body } = await this.#caller.call(getPartUploadUrl.main, getPartUploadUrl.$nsid, call, {
         body: { uploadId, partNumber },
       })
-      const etag = await this.#put(body.url, stringHeaders(body.headers), bytes)
+      const etag = await this.#put(body.url, stringHeaders(body.headers), pieces)
       return { partNumber, etag }
     }, patience)
   }
@@ -85,11 +92,13 @@ export class HoldUploadsClient implements HoldUploads {
     }))
   }
 
-  async #put(url: string, headers: Record<string, string>, bytes: Uint8Array): Promise<string> {
+  async #put(url: string, headers: Record<string, string>, pieces: PartPieces): Promise<string> {
     const response = await this.#transfer(url, {
       method: 'PUT',
-      headers,
-      body: bytes as Uint8Array<ArrayBuffer>,
+      // A stream has no length of its own, and object stores take no chunked bodies.
+      headers: { ...headers, 'content-length': String(sizeBytesOf(pieces)) },
+      body: ReadableStream.from(pieces),
+      duplex: 'half',
     }).catch((cause: unknown) => {
       throw new AppViewError('hold_unreachable', `no answer to a part at ${loggableUrl(url)}`, { cause })
     })

@@ -6,8 +6,9 @@ import type { TagRecord } from '../../protocol/lexicon/tag-record.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 
 /**
- * Manifests and tags in their owner's PDS. Writes go as the owner and throw `session_lost`, `rate_limited`, `pds_refused`
- * or `pds_unreachable`; reads need nobody's leave and throw `pds_unreachable` or `identity_unreachable`.
+ * Manifests and tags in their owner's PDS. Writes go as the owner and throw `session_lost`, `rate_limited`,
+ * `pds_refused`, `pds_conflict` (a lost race), `pds_failed` (it could not do this) or `pds_unreachable` (it can do
+ * nothing now, or its answer was lost); reads need nobody's leave and throw the last two or `identity_unreachable`.
  */
 export interface PdsManifests {
   uploadBytes(ownerDid: Did, bytes: Uint8Array, mediaType: string): Promise<PdsBlobJson>

@@ -39,6 +39,8 @@ export const registryAnswers: Record<AppViewErrorCode, OciErrorCode> = {
   route_unknown: 'ENDPOINT_UNKNOWN',
   rate_limited: 'TOOMANYREQUESTS',
   pds_refused: 'DENIED',
+  pds_conflict: 'UNAVAILABLE',
+  pds_failed: 'UNAVAILABLE',
   pds_unreachable: 'UNAVAILABLE',
   hold_unknown: 'DENIED',
   hold_unreachable: 'UNAVAILABLE',

@@ -207,8 +207,8 @@ export class BlobUploads {
       chunk.body,
       { nextPartNumber: known.length + 1, tail: upload.tail ?? new Uint8Array() },
       {
-        putPart: (partNumber, bytes) =>
-          this.#needs.uploads.putPart(call, upload.holdUploadId, partNumber, bytes),
+        putPart: (partNumber, pieces) =>
+          this.#needs.uploads.putPart(call, upload.holdUploadId, partNumber, pieces),
         slots: this.#slots,
         hash,
         isLast,

@@ -15,7 +15,7 @@ import type { PdsManifests } from '../ports/pds-manifests.ts'
 import { applyManifest, removeManifest } from '../read-model/manifest.ts'
 import { removeTag } from '../read-model/tag.ts'
 import type { ManifestLookup } from './manifest-lookup.ts'
-import { blobJson, recordOf } from './manifest-writer.ts'
+import { blobJson, mayBeConflict, recordOf } from './manifest-writer.ts'
 
 /** A PDS takes at most this many writes in one commit. */
 const writeCountMax = 200
@@ -117,9 +117,7 @@ async function commitAll(needs: Needs, ownerDid: Did, deletions: readonly Deleti
   try {
     rev = (await pds.commit(ownerDid, writesOf(present))).rev
   } catch (error) {
-    const isConflict =
-      error instanceof AppViewError && (error.code === 'pds_refused' || error.code === 'pds_unreachable')
-    if (!isConflict) throw error
+    if (!mayBeConflict(error)) throw error
     const isThere = await Promise.all(deletions.map((deletion) => deletion.isThere()))
     present = deletions.filter((_, index) => isThere[index])
     if (present.length === deletions.length) throw error

@@ -11,10 +11,11 @@ import { buildTagRecord, tagCollection, tagRkey } from '../../protocol/lexicon/t
 import type { Digest } from '../../protocol/oci/digest.ts'
 import type { Manifest } from '../../protocol/oci/manifest.ts'
 import type { Tag } from '../../protocol/oci/reference.ts'
-import { AppViewError } from '../errors.ts'
+import { AppViewError, type AppViewErrorCode } from '../errors.ts'
 import type { PdsManifests } from '../ports/pds-manifests.ts'
 
 const attemptCountMax = 3
+const callCountMax = 4
 
 /** What is believed to be in the PDS, by the index or by a look at it. */
 export interface KnownManifest {
@@ -24,11 +25,11 @@ export interface KnownManifest {
   createdAt: Date
 }
 
-/** What is known of the records a push is about to write. */
+/** What is known of the records that pushes are about to write. */
 export interface KnownRecords {
-  manifest: KnownManifest | undefined
-  /** Tags that exist, with when they came to be. */
-  tags: ReadonlyMap<Tag, Date>
+  manifests: ReadonlyMap<Digest, KnownManifest>
+  /** When the tags that exist came to be, by record key. */
+  tags: ReadonlyMap<string, Date>
 }
 
 /** A manifest to be written, with the tags that name it from now on. */
@@ -43,52 +44,112 @@ export interface WantedManifest {
   now: Date
 }
 
-/** What the PDS has after a push: to be applied to the index under the commit's revision. */
-export interface WrittenManifest {
+interface ManifestState {
+  blob: PdsBlobJson
+  repositories: readonly [string, ...string[]]
+  createdAt: Date
+}
+
+/** What the PDS has after pushes: to be applied to the index under the commit's revision. */
+export interface WrittenManifests {
+  /** Absent when everything was in PDS and index already. */
   commit: CommitResult | undefined
-  /** Absent when the record was in the PDS already, as it should be. */
-  manifest: { blob: PdsBlobJson; repositories: readonly [string, ...string[]]; createdAt: Date } | undefined
-  tags: ReadonlyMap<Tag, Date>
+  manifests: ReadonlyMap<Digest, ManifestState & { wanted: WantedManifest }>
+  /** By record key; of several pushes of one tag the last. */
+  tags: ReadonlyMap<string, { wanted: WantedManifest; tag: Tag; createdAt: Date }>
 }
 
 /**
- * Writes a manifest and its tags as one commit. It begins with what the index believes; when the PDS refuses, it looks
- * there what really is, and tries again if that was the reason (a record made or deleted elsewhere, or an earlier
- * attempt whose answer was lost).
+ * Writes manifests of one owner and their tags as one commit. It begins with what the index believes; when the PDS
+ * refuses, it looks there what really is, and tries again if that was the reason (a record made or deleted elsewhere,
+ * or an earlier attempt whose answer was lost). `uploaded` are blobs that an attempt before this one has made.
  */
-export async function writeManifest(
+export async function writeManifests(
   pds: PdsManifests,
-  wanted: WantedManifest,
+  pushes: readonly WantedManifest[],
   believed: KnownRecords,
-): Promise<WrittenManifest> {
-  let known = believed
-  let uploaded: PdsBlobJson | undefined
+  uploaded: Map<Digest, PdsBlobJson>,
+): Promise<WrittenManifests> {
+  let known = await confirm(pds, pushes, believed)
   for (let attempt = 1; ; attempt++) {
-    const needsRecord = !isWritten(wanted, known.manifest)
-    // A blob that no record names may be gone, so only one that is named now, or was just uploaded, will do.
-    let blob = known.manifest?.blob ?? uploaded
-    if (needsRecord && blob === undefined) {
-      uploaded = await pds.uploadBytes(wanted.ownerDid, wanted.bytes, wanted.manifest.mediaType)
-      blob = uploaded
-    }
-    const repositories = repositoriesOf(wanted, known.manifest)
-    const createdAt = known.manifest?.createdAt ?? wanted.now
-    const manifest = needsRecord && blob !== undefined ? { blob, repositories, createdAt } : undefined
-    const tags = new Map(wanted.tags.map((tag) => [tag, known.tags.get(tag) ?? wanted.now]))
-    const writes = [
-      ...(manifest === undefined ? [] : [manifestWrite(wanted, manifest, known)]),
-      ...wanted.tags.map((tag) => tagWrite(wanted, tag, known)),
-    ]
-    if (writes.length === 0) return { commit: undefined, manifest, tags }
+    await uploadMissing(pds, pushes, known, uploaded)
+    const { writes, ...written } = planOf(pushes, { known, believed, uploaded })
+    if (writes.size === 0) return { commit: undefined, ...written }
     try {
-      const commit = await pds.commit(wanted.ownerDid, writes)
-      return { commit, manifest, tags }
+      const commit = await pds.commit(ownerOf(pushes), [...writes.values()])
+      return { commit, ...written }
     } catch (error) {
-      const actual = attempt < attemptCountMax ? await lookAgain(pds, wanted, error) : undefined
-      if (actual === undefined || !differs(wanted, known, actual)) throw error
+      const actual = attempt < attemptCountMax ? await lookAgain(pds, pushes, error) : undefined
+      if (actual === undefined || !(isWorthAnother(error) || differs(known, actual))) throw error
       known = actual
     }
   }
+}
+
+const ownerOf = ([first]: readonly WantedManifest[]) => (first as WantedManifest).ownerDid
+
+/**
+ * Manifests that need no write by what the index says are looked up in the PDS first: they may have been deleted
+ * there, and other repositories may have taken them in, without our having heard of it yet.
+ */
+async function confirm(
+  pds: PdsManifests,
+  pushes: readonly WantedManifest[],
+  believed: KnownRecords,
+): Promise<KnownRecords> {
+  const digests = [...believed.manifests.keys()]
+  return { tags: believed.tags, manifests: await readManifests(pds, ownerOf(pushes), digests) }
+}
+
+/** A blob that no record names may be gone, so only one that is named now, or was just uploaded, will do. */
+async function uploadMissing(
+  pds: PdsManifests,
+  pushes: readonly WantedManifest[],
+  known: KnownRecords,
+  uploaded: Map<Digest, PdsBlobJson>,
+): Promise<void> {
+  const missing = pushes.filter(({ digest }) => (known.manifests.get(digest)?.blob ?? uploaded.get(digest)) === undefined) // prettier-ignore
+  const distinct = [...new Map(missing.map((wanted) => [wanted.digest, wanted])).values()]
+  await inParallel(distinct, async ({ ownerDid, digest, bytes, manifest }) => {
+    uploaded.set(digest, await pds.uploadBytes(ownerDid, bytes, manifest.mediaType))
+  })
+}
+
+/** The records as they shall be, and the writes that make them so. Every later push builds on those before it. */
+function planOf(
+  pushes: readonly WantedManifest[],
+  from: { known: KnownRecords; believed: KnownRecords; uploaded: ReadonlyMap<Digest, PdsBlobJson> },
+): Omit<WrittenManifests, 'commit'> & { writes: ReadonlyMap<string, RecordWrite> } {
+  const { known, believed, uploaded } = from
+  const manifests = new Map<Digest, ManifestState & { wanted: WantedManifest }>()
+  const tags = new Map<string, { wanted: WantedManifest; tag: Tag; createdAt: Date }>()
+  const writes = new Map<string, RecordWrite>()
+  for (const wanted of pushes) {
+    const { digest, holdDid, repository, now } = wanted
+    const planned = manifests.get(digest)
+    const before = planned ? { ...planned, holdDid: planned.wanted.holdDid } : known.manifests.get(digest)
+    const blob = before?.blob ?? uploaded.get(digest)
+    // What the index has not heard of is written once more: only a commit's revision brings it there.
+    const isKept = isWritten(wanted, before) && (planned !== undefined || believed.manifests.has(digest))
+    if (!isKept && blob !== undefined) {
+      const repositories = repositoriesOf(wanted, before)
+      const state = { wanted, blob, repositories, createdAt: before?.createdAt ?? now }
+      manifests.set(digest, state)
+      const action = known.manifests.has(digest) ? 'update' : 'create'
+      const value = buildManifestRecord({ ...state, manifest: wanted.manifest, digest, holdDid, manifestBlob: blob }) // prettier-ignore
+      const rkey = manifestRkey(digest)
+      writes.set(`${manifestCollection}/${rkey}`, { action, collection: manifestCollection, rkey, value })
+    }
+    for (const tag of wanted.tags) {
+      const rkey = tagRkey(repository, tag)
+      const createdAt = known.tags.get(rkey) ?? now
+      tags.set(rkey, { wanted, tag, createdAt })
+      const action = known.tags.has(rkey) ? 'update' : 'create'
+      const value = buildTagRecord({ ownerDid: wanted.ownerDid, repository, tag, digest, createdAt, updatedAt: now }) // prettier-ignore
+      writes.set(`${tagCollection}/${rkey}`, { action, collection: tagCollection, rkey, value })
+    }
+  }
+  return { manifests, tags, writes }
 }
 
 function isWritten(wanted: WantedManifest, known: KnownManifest | undefined): boolean {
@@ -104,69 +165,76 @@ function repositoriesOf(wanted: WantedManifest, known: KnownManifest | undefined
   return [first, ...others]
 }
 
-function manifestWrite(
-  wanted: WantedManifest,
-  manifest: NonNullable<WrittenManifest['manifest']>,
-  known: KnownRecords,
-): RecordWrite {
-  return {
-    action: known.manifest === undefined ? 'create' : 'update',
-    collection: manifestCollection,
-    rkey: manifestRkey(wanted.digest),
-    value: buildManifestRecord({
-      manifest: wanted.manifest,
-      digest: wanted.digest,
-      repositories: manifest.repositories,
-      holdDid: wanted.holdDid,
-      manifestBlob: manifest.blob,
-      createdAt: manifest.createdAt,
-    }),
-  }
-}
-
-function tagWrite(wanted: WantedManifest, tag: Tag, known: KnownRecords): RecordWrite {
-  const { ownerDid, repository, digest, now } = wanted
-  const createdAt = known.tags.get(tag)
-  return {
-    action: createdAt === undefined ? 'create' : 'update',
-    collection: tagCollection,
-    rkey: tagRkey(repository, tag),
-    value: buildTagRecord({ ownerDid, repository, tag, digest, createdAt: createdAt ?? now, updatedAt: now }),
-  }
-}
-
 /** What the PDS has, unless the failure has nothing to do with it. */
 async function lookAgain(
   pds: PdsManifests,
-  wanted: WantedManifest,
+  pushes: readonly WantedManifest[],
   error: unknown,
 ): Promise<KnownRecords | undefined> {
-  // The reference PDS answers 500 for a create of what is there, so that an unreachable PDS counts too.
-  const isConflict =
-    error instanceof AppViewError && (error.code === 'pds_refused' || error.code === 'pds_unreachable')
-  if (!isConflict) return undefined
-  const { ownerDid, repository, digest } = wanted
-  const found = await Promise.all([
-    pds.findManifest(ownerDid, digest),
-    ...wanted.tags.map((tag) => pds.findTag(ownerDid, repository, tag)),
-  ]).catch(() => undefined)
-  if (found === undefined) return undefined
-  const [record, ...tagRecords] = found
-  const tags = tagRecords.filter((tag) => tag !== undefined)
-  return {
-    manifest: record && {
+  if (!mayBeConflict(error)) return undefined
+  const ownerDid = ownerOf(pushes)
+  const tags = new Map<string, Date>()
+  const named = pushes.flatMap(({ repository, tags: names }) => names.map((tag) => ({ repository, tag })))
+  try {
+    const manifests = await readManifests(pds, ownerDid, pushes.map(({ digest }) => digest)) // prettier-ignore
+    await inParallel(named, async ({ repository, tag }) => {
+      const record = await pds.findTag(ownerDid, repository, tag)
+      if (record !== undefined) tags.set(tagRkey(repository, tag), new Date(record.createdAt))
+    })
+    return { manifests, tags }
+  } catch {
+    return undefined
+  }
+}
+
+const conflicts: readonly AppViewErrorCode[] = [
+  'pds_refused',
+  'pds_failed',
+  'pds_conflict',
+  'pds_unreachable',
+]
+
+/** Whether the PDS may mean that a record is there already, or is not, or an earlier answer may have been lost. */
+export function mayBeConflict(error: unknown): boolean {
+  return error instanceof AppViewError && conflicts.includes(error.code)
+}
+
+/** Whether the same commit may succeed now, though the records are as they were believed to be. */
+function isWorthAnother(error: unknown): boolean {
+  return error instanceof AppViewError && (error.code === 'pds_conflict' || error.code === 'pds_unreachable')
+}
+
+async function readManifests(
+  pds: PdsManifests,
+  ownerDid: Did,
+  digests: readonly Digest[],
+): Promise<ReadonlyMap<Digest, KnownManifest>> {
+  const found = new Map<Digest, KnownManifest>()
+  await inParallel([...new Set(digests)], async (digest) => {
+    const record = await pds.findManifest(ownerDid, digest)
+    if (record === undefined) return
+    found.set(digest, {
       blob: record.manifestBlob && blobJson(record.manifestBlob),
       holdDid: record.holdDid,
       repositories: record.repositories,
       createdAt: new Date(record.createdAt),
-    },
-    tags: new Map(tags.map((tag) => [tag.tag, new Date(tag.createdAt)])),
-  }
+    })
+  })
+  return found
 }
 
-function differs(wanted: WantedManifest, known: KnownRecords, actual: KnownRecords): boolean {
-  if ((known.manifest === undefined) !== (actual.manifest === undefined)) return true
-  return wanted.tags.some((tag) => known.tags.has(tag) !== actual.tags.has(tag))
+function differs(known: KnownRecords, actual: KnownRecords): boolean {
+  const keys = (records: KnownRecords) => [...records.manifests.keys(), ...records.tags.keys()].sort().join()
+  return keys(known) !== keys(actual)
+}
+
+/** At most so many calls at once to one PDS. */
+async function inParallel<T>(items: readonly T[], action: (item: T) => Promise<void>): Promise<void> {
+  const left = [...items]
+  const work = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await action(item)
+  }
+  await Promise.all(Array.from({ length: Math.min(callCountMax, items.length) }, work))
 }
 
 /**
@@ -174,7 +242,7 @@ function differs(wanted: WantedManifest, known: KnownRecords, actual: KnownRecor
  */
 export function recordOf(
   wanted: Pick<WantedManifest, 'manifest' | 'digest' | 'holdDid'>,
-  written: NonNullable<WrittenManifest['manifest']>,
+  written: ManifestState,
 ): ManifestRecord {
   const { manifest, digest, holdDid } = wanted
   const { config, subject, artifactType } = manifest

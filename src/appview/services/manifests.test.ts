@@ -1,13 +1,14 @@
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 
 import type { Did } from '../../atproto/syntax.ts'
 import { openDatabase, type Database } from '../../lib/database.ts'
+import { manifestRkey } from '../../protocol/lexicon/manifest-record.ts'
 import { digestOfBytes, type Digest } from '../../protocol/oci/digest.ts'
 import { parseReference, parseTag } from '../../protocol/oci/reference.ts'
 import { PdsManifestsTwin } from '../../../test/twins/pds-manifests.ts'
 import { listDueHoldNotifications } from '../db/hold-notifications.ts'
 import { migrations } from '../db/migrations.ts'
-import type { AppViewTables } from '../db/schema.ts'
+import type { AppViewTables, RepositoryKey } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
 import { ManifestLookup } from './manifest-lookup.ts'
 import { ManifestStore } from './manifest-store.ts'
@@ -22,6 +23,8 @@ const now = () => new Date('2026-01-01T00:00:00Z')
 /** What the repositories link: digest → hold and size. */
 let linked: Map<string, { holdDid: Did; sizeBytes: number }>
 let isReadable: boolean
+/** How many pushes were let through to be committed. */
+let queuedCount: number
 let pds: PdsManifestsTwin
 let db: Database<AppViewTables>
 let manifests: Manifests
@@ -44,7 +47,11 @@ function service(database: Database<AppViewTables>): Manifests {
           }),
         ),
     },
-    holds: { pushHold: async () => hold, checkWrite: async () => undefined, canRead: async () => isReadable },
+    holds: {
+      pushHold: async () => hold,
+      checkWrite: async () => void queuedCount++,
+      canRead: async () => isReadable,
+    },
     allowsSparseImages: false,
     onNotification: () => undefined,
     now,
@@ -54,6 +61,7 @@ function service(database: Database<AppViewTables>): Manifests {
 beforeEach(async () => {
   linked = new Map()
   isReadable = true
+  queuedCount = 0
   pds = new PdsManifestsTwin()
   db = await openDb()
   manifests = service(db)
@@ -80,12 +88,7 @@ function image(
   )
 }
 
-const put = (
-  bytes: Buffer,
-  reference = 'latest',
-  repository: typeof app | typeof other = app,
-  to = manifests,
-) =>
+const put = (bytes: Buffer, reference = 'latest', repository: RepositoryKey = app, to = manifests) =>
   to.put({
     repository,
     writer: alice,
@@ -95,7 +98,7 @@ const put = (
     contentType: mediaType,
   })
 
-const get = (reference: string, repository: typeof app | typeof other = app) =>
+const get = (reference: string, repository: RepositoryKey = app) =>
   manifests.find(repository, parseReference(reference), undefined)
 
 const repositoriesInRecord = async (digest: Digest) => (await pds.findManifest(alice, digest))?.repositories
@@ -118,12 +121,12 @@ test('a push is one blob and one commit, and is read back without the PDS', asyn
   expect(await waitingCount()).toBe(1)
 })
 
-test('pushing the same again moves the tag only; by digest it writes nothing', async () => {
+test('pushing the same again looks whether it is there and moves the tag only; by digest it writes nothing', async () => {
   const bytes = image('same')
   const { digest } = await put(bytes)
   await put(bytes)
   await put(bytes, digest)
-  expect(pds.calls).toEqual(['uploadBytes', 'commit', 'commit'])
+  expect(pds.calls).toEqual(['uploadBytes', 'commit', 'findManifest', 'commit', 'findManifest'])
 })
 
 test('several tags are set in the same commit', async () => {
@@ -168,20 +171,135 @@ test('a commit whose answer was lost is found done', async () => {
   expect((await get('latest'))?.digest).toBe(digestOfBytes(image('lost')))
 })
 
+test('a moved tag whose answer was lost, and a lost race, are committed again', async () => {
+  await put(image('before'))
+  pds.failures.push({ error: new AppViewError('pds_unreachable', 'no answer'), isDone: true })
+  expect(await codeOf(put(image('after')))).toBe('ok')
+  pds.failures.push({ error: new AppViewError('pds_conflict', 'InvalidSwap'), isDone: false })
+  expect(await codeOf(put(image('raced')))).toBe('ok')
+  expect((await get('latest'))?.digest).toBe(digestOfBytes(image('raced')))
+})
+
+test('a manifest pushed by digest whose answer was lost is in the index at once', async () => {
+  const bytes = image('lost by digest')
+  pds.failures.push({ error: new AppViewError('pds_unreachable', 'no answer'), isDone: true })
+  const { digest } = await put(bytes, digestOfBytes(bytes))
+  pds.calls.length = 0
+  expect((await get(digest))?.digest).toBe(digest)
+  expect(pds.calls).toEqual([])
+  expect(await waitingCount()).toBe(1)
+})
+
+test('records that were deleted behind our back are made again', async () => {
+  const bytes = image('deleted elsewhere')
+  const { digest } = await put(bytes)
+  pds.records.clear()
+  pds.blobs.clear()
+  await put(bytes)
+  expect(await repositoriesInRecord(digest)).toEqual(['app'])
+  pds.records.clear()
+  pds.blobs.clear()
+  await put(bytes, digest)
+  expect(await repositoriesInRecord(digest)).toEqual(['app'])
+  expect(pds.blobs.size).toBe(1)
+})
+
+test('repositories that another AppView added to a record stay there', async () => {
+  const bytes = image('grown elsewhere')
+  const { digest } = await put(bytes)
+  const elsewhere = service(await openDb())
+  await put(bytes, 'latest', other, elsewhere)
+  await put(bytes, 'latest', { ownerDid: alice, name: 'third' })
+  expect(await repositoriesInRecord(digest)).toEqual(['app', 'other', 'third'])
+})
+
 test('a PDS that is down or limits us fails the push, and nothing of it is seen', async () => {
   for (const code of ['pds_unreachable', 'rate_limited', 'session_lost'] as const) {
-    pds.failures.push({ error: new AppViewError(code, code), isDone: false })
+    pds.isDown = new AppViewError(code, code)
     expect(await codeOf(put(image('down')))).toBe(code)
   }
+  delete pds.isDown
   expect(await get('latest')).toBeUndefined()
   expect(await waitingCount()).toBe(0)
 })
 
-test('many pushes at once to one repository all arrive', async () => {
-  const images = Array.from({ length: 8 }, (_, index) => image(`parallel ${index}`))
-  await Promise.all(images.map((bytes, index) => put(bytes, `t${index}`)))
-  for (const [index, bytes] of images.entries())
-    expect((await get(`t${index}`))?.digest).toBe(digestOfBytes(bytes))
+describe('pushes at once', () => {
+  const commitCount = () => pds.calls.filter((call) => call === 'commit').length
+
+  /** Starts these pushes while a first one is being committed. */
+  async function whileCommitting(pushes: () => Promise<unknown>[]): Promise<PromiseSettledResult<unknown>[]> {
+    const { promise: held, resolve: release } = Promise.withResolvers<void>()
+    pds.beforeCommit = () => held
+    const first = put(image('the first'), 'first')
+    await vi.waitFor(() => expect(commitCount()).toBe(1))
+    const waiting = pushes()
+    // All that stands before the queue is the database in memory.
+    await vi.waitFor(() => expect(queuedCount).toBe(waiting.length + 1))
+    delete pds.beforeCommit
+    release()
+    await first
+    return Promise.allSettled(waiting)
+  }
+
+  test('share a commit, and all arrive', async () => {
+    const images = Array.from({ length: 20 }, (_, index) => image(`parallel ${index}`))
+    const outcomes = await whileCommitting(() => images.map((bytes, index) => put(bytes, `t${index}`)))
+    expect(outcomes.every(({ status }) => status === 'fulfilled')).toBe(true)
+    expect(commitCount()).toBe(2)
+    for (const [index, bytes] of images.entries())
+      expect((await get(`t${index}`))?.digest).toBe(digestOfBytes(bytes))
+    expect(await waitingCount()).toBe(21)
+  })
+
+  test('of the same tag: the later one wins, in PDS and index', async () => {
+    const images = ['a', 'b', 'c'].map((note) => image(note))
+    await whileCommitting(() => images.map((bytes) => put(bytes, 'same')))
+    expect(commitCount()).toBe(2)
+    const last = digestOfBytes(images[2] as Buffer)
+    expect((await pds.findTag(alice, 'app', 'same'))?.digest).toBe(last)
+    expect((await get('same'))?.digest).toBe(last)
+  })
+
+  test('of the same manifest into two repositories are one record of both, and one blob', async () => {
+    const bytes = image('twice')
+    await whileCommitting(() => [put(bytes, 'a'), put(bytes, 'b', other)])
+    expect(commitCount()).toBe(2)
+    expect(await repositoriesInRecord(digestOfBytes(bytes))).toEqual(['app', 'other'])
+    expect(pds.calls.filter((call) => call === 'uploadBytes')).toHaveLength(2)
+    expect([(await get('a'))?.digest, (await get('b', other))?.digest]).toEqual(
+      [bytes, bytes].map((it) => digestOfBytes(it)),
+    )
+  })
+
+  test('of which one is bad: only that one fails', async () => {
+    const bad = digestOfBytes(image('bad'))
+    pds.refusedRkeys.add(manifestRkey(bad))
+    const outcomes = await whileCommitting(() =>
+      ['good', 'bad', 'fine'].map((note) => put(image(note), note)),
+    )
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect([await get('good'), await get('fine')]).not.toContain(undefined)
+    expect(await get('bad')).toBeUndefined()
+  })
+
+  test('to a PDS that is down or limits us fail together, after one question', async () => {
+    pds.failures.push(
+      ...(['none', 'rate_limited'] as const).map((code) => ({
+        error: code === 'none' ? undefined : new AppViewError(code, code),
+        isDone: code === 'none',
+      })),
+    )
+    const outcomes = await whileCommitting(() => ['x', 'y', 'z'].map((note) => put(image(note), note)))
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+    expect(commitCount()).toBe(2)
+  })
+
+  test('go in several commits when they are too many for one', async () => {
+    const images = Array.from({ length: 150 }, (_, index) => image(`many ${index}`))
+    await whileCommitting(() => images.map((bytes, index) => put(bytes, `t${index}`)))
+    expect(pds.largestCommit).toBeLessThanOrEqual(100)
+    expect(pds.records.size).toBe(302)
+  })
 })
 
 test('blobs that are missing, on another hold, or of another size are told', async () => {

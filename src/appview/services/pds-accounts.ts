@@ -5,18 +5,19 @@ import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import { deletePdsSession, findPdsSession, putPdsSession } from '../db/pds-sessions.ts'
 import type { AppViewDb } from '../db/schema.ts'
-import { AppViewError } from '../errors.ts'
+import { AppViewError, type AppViewErrorCode } from '../errors.ts'
 import type { PdsLogin } from '../ports/pds-login.ts'
 import type { AttemptLimits } from './attempt-limits.ts'
 import type { Sealing } from './sealing.ts'
 
 /** How long a password that the PDS accepted is taken without asking again. */
 const passwordFreshMs = 60 * 60_000
-/** The same while the PDS does not answer, so that its outage stops no pull by a signed-in client. */
+/** The same while the PDS does not answer or limits us, so that its outage stops no pull by a signed-in client. */
 const passwordStaleMs = 24 * 60 * 60_000
 const passwordCountMax = 8
 const liveSessionCountMax = 5_000
 const kind = 'app_password'
+const outages: readonly AppViewErrorCode[] = ['pds_unreachable', 'pds_failed', 'rate_limited']
 
 interface KnownPassword {
   hash: string
@@ -61,7 +62,7 @@ export class PdsAccounts {
       await this.#signInOnce(identity, password, hash)
     } catch (error) {
       if (error instanceof AppViewError && error.code === 'login_failed') limits.noteFailure(limitKey)
-      if (error instanceof AppViewError && error.code === 'pds_unreachable') {
+      if (error instanceof AppViewError && outages.includes(error.code)) {
         if (await this.#isKnown(identity, hash, passwordStaleMs)) return identity
       }
       throw error
