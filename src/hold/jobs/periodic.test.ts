@@ -40,3 +40,14 @@ test('tells a run that it is to end, waits for it, and begins no other', async (
   await periodic.idle()
   expect(count).toBe(1)
 })
+
+test('does not wait for ever for a run that hangs', async () => {
+  const periodic = new Periodic({
+    name: 'test',
+    intervalMs,
+    patienceMs: 1,
+    run: () => new Promise(() => undefined),
+  })
+  periodic.kick()
+  await periodic[Symbol.asyncDispose]()
+})
