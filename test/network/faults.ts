@@ -13,6 +13,7 @@ export interface Call {
   method: string
   /** Path without query, percent-decoded. */
   path: string
+  query: URLSearchParams
 }
 
 /** Picks calls: what is left out matches everything. */
@@ -31,6 +32,8 @@ export interface CallFilter {
 export interface FaultRule extends CallFilter {
   kind: 'delay' | 'drop' | 'error' | 'lose-answer'
   delayMs?: number
+  /** Of `delay`: what it waits for besides. */
+  until?: Promise<void>
   /** Of `error`; 503 unless told. */
   status?: number
   headers?: Record<string, string>
@@ -152,7 +155,7 @@ export class Gates {
   ): Promise<void> {
     this.calls.add(call)
     for (const { rule } of this.faults.strike(call)) {
-      if (rule.kind === 'delay') await sleep(rule.delayMs ?? 0)
+      if (rule.kind === 'delay') await delay(rule)
       else if (rule.kind === 'lose-answer') muteAnswer(res)
       else if (rule.kind === 'error') return answerError(rule, req, res)
       else {
@@ -166,7 +169,7 @@ export class Gates {
   async #passUpgrade(call: Call, socket: Duplex, handle: () => void): Promise<void> {
     this.calls.add(call)
     for (const { rule } of this.faults.strike(call)) {
-      if (rule.kind === 'delay') await sleep(rule.delayMs ?? 0)
+      if (rule.kind === 'delay') await delay(rule)
       else {
         if (rule.kind === 'error')
           socket.write(`HTTP/1.1 ${rule.status ?? 503} Fault\r\nconnection: close\r\n\r\n`)
@@ -176,6 +179,11 @@ export class Gates {
     }
     handle()
   }
+}
+
+async function delay({ delayMs = 0, until }: FaultRule): Promise<void> {
+  await sleep(delayMs)
+  await until
 }
 
 function matches(call: Call, filter: CallFilter): boolean {
@@ -197,7 +205,8 @@ const userAgents: [prefix: string, party: Party][] = [
 function callOf(req: IncomingMessage, to: Party, method: string): Call {
   const agent = req.headers['user-agent'] ?? ''
   const from = userAgents.find(([prefix]) => agent.startsWith(prefix))?.[1] ?? 'client'
-  return { from, to, method, path: decoded((req.url ?? '/').split('?')[0] as string) }
+  const [path = '/', query = ''] = (req.url ?? '/').split('?')
+  return { from, to, method, path: decoded(path), query: new URLSearchParams(query) }
 }
 
 function decoded(path: string): string {

@@ -375,6 +375,18 @@ test('deleting what is gone from the PDS already clears the index', async () => 
   expect(await get('b')).toBeUndefined()
 })
 
+test('deleting survives a lost race and a lost answer; a limit leaves everything as it was', async () => {
+  const { digest } = await put(image('delete in trouble'), 'a')
+  pds.failures.push({ error: new AppViewError('rate_limited', 'slow down'), isDone: false })
+  expect(await codeOf(manifests.delete(app, parseReference(digest)))).toBe('rate_limited')
+  expect((await get('a'))?.digest).toBe(digest)
+  pds.failures.push({ error: new AppViewError('pds_conflict', 'InvalidSwap'), isDone: false })
+  expect(await codeOf(manifests.delete(app, parseReference('a')))).toBe('ok')
+  pds.failures.push({ error: new AppViewError('pds_unreachable', 'no answer'), isDone: true })
+  expect(await codeOf(manifests.delete(app, parseReference(digest)))).toBe('ok')
+  expect([pds.records.size, await get(digest)]).toEqual([0, undefined])
+})
+
 test('a manifest that was deleted can be pushed again', async () => {
   const bytes = image('again')
   for (let round = 0; round < 3; round++) {
