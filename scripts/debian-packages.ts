@@ -18,6 +18,12 @@ export const testPackages: Record<string, string> = {
   'ceph-common': 'a real S3 server: its commands',
 }
 
+/** What `npm run bench` needs from Debian, and what for. */
+export const benchPackages: Record<string, string> = {
+  'docker-registry': 'the peer that everything is measured against',
+  wrk: 'load',
+}
+
 /** Those of `wanted` that are not installed. */
 export function missingPackages(wanted: readonly string[]): string[] {
   return wanted.filter((name) => {

@@ -18,7 +18,7 @@ export interface Program<Schema extends z.ZodObject> {
   description: string
   settings: SettingsDeclaration<Schema>
   /** Starts it; disposing what comes back stops it gracefully. */
-  start(settings: z.output<Schema>): Promise<AsyncDisposable>
+  start: (settings: z.output<Schema>) => Promise<AsyncDisposable>
 }
 
 /**
@@ -60,7 +60,7 @@ async function serveUntilStopped<Schema extends LogSettings>(
 ): Promise<void> {
   const yaml = configFile === undefined ? {} : { yaml: readFileSync(configFile, 'utf8') }
   const { settings, notices } = loadSettings(declaration, { environment, ...yaml })
-  setLogLevel(settings.log_level as LogLevel)
+  setLogLevel(settings.log_level)
   const log = logger(name)
   for (const notice of notices) log.warn(notice)
   const stopped = new Promise<NodeJS.Signals>((resolve) => {

@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
 /** The OCI distribution conformance suite, pinned: a program of the specification's own repository. */
-const suiteModule = 'github.com/opencontainers/distribution-spec/conformance'
-const suiteVersion = 'v0.0.0-20260831232431-97274622c111'
+export const suiteModule = 'github.com/opencontainers/distribution-spec/conformance'
+export const suiteVersion = 'v0.0.0-20260831232431-97274622c111'
 
 export interface SuiteTarget {
   /** `host:port`, plain http. */
@@ -37,21 +37,25 @@ const switches = {
   OCI_DATA_SPARSE: 'true',
 }
 
-export function isGoPresent(): boolean {
-  return spawnSync('go', ['version']).status === 0
-}
-
 /** Builds the suite once into the package cache and gives its path. @throws when Go is missing or the build fails */
 export function buildSuite(): string {
+  if (spawnSync('go', ['version']).status !== 0) {
+    throw new Error(
+      'Go is not on this machine: the official suite cannot be built, which counts as a failure',
+    )
+  }
   const folder = resolve('node_modules/.cache/conformance', suiteVersion)
   const program = join(folder, 'conformance')
   if (existsSync(program)) return program
   mkdirSync(folder, { recursive: true })
+  const building = `${folder}.${process.pid}`
   const { status, stderr } = spawnSync('go', ['install', `${suiteModule}@${suiteVersion}`], {
-    env: { ...process.env, GOBIN: folder, GOFLAGS: '' },
+    env: { ...process.env, GOBIN: building, GOFLAGS: '' },
     encoding: 'utf8',
   })
   if (status !== 0) throw new Error(`the conformance suite did not build:\n${stderr}`)
+  renameSync(join(building, 'conformance'), program)
+  rmSync(building, { recursive: true })
   return program
 }
 

@@ -31,6 +31,9 @@ let alice: Account
 let plain: OciClient
 const report = new MatrixReport()
 
+beforeAll(() => {
+  for (const source of clientSources) if (source.findObstacle() === undefined) source.prepare?.()
+})
 afterAll(() =>
   report.write(
     clientSources.map(({ name }) => name),
@@ -203,13 +206,13 @@ const operations: readonly Operation[] = [
 function matrixRow(source: ClientSource, number: number, isRelay: boolean): void {
   let client: Client | undefined
 
-  // A program that is built here, and here first, takes its time.
+  // On a new machine some programs are still being built.
   beforeAll(async () => {
     const own = join(folder, `client-${number}`)
     await mkdir(own)
     client = await source.start({ registry: new URL(network.appview.url).host, folder: own })
     report.addClient(source.name, client.version)
-  }, 300_000)
+  }, 600_000)
   afterAll(() => client?.[Symbol.asyncDispose]())
 
   for (const [column, operation] of operations.entries()) {

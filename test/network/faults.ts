@@ -25,15 +25,14 @@ export interface CallFilter {
 }
 
 /**
- * What goes wrong with the calls it picks: `delay` waits before the server handles it; `drop` cuts the connection
- * before the server knows; `error` answers in the server's stead; `lose-answer` lets the server do its work to the
- * end and then cuts the connection instead of answering.
+ * What goes wrong with the calls it picks: `delay` waits before the server handles it, for a time or `until` the test
+ * lets go; `drop` cuts the connection before the server knows; `error` answers in the server's stead; `lose-answer`
+ * lets the server do its work to the end and then cuts the connection instead of answering.
  */
 export interface FaultRule extends CallFilter {
   kind: 'delay' | 'drop' | 'error' | 'lose-answer'
   delayMs?: number
-  /** Of `delay`: what it waits for besides. */
-  until?: Promise<void>
+  until?: Promise<unknown>
   /** Of `error`; 503 unless told. */
   status?: number
   headers?: Record<string, string>
@@ -155,7 +154,7 @@ export class Gates {
   ): Promise<void> {
     this.calls.add(call)
     for (const { rule } of this.faults.strike(call)) {
-      if (rule.kind === 'delay') await delay(rule)
+      if (rule.kind === 'delay') await (rule.until ?? sleep(rule.delayMs ?? 0))
       else if (rule.kind === 'lose-answer') muteAnswer(res)
       else if (rule.kind === 'error') return answerError(rule, req, res)
       else {
@@ -169,7 +168,7 @@ export class Gates {
   async #passUpgrade(call: Call, socket: Duplex, handle: () => void): Promise<void> {
     this.calls.add(call)
     for (const { rule } of this.faults.strike(call)) {
-      if (rule.kind === 'delay') await delay(rule)
+      if (rule.kind === 'delay') await (rule.until ?? sleep(rule.delayMs ?? 0))
       else {
         if (rule.kind === 'error')
           socket.write(`HTTP/1.1 ${rule.status ?? 503} Fault\r\nconnection: close\r\n\r\n`)
@@ -179,11 +178,6 @@ export class Gates {
     }
     handle()
   }
-}
-
-async function delay({ delayMs = 0, until }: FaultRule): Promise<void> {
-  await sleep(delayMs)
-  await until
 }
 
 function matches(call: Call, filter: CallFilter): boolean {

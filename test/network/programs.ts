@@ -6,6 +6,7 @@ import { startAppView, type RunningAppView } from '../../src/appview/start.ts'
 import { holdConfig } from '../../src/hold/config.ts'
 import { startHold, type RunningHold } from '../../src/hold/start.ts'
 import { assert } from '../../src/lib/assert.ts'
+import { systemNow, type Now } from '../../src/lib/clock.ts'
 import { s3Bucket, s3Credentials, type Infrastructure } from './infrastructure.ts'
 import { listen, type Listening } from './listening.ts'
 
@@ -21,6 +22,7 @@ interface Needs {
   uploadMode: 'auto' | 'direct' | 'relay'
   appview: AppViewSettings
   hold: HoldSettings
+  now?: Now
 }
 
 /** AppView and hold of a network: how they are configured, started and stopped there. */
@@ -48,7 +50,7 @@ export class Programs implements AsyncDisposable {
   }
 
   async startHold(): Promise<void> {
-    const { infrastructure, folder, bind, hold } = this.#needs
+    const { infrastructure, folder, bind, hold, now = systemNow } = this.#needs
     const { ports, plc, accounts, gates, jetstream } = infrastructure
     const settings = {
       server: {
@@ -61,7 +63,7 @@ export class Programs implements AsyncDisposable {
       registration: { owner_did: accounts.alice.did, allow_all_crew: true },
       database: { path: join(folder, 'hold/hold.db'), did: this.holdDid, plc_directory_url: plc.url },
     } as const
-    this.#hold = await startHold(holdConfig(merge(settings, hold)))
+    this.#hold = await startHold(holdConfig(merge(settings, hold)), { now })
     gates.install(this.#hold.server.server, 'hold')
     if (publicHost(bind) !== undefined)
       this.#loopbackDoor = await openLoopbackDoor(this.#hold.server.server, ports.hold)
@@ -69,7 +71,7 @@ export class Programs implements AsyncDisposable {
   }
 
   async startAppView(): Promise<void> {
-    const { infrastructure, folder, bind, uploadMode, appview } = this.#needs
+    const { infrastructure, folder, bind, uploadMode, appview, now = systemNow } = this.#needs
     const { ports, plc, pds, gates, jetstream } = infrastructure
     const settings = {
       server: {
@@ -83,7 +85,7 @@ export class Programs implements AsyncDisposable {
       identity: { plc_directory_url: plc.url, handle_resolver_url: pds.url },
       jetstream: { urls: [jetstream.url], relay_endpoints: [] },
     }
-    this.#appview = await startAppView(appViewConfig(merge(settings, appview)))
+    this.#appview = await startAppView(appViewConfig(merge(settings, appview)), { now })
     gates.install(this.#appview.server, 'appview')
   }
 

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import type { Now } from '../../src/lib/clock.ts'
 import { setLogLevel, type LogLevel } from '../../src/lib/log.ts'
 import type { AppViewSettings, HoldSettings } from './programs.ts'
 import { Programs } from './programs.ts'
@@ -26,6 +27,8 @@ export interface NetworkOptions {
   /** Settings over ours, section by section. */
   appview?: AppViewSettings
   hold?: HoldSettings
+  /** Time as AppView and hold see it; the machine's unless told. */
+  now?: Now
   /** Of AppView and hold; `silent` unless told. */
   logLevel?: LogLevel
   /** Told when a part is up. */
@@ -58,6 +61,7 @@ export class TestNetwork implements AsyncDisposable {
       uploadMode: options.uploadMode ?? 'direct',
       appview: options.appview ?? {},
       hold: options.hold ?? {},
+      ...(options.now === undefined ? {} : { now: options.now }),
     })
     stack.use(programs)
     await programs.startHold()

@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto'
 
 import { AppViewError } from '../../src/appview/errors.ts'
-import type { HoldCall, HoldUploads, StoredPart, UploadStatus } from '../../src/appview/ports/hold-uploads.ts'
+import type {
+  HoldCall,
+  HoldUploads,
+  PartPieces,
+  StoredPart,
+  UploadStatus,
+} from '../../src/appview/ports/hold-uploads.ts'
 
 /** A hold's uploads in memory: verifies digests as a hold must, and remembers the calls. */
 export class HoldUploadsTwin implements HoldUploads {
@@ -29,11 +35,12 @@ export class HoldUploadsTwin implements HoldUploads {
     _call: HoldCall,
     uploadId: string,
     partNumber: number,
-    bytes: Uint8Array,
+    pieces: PartPieces,
   ): Promise<StoredPart> {
     this.calls.push('putPart')
     await this.beforePart(partNumber)
-    this.#get(uploadId).set(partNumber, Buffer.from(bytes))
+    const bytes = Buffer.concat(pieces)
+    this.#get(uploadId).set(partNumber, bytes)
     this.partSizes.push(bytes.byteLength)
     return { partNumber, etag: etagOf(bytes) }
   }

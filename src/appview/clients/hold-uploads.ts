@@ -1,17 +1,28 @@
 import type { Fetch } from '../../atproto/outbound-fetch.ts'
 import { loggableUrl } from '../../lib/log.ts'
-import { retry } from '../../lib/retry.ts'
+import { retry, type RetryOptions } from '../../lib/retry.ts'
 import * as abortUpload from '../../protocol/lexicon/generated/io/atcr/hold/abortUpload.ts'
 import * as completeUpload from '../../protocol/lexicon/generated/io/atcr/hold/completeUpload.ts'
 import * as getPartUploadUrl from '../../protocol/lexicon/generated/io/atcr/hold/getPartUploadUrl.ts'
 import * as getUploadStatus from '../../protocol/lexicon/generated/io/atcr/hold/getUploadStatus.ts'
 import * as initiateUpload from '../../protocol/lexicon/generated/io/atcr/hold/initiateUpload.ts'
 import { AppViewError } from '../errors.ts'
-import type { HoldCall, HoldUploads, StoredPart, UploadStatus } from '../ports/hold-uploads.ts'
+import {
+  sizeBytesOf,
+  type HoldCall,
+  type HoldUploads,
+  type PartPieces,
+  type StoredPart,
+  type UploadStatus,
+} from '../ports/hold-uploads.ts'
 import type { HoldCaller } from './hold-caller.ts'
 
-const partAttemptCountMax = 4
-const partRetryDelayMs = 200
+/** For what may be done again: a part takes the place of the one before, a completed upload stays complete. */
+const patience: RetryOptions = {
+  attemptCountMax: 4,
+  delayMs: 200,
+  isPassing: (error) => error instanceof AppViewError && error.code === 'hold_unreachable',
+}
 const statusPageSize = 100
 
 /** The upload methods of a hold, and PUTs to the URLs it presigns. */
@@ -44,23 +55,15 @@ export class HoldUploadsClient implements HoldUploads {
     call: HoldCall,
     uploadId: string,
     partNumber: number,
-    bytes: Uint8Array,
+    pieces: PartPieces,
   ): Promise<StoredPart> {
-    return retry(
-      async () => {
-        const { body } = await this.#caller.call(getPartUploadUrl.main, getPartUploadUrl.$nsid, call, {
-          body: { uploadId, partNumber },
-        })
-        const headers = stringHeaders(body.headers)
-        const etag = await this.#put(body.url, headers, bytes)
-        return { partNumber, etag }
-      },
-      {
-        attemptCountMax: partAttemptCountMax,
-        delayMs: partRetryDelayMs,
-        isPassing: (error) => error instanceof AppViewError && error.code === 'hold_unreachable',
-      },
-    )
+    return retry(async () => {
+      const { body } = await this.#caller.call(getPartUploadUrl.main, getPartUploadUrl.$nsid, call, {
+        body: { uploadId, partNumber },
+      })
+      const etag = await this.#put(body.url, stringHeaders(body.headers), pieces)
+      return { partNumber, etag }
+    }, patience)
   }
 
   async complete(
@@ -69,9 +72,8 @@ export class HoldUploadsClient implements HoldUploads {
     digest: string,
     parts: readonly StoredPart[],
   ): Promise<void> {
-    await this.#caller.call(completeUpload.main, completeUpload.$nsid, call, {
-      body: { uploadId, digest, parts: [...parts] },
-    })
+    const body = { uploadId, digest, parts: [...parts] }
+    await retry(() => this.#caller.call(completeUpload.main, completeUpload.$nsid, call, { body }), patience)
   }
 
   async abort(call: HoldCall, uploadId: string): Promise<void> {
@@ -90,11 +92,13 @@ export class HoldUploadsClient implements HoldUploads {
     }))
   }
 
-  async #put(url: string, headers: Record<string, string>, bytes: Uint8Array): Promise<string> {
+  async #put(url: string, headers: Record<string, string>, pieces: PartPieces): Promise<string> {
     const response = await this.#transfer(url, {
       method: 'PUT',
-      headers,
-      body: bytes as Uint8Array<ArrayBuffer>,
+      // A stream has no length of its own, and object stores take no chunked bodies.
+      headers: { ...headers, 'content-length': String(sizeBytesOf(pieces)) },
+      body: ReadableStream.from(pieces),
+      duplex: 'half',
     }).catch((cause: unknown) => {
       throw new AppViewError('hold_unreachable', `no answer to a part at ${loggableUrl(url)}`, { cause })
     })

@@ -1,4 +1,8 @@
 import { didWebOfUrl, parseDid, type Did } from '../../atproto/syntax.ts'
+import {
+  holdRegistrationCollection,
+  parseHoldRegistrationRecord,
+} from '../../protocol/lexicon/hold-registration-record.ts'
 import { RecordError } from '../../protocol/lexicon/record.ts'
 import {
   parseSailorProfileRecord,
@@ -18,7 +22,7 @@ export class PdsProfiles implements SailorProfiles {
 
   async findDefaultHold(did: Did): Promise<Did | 'none' | undefined> {
     const fetched = await this.#reads.findRecord(did, sailorProfileCollection, sailorProfileRkey)
-    if (fetched === undefined) return undefined
+    if (fetched === undefined) return this.#findRegisteredHold(did)
     try {
       const profile = parseSailorProfileRecord(fetched.value)
       if (profile.defaultHoldDid !== undefined) return parseDid(profile.defaultHoldDid)
@@ -28,5 +32,18 @@ export class PdsProfiles implements SailorProfiles {
       if (error instanceof RecordError) return undefined
       throw error
     }
+  }
+
+  /** Before profiles, a hold was registered in its owner's PDS, who then pushed to it. */
+  async #findRegisteredHold(did: Did): Promise<Did | undefined> {
+    for (const { value } of await this.#reads.listRecords(did, holdRegistrationCollection)) {
+      try {
+        const registration = parseHoldRegistrationRecord(value)
+        if (registration.ownerDid === did) return didWebOfUrl(registration.endpointUrl)
+      } catch (error) {
+        if (!(error instanceof RecordError)) throw error
+      }
+    }
+    return undefined
   }
 }

@@ -1,11 +1,13 @@
 import { AtprotoError } from '../../atproto/errors.ts'
 import type { Identities } from '../../atproto/identity.ts'
 import type { Fetch } from '../../atproto/outbound-fetch.ts'
-import { findPdsBlob, findRecord, type FetchedRecord } from '../../atproto/pds-records.ts'
+import { findPdsBlob, findRecord, listRecords, type FetchedRecord } from '../../atproto/pds-records.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import { ByteLimitError } from '../../lib/streams.ts'
 import { AppViewError } from '../errors.ts'
 import { pdsFailure } from './failures.ts'
+
+const recordCountMax = 100
 
 /** What anyone may read in anyone's PDS. Accounts that do not exist have no records. */
 export class PdsReads {
@@ -26,6 +28,20 @@ export class PdsReads {
     } catch (error) {
       // A PDS refuses to show accounts that moved, were deactivated or taken down.
       if (error instanceof AtprotoError && error.code === 'xrpc_refused') return undefined
+      throw pdsFailure(error, did)
+    }
+  }
+
+  /** The first records of a collection, a hundred at most. @throws {AppViewError} as above */
+  async listRecords(did: Did, collection: string): Promise<FetchedRecord[]> {
+    const pdsUrl = await this.#pdsUrl(did)
+    if (pdsUrl === undefined) return []
+    try {
+      return await Array.fromAsync(
+        listRecords({ serviceUrl: pdsUrl, fetch: this.#fetch }, did, collection, recordCountMax),
+      )
+    } catch (error) {
+      if (error instanceof AtprotoError && error.code === 'xrpc_refused') return []
       throw pdsFailure(error, did)
     }
   }

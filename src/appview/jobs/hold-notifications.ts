@@ -90,7 +90,10 @@ export class HoldNotifications {
   }
 
   async #sendAll(queue: readonly HoldNotification[]): Promise<void> {
-    for (const notification of queue) await this.#send(notification)
+    for (const notification of queue) {
+      if (this.#stop.signal.aborted) return
+      await this.#send(notification)
+    }
   }
 
   async #send(notification: HoldNotification): Promise<void> {

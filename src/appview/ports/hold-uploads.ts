@@ -12,6 +12,11 @@ export interface StoredPart {
   etag: string
 }
 
+/** A part as it came off the socket: not copied together, because that is what relaying spends its time on. */
+export type PartPieces = readonly Uint8Array[]
+
+export const sizeBytesOf = (pieces: PartPieces) => pieces.reduce((sum, piece) => sum + piece.byteLength, 0)
+
 /** What a hold says of an upload. */
 export interface UploadStatus {
   uploadId: string
@@ -33,7 +38,7 @@ export interface HoldUploads {
     input: { digest: string; sizeBytes?: number | undefined; directBlobsUrl?: string | undefined },
   ): Promise<{ uploadId: string; uploadUrl?: string | undefined }>
   /** Sends one part to a URL the hold presigned for it, and gives what the storage calls it. */
-  putPart(call: HoldCall, uploadId: string, partNumber: number, bytes: Uint8Array): Promise<StoredPart>
+  putPart(call: HoldCall, uploadId: string, partNumber: number, pieces: PartPieces): Promise<StoredPart>
   /** The hold verifies the bytes against `digest` before anyone may read them. */
   complete(call: HoldCall, uploadId: string, digest: string, parts: readonly StoredPart[]): Promise<void>
   abort(call: HoldCall, uploadId: string): Promise<void>

@@ -11,6 +11,7 @@ import { AppViewError } from '../errors.ts'
 import { hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
 import type { BlobLink } from '../services/blobs.ts'
 import { renderOciError } from './errors.ts'
+import { tokenCovers } from './guard.ts'
 
 type Needs = Pick<AppContext, 'blobs' | 'holdBlobs' | 'config' | 'log'>
 
@@ -18,9 +19,18 @@ type Needs = Pick<AppContext, 'blobs' | 'holdBlobs' | 'config' | 'log'>
 export async function headBlob(
   call: RegistryCall,
   digestText: string,
-  { blobs }: Pick<AppContext, 'blobs'>,
+  { blobs, repositories }: Pick<AppContext, 'blobs' | 'repositories'>,
 ): Promise<Response> {
-  const link = await findBlob(call, parseDigest(digestText), blobs)
+  const digest = parseDigest(digestText)
+  const { name, repository, holder } = call
+  // Clients ask this before they push; who may push is told whether he has to.
+  const isPusher =
+    holder.did === repository.ownerDid &&
+    (await tokenCovers(repositories, holder, { name, repository, action: 'push' }))
+  const link = isPusher
+    ? await blobs.findForPush(repository, digest, repository.ownerDid)
+    : await blobs.find(repository, digest, holder.did)
+  if (link === undefined) throw new AppViewError('blob_unknown', 'blob unknown')
   return new Response(null, {
     headers: { ...blobHeaders(link.digest), 'content-length': String(link.sizeBytes) },
   })

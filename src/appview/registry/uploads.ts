@@ -157,8 +157,14 @@ async function withOffset(
   try {
     return await action()
   } catch (error) {
-    if (!(error instanceof AppViewError) || error.code !== 'upload_out_of_order') throw error
-    const { offsetBytes } = error.detail as { offsetBytes: number }
+    const offsetBytes = error instanceof AppViewError ? offsetOf(error) : undefined
+    if (offsetBytes === undefined) throw error
     return renderOciError(error, '', uploadHeaders(call, { id: uploadId, offsetBytes }))
   }
+}
+
+/** Where the upload stands, when that is why a request was refused. */
+function offsetOf({ code, detail }: AppViewError): number | undefined {
+  if (code !== 'upload_out_of_order' && code !== 'upload_busy') return undefined
+  return (detail as { offsetBytes: number } | undefined)?.offsetBytes
 }

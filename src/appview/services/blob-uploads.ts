@@ -147,7 +147,7 @@ export class BlobUploads {
    * @throws {AppViewError} `upload_out_of_order`, `size_invalid`, `upload_busy`, `upload_unknown`
    */
   async append(id: string, owner: UploadOwner, chunk: UploadChunk): Promise<Upload> {
-    return this.#alone(id, chunk.range !== undefined, async () => {
+    return this.#alone(id, owner, chunk.range !== undefined, async () => {
       const upload = await this.get(id, owner)
       const { upload: moved, sourceError } = await this.#take(upload, chunk, { isLast: false })
       if (sourceError !== undefined) throw brokenOff(sourceError)
@@ -160,7 +160,7 @@ export class BlobUploads {
    * @throws {AppViewError} `digest_mismatch`, and what {@link append} throws
    */
   async finish(id: string, owner: UploadOwner, digest: Digest, chunk: UploadChunk): Promise<BlobLink> {
-    return this.#alone(id, chunk.range !== undefined || chunk.lengthBytes === 0, async () => {
+    return this.#alone(id, owner, chunk.range !== undefined || chunk.lengthBytes === 0, async () => {
       const before = await this.get(id, owner)
       const { upload, sourceError, hash } = await this.#take(before, chunk, { isLast: true })
       if (sourceError !== undefined) throw brokenOff(sourceError)
@@ -182,7 +182,7 @@ export class BlobUploads {
   }
 
   async cancel(id: string, owner: UploadOwner): Promise<void> {
-    await this.#alone(id, true, async () => this.#abort(await this.get(id, owner)))
+    await this.#alone(id, owner, true, async () => this.#abort(await this.get(id, owner)))
   }
 
   /** Ends uploads that nobody went on with. Gives how many there were. */
@@ -207,8 +207,8 @@ export class BlobUploads {
       chunk.body,
       { nextPartNumber: known.length + 1, tail: upload.tail ?? new Uint8Array() },
       {
-        putPart: (partNumber, bytes) =>
-          this.#needs.uploads.putPart(call, upload.holdUploadId, partNumber, bytes),
+        putPart: (partNumber, pieces) =>
+          this.#needs.uploads.putPart(call, upload.holdUploadId, partNumber, pieces),
         slots: this.#slots,
         hash,
         isLast,
@@ -266,9 +266,14 @@ export class BlobUploads {
   }
 
   /** One request at a time writes to an upload; `mayWait` is for those that say where their bytes belong. */
-  async #alone<T>(id: string, mayWait: boolean, action: () => Promise<T>): Promise<T> {
+  async #alone<T>(id: string, owner: UploadOwner, mayWait: boolean, action: () => Promise<T>): Promise<T> {
     if (mayWait) await this.#idle(id)
-    if (this.#busy.has(id)) throw new AppViewError('upload_busy', 'another request is writing to this upload')
+    if (this.#busy.has(id)) {
+      const { offsetBytes } = await this.get(id, owner)
+      throw new AppViewError('upload_busy', 'another request is writing to this upload', {
+        detail: { offsetBytes },
+      })
+    }
     const running = action()
     this.#busy.set(id, running)
     try {

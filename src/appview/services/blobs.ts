@@ -56,6 +56,16 @@ export class Blobs {
     return link
   }
 
+  /**
+   * The same for a writer who asks whether he has to send it: a blob on a hold that his pushes no longer go to has to be
+   * sent again, since one manifest's blobs are on one hold.
+   */
+  async findForPush(repository: RepositoryKey, digest: Digest, writer: Did): Promise<BlobLink | undefined> {
+    const link = await this.find(repository, digest, writer)
+    if (link === undefined) return undefined
+    return link.holdDid === (await this.#needs.holds.pushHold(repository.ownerDid)) ? link : undefined
+  }
+
   /** Those of the digests that are linked in the repository. */
   async findLinked(
     repository: RepositoryKey,

@@ -1,6 +1,6 @@
 import type { Hash } from 'node:crypto'
 
-import type { StoredPart } from '../ports/hold-uploads.ts'
+import { sizeBytesOf, type PartPieces, type StoredPart } from '../ports/hold-uploads.ts'
 
 /** S3 refuses smaller parts, except for the last of an upload. */
 export const partSizeBytesMin = 5 * 1024 * 1024
@@ -27,7 +27,7 @@ export async function relayBytes(
   source: AsyncIterable<Uint8Array>,
   start: Pick<RelayState, 'nextPartNumber' | 'tail'>,
   needs: {
-    putPart: (partNumber: number, bytes: Uint8Array) => Promise<StoredPart>
+    putPart: (partNumber: number, pieces: PartPieces) => Promise<StoredPart>
     slots: { run: <T>(action: () => Promise<T>) => Promise<T> }
     hash: Hash | undefined
     isLast: boolean
@@ -44,12 +44,11 @@ export async function relayBytes(
       needs.hash?.update(chunk)
       while (pendingBytes + chunk.byteLength >= sender.partSizeBytes) {
         const head = chunk.subarray(0, sender.partSizeBytes - pendingBytes)
-        await sender.send(Buffer.concat([...pending, head]))
+        await sender.send([...pending, head])
         chunk = chunk.subarray(head.byteLength)
         pending = []
         pendingBytes = 0
       }
-      // The socket's buffer is reused by nobody, but a slice of it would keep all of it alive.
       if (chunk.byteLength > 0) pending.push(chunk)
       pendingBytes += chunk.byteLength
     }
@@ -57,15 +56,18 @@ export async function relayBytes(
     if (sender.failure !== undefined) throw sender.failure
     sourceError = error
   }
-  let rest: Uint8Array = Buffer.concat(pending)
   const isEmptyUpload = needs.isLast && sender.nextPartNumber === 1
-  const endsHere = needs.isLast && sourceError === undefined && (rest.byteLength > 0 || isEmptyUpload)
-  if (endsHere || rest.byteLength >= partSizeBytesMin) {
-    await sender.send(rest)
-    rest = new Uint8Array()
+  const endsHere = needs.isLast && sourceError === undefined && (pendingBytes > 0 || isEmptyUpload)
+  if (endsHere || pendingBytes >= partSizeBytesMin) {
+    await sender.send(pending)
+    pending = []
   }
   const parts = await sender.finish()
-  return { state: { parts, nextPartNumber: sender.nextPartNumber, tail: rest }, receivedBytes, sourceError }
+  return {
+    state: { parts, nextPartNumber: sender.nextPartNumber, tail: Buffer.concat(pending) },
+    receivedBytes,
+    sourceError,
+  }
 }
 
 /** Puts parts up a few at a time; the first failure stops the upload. */
@@ -85,13 +87,13 @@ class PartSender {
     return this.nextPartNumber <= earlyPartCount ? partSizeBytes : latePartSizeBytes
   }
 
-  async send(bytes: Uint8Array): Promise<void> {
+  async send(pieces: PartPieces): Promise<void> {
     while (this.#inFlight.size >= partsInFlightMax) await Promise.race(this.#inFlight)
     if (this.failure !== undefined) throw this.failure
     const partNumber = this.nextPartNumber++
     const sending = this.#needs.slots
-      .run(() => this.#needs.putPart(partNumber, bytes))
-      .then((part) => void this.#parts.push({ ...part, sizeBytes: bytes.byteLength }))
+      .run(() => this.#needs.putPart(partNumber, pieces))
+      .then((part) => void this.#parts.push({ ...part, sizeBytes: sizeBytesOf(pieces) }))
       .catch((error: unknown) => {
         this.failure ??= error instanceof Error ? error : new Error(String(error))
       })

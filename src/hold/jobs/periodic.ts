@@ -5,13 +5,14 @@ const log = logger('hold:jobs')
 /** Work that is done again and again, one run at a time, from when it is made until it is disposed. */
 export class Periodic implements AsyncDisposable {
   readonly #name: string
-  readonly #run: () => Promise<void>
+  readonly #run: (signal: AbortSignal) => Promise<void>
   readonly #timer: NodeJS.Timeout
   #running: Promise<void> | undefined
+  readonly #stop = new AbortController()
   #isWanted = false
-  #isStopped = false
 
-  constructor(needs: { name: string; intervalMs: number; run: () => Promise<void> }) {
+  /** `run` is to end soon once its signal is aborted: whoever stops the program waits for it. */
+  constructor(needs: { name: string; intervalMs: number; run: (signal: AbortSignal) => Promise<void> }) {
     this.#name = needs.name
     this.#run = needs.run
     this.#timer = setInterval(() => this.kick(), needs.intervalMs).unref()
@@ -29,15 +30,18 @@ export class Periodic implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isStopped = true
+    this.#stop.abort()
     clearInterval(this.#timer)
     await this.idle()
   }
 
   async #work(): Promise<void> {
-    while (this.#isWanted && !this.#isStopped) {
+    const { signal } = this.#stop
+    while (this.#isWanted && !signal.aborted) {
       this.#isWanted = false
-      await this.#run().catch((error: unknown) => log.error({ err: error, job: this.#name }, 'a job failed'))
+      await this.#run(signal).catch((error: unknown) =>
+        log.error({ err: error, job: this.#name }, 'a job failed'),
+      )
     }
   }
 }

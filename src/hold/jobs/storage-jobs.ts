@@ -11,9 +11,9 @@ export function settleJob(needs: { blobs: Blobs }): Periodic {
   return new Periodic({
     name: 'settle blobs',
     intervalMs: settleIntervalMs,
-    run: async () => {
-      while ((await needs.blobs.settle()) > 0);
-      while ((await needs.blobs.deleteStale()) > 0);
+    run: async (signal) => {
+      while ((await needs.blobs.settle(signal)) > 0);
+      while (!signal.aborted && (await needs.blobs.deleteStale()) > 0);
     },
   })
 }
@@ -23,8 +23,8 @@ export function sweepJob(needs: { uploads: Uploads; usedTokens: UsedTokens }): P
   return new Periodic({
     name: 'sweep uploads',
     intervalMs: sweepIntervalMs,
-    run: async () => {
-      while ((await needs.uploads.expire()) > 0);
+    run: async (signal) => {
+      while (!signal.aborted && (await needs.uploads.expire()) > 0);
       await needs.usedTokens.expire()
     },
   })

@@ -80,11 +80,15 @@ export class Blobs {
     }
   }
 
-  /** Copies blobs that are served from where they were uploaded to the key they belong to; how many are done. */
-  async settle(): Promise<number> {
+  /**
+   * Copies blobs that are served from where they were uploaded to the key they belong to; how many are done. Stops after
+   * the one in hand when the signal says so.
+   */
+  async settle(signal: AbortSignal): Promise<number> {
     const rows = await listUnsettledBlobs(this.#database, settleBatchMax)
     let doneCount = 0
     for (const row of rows) {
+      if (signal.aborted) return 0
       try {
         await this.#settleOne(row)
         doneCount += 1

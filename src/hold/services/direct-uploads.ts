@@ -53,8 +53,9 @@ export class DirectUploads {
     return this.#needs.uploads.get(uploadId, 'direct')
   }
 
-  /** @throws {HoldError} `upload_unknown` */
-  getOpen(uploadId: string): Promise<UploadRow> {
+  /** An upload that goes on, after the request at work on it, if any. @throws {HoldError} `upload_unknown` */
+  async getOpen(uploadId: string): Promise<UploadRow> {
+    await this.#needs.uploads.idle(uploadId)
     return this.#needs.uploads.getOpen(uploadId, 'direct')
   }
 
@@ -62,7 +63,9 @@ export class DirectUploads {
    * Takes the bytes of one request; answers the new offset. Without a range they belong at the end. What came before a
    * connection broke is kept. @throws {HoldError} `upload_unknown`, `upload_busy`, `range_invalid`, `size_invalid`
    */
-  append(uploadId: string, body: UploadBody, range: ChunkRange | undefined): Promise<number> {
+  async append(uploadId: string, body: UploadBody, range: ChunkRange | undefined): Promise<number> {
+    // Who says where the bytes belong may come early; other bytes would end up behind those still on their way.
+    if (range !== undefined) await this.#needs.uploads.idle(uploadId)
     return this.#needs.uploads.exclusively(uploadId, 'direct', async (row) => {
       const received = await this.#receive(row, body, range, undefined)
       await this.#save(row, received)
@@ -80,6 +83,7 @@ export class DirectUploads {
     last: { body: UploadBody; range: ChunkRange | undefined } | undefined,
   ): Promise<void> {
     const { uploads } = this.#needs
+    if (last === undefined || last.range !== undefined) await uploads.idle(uploadId)
     const known = await uploads.get(uploadId, 'direct')
     if (known.state === 'completed' && known.digest === digest) return
     await uploads.exclusively(uploadId, 'direct', async (row) => {

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
-import type { Now } from '../../lib/clock.ts'
+import { sleep, type Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findBlobRow, insertBlobRow } from '../db/blobs.ts'
@@ -25,6 +25,7 @@ import type { Blob, Blobs } from './blobs.ts'
 export const uploadLifetimeMs = 24 * 3_600_000
 
 const expireBatchMax = 100
+const patienceMs = 2_000
 
 export interface UploadStatus {
   uploadId: string
@@ -49,7 +50,7 @@ interface Needs {
  */
 export class Uploads {
   readonly #needs: Needs
-  readonly #busy = new Set<string>()
+  readonly #busy = new Map<string, Promise<unknown>>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -105,6 +106,18 @@ export class Uploads {
     return this.#busy.has(id)
   }
 
+  /**
+   * Waits a little for the request that works on an upload. A client that was cut off comes back before its broken
+   * connection was noticed and its last bytes stored: it is given the offset that will be true in a moment.
+   */
+  async idle(id: string): Promise<void> {
+    const running = this.#busy.get(id)
+    if (running === undefined) return
+    const stop = new AbortController()
+    await Promise.race([running, sleep(patienceMs, stop.signal)]).catch(() => undefined)
+    stop.abort()
+  }
+
   /** Runs `action` on an open upload while no other does. @throws {HoldError} `upload_busy`, `upload_unknown` */
   async exclusively<T>(
     id: string,
@@ -117,9 +130,10 @@ export class Uploads {
         detail: { offsetBytes: offset_bytes },
       })
     }
-    this.#busy.add(id)
+    const running = this.getOpen(id, mode).then(action)
+    this.#busy.set(id, running)
     try {
-      return await action(await this.getOpen(id, mode))
+      return await running
     } finally {
       this.#busy.delete(id)
     }

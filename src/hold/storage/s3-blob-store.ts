@@ -43,6 +43,8 @@ export interface S3Settings {
   /** Origin of a CDN in front of the bucket, put into download URLs after they are signed. */
   pullZone: string | null
   listPageSize?: number
+  /** A larger object is copied in pieces of this size. 512 MiB unless told: one call takes 5 GiB at most, and long. */
+  copyPieceBytes?: number
 }
 
 /** Every part but the last has this size at least: some stores want all of them equal. */
@@ -50,9 +52,12 @@ const partBytes = 8 * 1024 * 1024
 /** Parts that a relay sends may be larger; none passes through our memory. */
 const partBytesMax = 5 * 1024 ** 3
 
-/** A larger object is copied in pieces of this size: one call takes 5 GiB at most, and long. */
-const copyPieceBytes = 512 * 1024 ** 2
+const copyPieceBytesDefault = 512 * 1024 ** 2
 const copyConcurrency = 4
+
+const connectTimeoutMs = 10_000
+/** A store that says nothing for so long will not any more. Copies of a piece may take a while. */
+const silenceTimeoutMs = 5 * 60_000
 
 /** Blobs in a bucket, of Amazon or of any store that speaks its protocol. */
 export class S3BlobStore implements BlobStore {
@@ -60,10 +65,12 @@ export class S3BlobStore implements BlobStore {
   readonly isCopyCheap = false
   readonly #client: S3Client
   readonly #settings: S3Settings
+  readonly #copyPieceBytes: number
 
   constructor(settings: S3Settings) {
     const { accessKey, secretKey, endpoint } = settings
     this.#settings = settings
+    this.#copyPieceBytes = settings.copyPieceBytes ?? copyPieceBytesDefault
     this.#client = new S3Client({
       region: settings.region,
       forcePathStyle: settings.usesPathStyle,
@@ -76,6 +83,7 @@ export class S3BlobStore implements BlobStore {
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
       maxAttempts: 3,
+      requestHandler: { connectionTimeout: connectTimeoutMs, socketTimeout: silenceTimeoutMs },
     })
   }
 
@@ -203,7 +211,7 @@ export class S3BlobStore implements BlobStore {
     const sizeBytes = await this.findSize(from)
     if (sizeBytes === undefined) throw new HoldError('blob_unknown', 'no such blob')
     const CopySource = `${this.#settings.bucket}/${from}`
-    if (sizeBytes <= copyPieceBytes) {
+    if (sizeBytes <= this.#copyPieceBytes) {
       await this.#client.send(new CopyObjectCommand({ ...this.#object(to), CopySource })).catch(failed)
       return
     }
@@ -240,11 +248,12 @@ export class S3BlobStore implements BlobStore {
   /** `copyConcurrency` pieces at a time. */
   async #copyPieces(CopySource: string, sizeBytes: number, upload: StoreUpload): Promise<StoredPart[]> {
     const parts: StoredPart[] = []
-    const numbers = Array.from({ length: Math.ceil(sizeBytes / copyPieceBytes) }, (_, index) => index + 1).values() // prettier-ignore
+    const pieceBytes = this.#copyPieceBytes
+    const numbers = Array.from({ length: Math.ceil(sizeBytes / pieceBytes) }, (_, index) => index + 1).values() // prettier-ignore
     const copyNext = async () => {
       for (const partNumber of numbers) {
-        const start = (partNumber - 1) * copyPieceBytes
-        const end = Math.min(start + copyPieceBytes, sizeBytes) - 1
+        const start = (partNumber - 1) * pieceBytes
+        const end = Math.min(start + pieceBytes, sizeBytes) - 1
         const command = new UploadPartCopyCommand({
           ...this.#upload(upload),
           PartNumber: partNumber,

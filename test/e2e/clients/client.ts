@@ -63,5 +63,7 @@ export interface ClientSource {
   isCopyingWithoutMount?: true
   /** Why it cannot be had on this machine; `undefined` when it can. */
   findObstacle(): string | undefined
+  /** Begins whatever takes long before the client can be started. */
+  prepare?: () => void
   start(options: ClientOptions): Promise<Client>
 }

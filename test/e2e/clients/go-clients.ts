@@ -32,6 +32,7 @@ export function sourceOf(
     name: program.name,
     ...traits,
     findObstacle: () => findGoObstacle(program),
+    prepare: () => void buildGoProgram(program),
     start: async (options) => startProgram(await buildGoProgram(program), program.version, options),
   }
 }

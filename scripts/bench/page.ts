@@ -1,0 +1,134 @@
+import type { Figure } from './figures.ts'
+
+export interface RunFacts {
+  date: string
+  machine: string
+  versions: string
+  rounds: number
+  isQuick: boolean
+  /** Why the table is not whole, if it is not. */
+  missing: readonly string[]
+}
+
+const titles: Record<string, string> = {
+  B1: 'The base endpoint',
+  B2: 'Manifests, warm',
+  B3: 'Manifests, cold',
+  B4: 'Blob HEAD',
+  B5: 'Pushes',
+  B6: 'Pulls',
+  B7: 'Pulls and pushes at once',
+  B8: 'Many layers',
+}
+
+/** How many times as good as the peer; undefined where there is none to compare with. */
+export function timesPeer({ ours, peer, unit }: Figure): number | undefined {
+  if (peer === undefined) return undefined
+  return unit === 's' || unit === 'ms' ? peer / ours : ours / peer
+}
+
+/** docs/BENCHMARKS.md, whole. */
+export function benchmarksPage(figures: readonly Figure[], facts: RunFacts): string {
+  const below = figures.filter((figure) => figure.isMet === false)
+  const groups = [...new Set(figures.map(({ benchmark }) => benchmark))]
+  return `# Benchmarks
+
+Made by \`npm run bench\`; do not edit. ATCR beside Debian's docker-registry (CNCF Distribution) on the same machine in
+the same run: the two take turns, ${facts.rounds} ${facts.rounds === 1 ? 'round' : 'rounds'} each, and the medians of the rounds stand in the table (p99 is the median
+of each round's p99). Every program is a process of its own; CPU seconds and peak memory are the kernel's count.
+
+- ${facts.date} · ${facts.machine}
+- ${facts.versions}
+- The peer runs with file storage, descriptors cached in memory, **no authentication** and no access log; ATCR checks
+  a token with every request, keeps every manifest in the owner's PDS, and shares the machine with that PDS.
+- *direct*: layers go straight to the hold, pulls are redirected there. *relay*: everything passes through the AppView.
+- Load: wrk for GET of small things, a client of our own (\`scripts/bench/client.ts\`, a process of its own) for everything
+  else. Every push is of bytes never seen before.
+${facts.isQuick ? '- **A quick run: too short for its figures to mean anything.**\n' : ''}${facts.missing.map((text) => `- **${text}**\n`).join('')}
+![How many times the peer](benchmarks.svg)
+
+${groups
+  .map((group) =>
+    section(
+      group,
+      figures.filter(({ benchmark }) => benchmark === group),
+    ),
+  )
+  .join('\n')}
+## Below the bar
+
+${below.length === 0 ? 'Nothing.' : below.map(belowLine).join('\n')}
+`
+}
+
+function section(group: string, figures: readonly Figure[]): string {
+  const rows = figures.map((figure) => {
+    const times = timesPeer(figure)
+    const cells = [
+      figure.work,
+      amount(figure.ours, figure.unit),
+      figure.peer === undefined ? '–' : amount(figure.peer, figure.unit),
+      times === undefined ? '–' : `${times.toFixed(2)} ×`,
+      figure.bar,
+      figure.isMet === undefined ? '–' : figure.isMet ? 'yes' : '**no**',
+      p99Cell(figure),
+      figure.cpu ?? '–',
+      figure.memory ?? '–',
+    ]
+    return `| ${cells.join(' | ')} |`
+  })
+  return `## ${group} ${titles[group] ?? ''}
+
+| work | ATCR | peer | times | bar | met | p99 ms, ATCR / peer | CPU s, ATCR / peer | peak MiB, ATCR / peer |
+| --- | ---: | ---: | ---: | --- | --- | --- | --- | --- |
+${rows.join('\n')}
+`
+}
+
+function belowLine(figure: Figure): string {
+  const times = timesPeer(figure)
+  const against = times === undefined ? '' : ` (${times.toFixed(2)} × the peer)`
+  return `- ${figure.benchmark} ${figure.work}: ${amount(figure.ours, figure.unit)}${against}; bar ${figure.bar}`
+}
+
+function p99Cell({ oursP99Ms, peerP99Ms }: Figure): string {
+  if (oursP99Ms === undefined || Number.isNaN(oursP99Ms)) return '–'
+  const own = oursP99Ms.toFixed(1)
+  return peerP99Ms === undefined || Number.isNaN(peerP99Ms) ? own : `${own} / ${peerP99Ms.toFixed(1)}`
+}
+
+export function amount(value: number, unit: Figure['unit']): string {
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2
+  const text = Number(value.toFixed(digits)).toLocaleString('en')
+  return unit === 'ratio' ? `${text} ×` : `${text} ${unit}`
+}
+
+/** The same for the terminal: one line a figure, the bar beside it. */
+export function terminalTable(figures: readonly Figure[]): string {
+  const rows = figures.map((figure) => {
+    const times = timesPeer(figure)
+    return [
+      figure.benchmark,
+      figure.work,
+      amount(figure.ours, figure.unit),
+      figure.peer === undefined ? '–' : amount(figure.peer, figure.unit),
+      times === undefined ? '–' : `${times.toFixed(2)} ×`,
+      p99Cell(figure),
+      figure.cpu ?? '–',
+      figure.bar,
+      figure.isMet === undefined ? '' : figure.isMet ? 'met' : 'BELOW',
+    ]
+  })
+  const head = ['', 'work', 'ATCR', 'peer', 'times', 'p99 ms', 'CPU s', 'bar', '']
+  const widths = head.map((text, column) =>
+    Math.max(text.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  )
+  return [head, ...rows]
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}

@@ -1,0 +1,135 @@
+/**
+ * `npm run bench [-- --only B1,B2] [--rounds N] [--quick]`: measures B1–B8 beside Debian's docker-registry, prints a
+ * table, and writes docs/BENCHMARKS.md and docs/benchmarks.svg (only after a whole run; `--quick` and `--only` print).
+ */
+import { execFileSync } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { cpus, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+
+import { benchPackages, installPackages, missingPackages } from '../debian-packages.ts'
+import { OutOfTime, type Bench } from './bench.ts'
+import { benchmarksChart } from './chart.ts'
+import { BenchClient } from './client-jobs.ts'
+import { benchColdManifests } from './cold-manifests.ts'
+import type { Figure } from './figures.ts'
+import { benchManyLayers, benchMixed, benchPulls, benchPushes } from './image-transfers.ts'
+import { benchmarksPage, terminalTable } from './page.ts'
+import { startPeer } from './peer.ts'
+import { Programs } from './programs.ts'
+import { ourSide, peerSide } from './sides.ts'
+import { benchBase, benchBlobHeads, benchWarmManifests } from './small-requests.ts'
+
+const benchmarks: Record<string, (bench: Bench) => Promise<Figure[]>> = {
+  B1: benchBase,
+  B2: benchWarmManifests,
+  B3: benchColdManifests,
+  B4: benchBlobHeads,
+  B5: benchPushes,
+  B6: benchPulls,
+  B7: benchMixed,
+  B8: benchManyLayers,
+}
+/** The last benchmark begun may run over by one round. */
+const minutesMax = { whole: 9.5, quick: 1.2 }
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+  },
+})
+const isQuick = values.quick
+const rounds = Number(values.rounds ?? (isQuick ? 1 : 5))
+const chosen = values.only?.toUpperCase().split(',') ?? Object.keys(benchmarks)
+const unknown = chosen.filter((name) => benchmarks[name] === undefined)
+if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
+  console.error(
+    `usage: npm run bench [-- --only ${Object.keys(benchmarks).join(',')}] [--rounds N] [--quick]`,
+  )
+  process.exit(2)
+}
+provideDebianPackages()
+
+const startedAtMs = performance.now()
+const endsAtMs = startedAtMs + (isQuick ? minutesMax.quick : minutesMax.whole) * 60_000
+const say = (text: string) => console.log(`[${((performance.now() - startedAtMs) / 1000).toFixed(0).padStart(3)} s] ${text}`) // prettier-ignore
+// `exit` kills the programs; the folder goes with the next line.
+let folder: string | undefined
+process.once('exit', () => folder !== undefined && execFileSync('rm', ['-rf', folder]))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
+const figures: Figure[] = []
+const missing: string[] = []
+await run()
+console.log(`\n${terminalTable(figures)}\n`)
+for (const text of missing) console.error(text)
+if (missing.length > 0) process.exitCode = 1
+else if (!isQuick && values.only === undefined) await writePages()
+
+async function run(): Promise<void> {
+  say('starting PDS, directory, event stream, hold, two AppViews, docker-registry')
+  await using programs = await Programs.start()
+  folder = programs.folder
+  await using peer = await startPeer(programs.folder)
+  await using direct = await programs.startAppView({ ATCR_SERVER_UPLOAD_MODE: 'direct' })
+  await using relay = await programs.startAppView({
+    ATCR_SERVER_UPLOAD_MODE: 'relay',
+    ATCR_SERVER_REDIRECT_BLOBS: 'false',
+  })
+  await using client = new BenchClient()
+  const account = programs.network.accounts.alice
+  const ours = (name: 'direct' | 'relay', { url, process: appview }: typeof direct) =>
+    ourSide(name, { url, processes: [appview, programs.hold], account })
+  const bench: Bench = {
+    programs,
+    peer,
+    client,
+    direct: ours('direct', direct),
+    relay: ours('relay', relay),
+    peerSide: peerSide(peer),
+    rounds,
+    isQuick,
+    say,
+    assertTime: () => {
+      if (performance.now() > endsAtMs) throw new OutOfTime()
+    },
+  }
+  for (const name of chosen) {
+    try {
+      figures.push(...((await benchmarks[name]?.(bench)) ?? []))
+    } catch (error) {
+      const reason = error instanceof OutOfTime ? 'the run was out of time' : String(error)
+      missing.push(`${name} is not whole: ${reason}`)
+      say(missing.at(-1) ?? '')
+    }
+  }
+  say('stopping')
+}
+
+async function writePages(): Promise<void> {
+  const version = (command: string, ...args: string[]) =>
+    execFileSync(command, args, { encoding: 'utf8' }).trim()
+  const debian = (name: string) => version('dpkg-query', '-W', '-f', '${Version}', name)
+  const facts = {
+    date: version('date', '-u', '+%Y-%m-%d %H:%M UTC'),
+    machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${version('uname', '-r')}`,
+    versions: `ATCR ${version('git', 'describe', '--always', '--dirty')} on Node ${process.version}; docker-registry ${debian('docker-registry')}; wrk ${debian('wrk')}`,
+    rounds,
+    isQuick,
+    missing,
+  }
+  await writeFile('docs/BENCHMARKS.md', benchmarksPage(figures, facts))
+  await writeFile('docs/benchmarks.svg', benchmarksChart(figures))
+  say('wrote docs/BENCHMARKS.md and docs/benchmarks.svg')
+}
+
+function provideDebianPackages(): void {
+  const absent = missingPackages(Object.keys(benchPackages))
+  if (absent.length === 0) return
+  console.log(`installing ${absent.join(' ')}`)
+  if (process.getuid?.() === 0 && installPackages(absent)) return
+  console.error(`install them with: sudo apt-get install --no-install-recommends ${absent.join(' ')}`)
+  process.exit(1)
+}
