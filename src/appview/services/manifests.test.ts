@@ -282,6 +282,17 @@ describe('pushes at once', () => {
     expect(await get('bad')).toBeUndefined()
   })
 
+  test('of which two want one record key for different tags: the later of those fails alone', async () => {
+    const at = (name: string) => ({ ownerDid: alice, name })
+    const outcomes = await whileCommitting(() => [
+      put(image('one'), 'c', at('a_b')),
+      put(image('two'), 'b_c', at('a')),
+      put(image('three'), 'other'),
+    ])
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(outcomes[1]).toMatchObject({ reason: { code: 'reference_invalid' } })
+  })
+
   test('to a PDS that is down or limits us fail together, after one question', async () => {
     pds.failures.push(
       ...(['none', 'rate_limited'] as const).map((code) => ({
