@@ -13,6 +13,7 @@ export interface Call {
   method: string
   /** Path without query, percent-decoded. */
   path: string
+  query: URLSearchParams
 }
 
 /** Picks calls: what is left out matches everything. */
@@ -198,7 +199,8 @@ const userAgents: [prefix: string, party: Party][] = [
 function callOf(req: IncomingMessage, to: Party, method: string): Call {
   const agent = req.headers['user-agent'] ?? ''
   const from = userAgents.find(([prefix]) => agent.startsWith(prefix))?.[1] ?? 'client'
-  return { from, to, method, path: decoded((req.url ?? '/').split('?')[0] as string) }
+  const [path = '/', query = ''] = (req.url ?? '/').split('?')
+  return { from, to, method, path: decoded(path), query: new URLSearchParams(query) }
 }
 
 function decoded(path: string): string {
