@@ -145,8 +145,13 @@ async function writeAll(sent: ClientRequest, pieces: readonly Buffer[]): Promise
     if (sent.destroyed) return
     if (!sent.write(piece)) {
       await new Promise<void>((resolve) => {
-        sent.once('drain', resolve)
-        sent.once('close', resolve)
+        const goOn = () => {
+          sent.off('drain', goOn)
+          sent.off('close', goOn)
+          resolve()
+        }
+        sent.on('drain', goOn)
+        sent.on('close', goOn)
       })
     }
   }

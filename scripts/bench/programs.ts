@@ -21,22 +21,26 @@ export class Programs implements AsyncDisposable {
   readonly network: Infrastructure
   readonly hold: MeasuredProcess
   readonly folder: string
+  readonly #nodeArgs: readonly string[]
   readonly #stack: AsyncDisposableStack
   #count = 0
 
   private constructor(
-    network: Infrastructure,
-    hold: MeasuredProcess,
-    folder: string,
-    stack: AsyncDisposableStack,
+    parts: Pick<Programs, 'network' | 'hold' | 'folder'> & {
+      nodeArgs: readonly string[]
+      stack: AsyncDisposableStack
+    },
   ) {
-    this.network = network
-    this.hold = hold
-    this.folder = folder
-    this.#stack = stack
+    this.network = parts.network
+    this.hold = parts.hold
+    this.folder = parts.folder
+    this.#nodeArgs = parts.nodeArgs
+    this.#stack = parts.stack
   }
 
-  static async start(): Promise<Programs> {
+  /** With a folder for profiles, our programs write a CPU profile there when they stop. */
+  static async start(options: { profilesFolder?: string | undefined } = {}): Promise<Programs> {
+    const nodeArgs = options.profilesFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profilesFolder}`] // prettier-ignore
     await using stack = new AsyncDisposableStack()
     const folder = await mkdtemp(join(tmpdir(), 'atcr-bench-'))
     stack.defer(() => rm(folder, { recursive: true, force: true }))
@@ -48,7 +52,7 @@ export class Programs implements AsyncDisposable {
       await MeasuredProcess.start({
         name: 'hold',
         command: process.execPath,
-        args: ['src/hold/main.ts', 'serve'],
+        args: [...nodeArgs, 'src/hold/main.ts', 'serve'],
         healthUrl: `http://127.0.0.1:${ports.hold}/health`,
         env: {
           HOLD_LOG_LEVEL: 'error',
@@ -65,7 +69,7 @@ export class Programs implements AsyncDisposable {
         },
       }),
     )
-    return new Programs(network, hold, folder, stack.move())
+    return new Programs({ network, hold, folder, nodeArgs, stack: stack.move() })
   }
 
   /** Where the hold keeps its blobs. */
@@ -81,7 +85,7 @@ export class Programs implements AsyncDisposable {
     const measured = await MeasuredProcess.start({
       name: 'AppView',
       command: process.execPath,
-      args: ['src/appview/main.ts', 'serve'],
+      args: [...this.#nodeArgs, 'src/appview/main.ts', 'serve'],
       healthUrl: `${url}/health`,
       env: {
         ATCR_LOG_LEVEL: 'error',

@@ -1,8 +1,8 @@
 /**
- * `npm run bench [-- --only B1,B2] [--rounds N] [--quick]`: measures B1–B8 beside Debian's docker-registry, prints a
+ * `npm run bench [-- --only B1,B2] [--rounds N] [--quick] [--profiles DIR]`: measures B1–B8 beside Debian's docker-registry, prints a
  * table, and writes docs/BENCHMARKS.md and docs/benchmarks.svg (only after a whole run; `--quick` and `--only` print).
  */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -38,6 +38,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     rounds: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    profiles: { type: 'string' },
   },
 })
 const isQuick = values.quick
@@ -70,7 +71,7 @@ else if (!isQuick && values.only === undefined) await writePages()
 
 async function run(): Promise<void> {
   say('starting PDS, directory, event stream, hold, two AppViews, docker-registry')
-  await using programs = await Programs.start()
+  await using programs = await Programs.start({ profilesFolder: values.profiles })
   folder = programs.folder
   await using peer = await startPeer(programs.folder)
   await using direct = await programs.startAppView({ ATCR_SERVER_UPLOAD_MODE: 'direct' })
@@ -115,7 +116,7 @@ async function writePages(): Promise<void> {
   const facts = {
     date: version('date', '-u', '+%Y-%m-%d %H:%M UTC'),
     machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${version('uname', '-r')}`,
-    versions: `ATCR ${version('git', 'describe', '--always', '--dirty')} on Node ${process.version}; docker-registry ${debian('docker-registry')}; wrk ${debian('wrk')}`,
+    versions: `ATCR ${commit()} on Node ${process.version}; docker-registry ${debian('docker-registry')}; wrk ${debian('wrk')}`,
     rounds,
     isQuick,
     missing,
@@ -123,6 +124,12 @@ async function writePages(): Promise<void> {
   await writeFile('docs/BENCHMARKS.md', benchmarksPage(figures, facts))
   await writeFile('docs/benchmarks.svg', benchmarksChart(figures))
   say('wrote docs/BENCHMARKS.md and docs/benchmarks.svg')
+}
+
+/** Which ATCR this is; sources without git have no name. */
+function commit(): string {
+  const { status, stdout } = spawnSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' })
+  return status === 0 ? stdout.trim() : 'of no known commit'
 }
 
 function provideDebianPackages(): void {

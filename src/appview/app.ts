@@ -1,11 +1,12 @@
 import { Hono, type Context } from 'hono'
 
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
-import type { ServerEnv } from '../http/serve.ts'
+import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { mountTokenRoutes } from './auth/token-routes.ts'
 import type { AppContext } from './context.ts'
-import { handleRegistry } from './registry/handler.ts'
+import { toResponse } from './registry/answer.ts'
+import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { Assets } from './ui/assets.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
@@ -13,10 +14,12 @@ import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from
 export function createApp(context: AppContext): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>()
   app.use(requestId(), accessLog(logger('appview:http')), securityHeaders())
-  // By the raw path: a router would see `/v2/../x` resolved, and names may hold anything.
+  // Reads come in by `createInterceptor`; this is the way of everything with a body.
   app.use(async (c, next) => {
-    if (!/^\/v2(?:[/?]|$)/.test(c.env.incoming.url ?? '')) return next()
-    return handleRegistry(c, context)
+    const { incoming, outgoing } = c.env
+    if (!isRegistryPath(incoming.url ?? '')) return next()
+    const answer = await handleRegistry({ incoming, outgoing, requestId: c.get('requestId') }, context)
+    return answer instanceof Response ? answer : toResponse(answer)
   })
   app.get('/health', () => Response.json({ status: 'ok' }))
   mountTokenRoutes(app, context)
@@ -32,6 +35,11 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     return c.text(`internal error (request ${id})`, 500)
   })
   return app
+}
+
+/** What is answered before the app sees it: reads of the registry. */
+export function createInterceptor(context: AppContext): RequestInterceptor {
+  return registryListener(context)
 }
 
 /** Browsers say so; programs get a line of text. */

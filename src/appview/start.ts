@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 
 import { parseListenAddress, serve } from '../http/serve.ts'
-import { createApp } from './app.ts'
+import { createApp, createInterceptor } from './app.ts'
 import type { AppViewConfig } from './config.ts'
 import { createContext, type AppContext, type AppViewOverrides } from './context.ts'
 
@@ -20,7 +20,10 @@ export async function startAppView(
 ): Promise<RunningAppView> {
   await using opened = new AsyncDisposableStack()
   const context = opened.use(await createContext(config, overrides))
-  const running = opened.use(await serve(createApp(context), parseListenAddress(config.server.addr)))
+  const address = parseListenAddress(config.server.addr)
+  const running = opened.use(
+    await serve(createApp(context), { ...address, intercept: createInterceptor(context) }),
+  )
   context.notifications.start()
   if (config.jetstream.urls.length > 0) context.indexer.start()
   context.log.info({ url: config.server.base_url, port: running.port }, 'the AppView is up')

@@ -1,3 +1,5 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
 import type { MiddlewareHandler } from 'hono'
 
 import { randomId } from '../lib/ids.ts'
@@ -10,13 +12,23 @@ import type { ServerEnv } from './serve.ts'
  */
 export function requestId(): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
-    const given = context.req.header('x-request-id')
-    const id = given !== undefined && /^[\w-]{1,64}$/.test(given) ? given : randomId(9)
+    const id = requestIdOf(context.env.incoming)
     context.set('requestId', id)
     // On the raw response, because Hono forgets its own headers when a handler answers a Response of its making.
     context.env.outgoing.setHeader('x-request-id', id)
     await next()
   }
+}
+
+/** Unlike those of any other process, and then counted: cheap, because every request has one, and no secret. */
+const idPrefix = randomId(6)
+let idCount = 0
+
+export function requestIdOf({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && /^[\w-]{1,64}$/.test(given)
+    ? given
+    : `${idPrefix}-${(idCount++).toString(36)}`
 }
 
 /** One line a request, after its answer: method, path without query, status and milliseconds. */
@@ -26,23 +38,35 @@ export function accessLog(log: Logger): MiddlewareHandler<ServerEnv> {
     await next()
     const { incoming, outgoing } = context.env
     const status = outgoing.headersSent ? outgoing.statusCode : context.res.status
-    log.debug({
-      requestId: context.get('requestId'),
-      method: incoming.method,
-      path: incoming.url?.split('?', 1)[0],
-      status,
-      durationMs: Math.round(performance.now() - startedAtMs),
-    })
+    logAccess(log, { incoming, status, requestId: context.get('requestId'), startedAtMs })
   }
+}
+
+export function logAccess(
+  log: Logger,
+  call: { incoming: IncomingMessage; status: number; requestId: string; startedAtMs: number },
+): void {
+  if (!log.isLevelEnabled('debug')) return
+  const { incoming, status, startedAtMs } = call
+  log.debug({
+    requestId: call.requestId,
+    method: incoming.method,
+    path: incoming.url?.split('?', 1)[0],
+    status,
+    durationMs: Math.round(performance.now() - startedAtMs),
+  })
 }
 
 /** Headers that every answer carries; pages add their content security policy. */
 export function securityHeaders(): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
-    const { outgoing } = context.env
-    outgoing.setHeader('x-content-type-options', 'nosniff')
-    outgoing.setHeader('referrer-policy', 'same-origin')
-    outgoing.setHeader('x-frame-options', 'DENY')
+    setSecurityHeaders(context.env.outgoing)
     await next()
   }
+}
+
+export function setSecurityHeaders(outgoing: ServerResponse): void {
+  outgoing.setHeader('x-content-type-options', 'nosniff')
+  outgoing.setHeader('referrer-policy', 'same-origin')
+  outgoing.setHeader('x-frame-options', 'DENY')
 }

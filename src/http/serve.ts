@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
@@ -8,10 +8,15 @@ import type { Env, Hono } from 'hono'
 /** What handlers find in `c.env`: the raw Node request and response, for bodies that stream. */
 export type ServerEnv = { Bindings: HttpBindings; Variables: { requestId: string } }
 
+/** Sees a request before the app does; true when it has taken the request over, answer and all. */
+export type RequestInterceptor = (request: IncomingMessage, response: ServerResponse) => boolean
+
 export interface ServeOptions {
   hostname: string
   /** 0 takes a free port. */
   port: number
+  /** For small answers that are asked for so often that a framework would be the most of them. */
+  intercept?: RequestInterceptor
   /** Takes over connections that ask for a WebSocket; without it they are refused. */
   onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** How long requests in flight may take once the server stops. Default 10,000. */
@@ -38,7 +43,7 @@ export async function serve<E extends Env>(app: Hono<E>, options: ServeOptions):
   const server = createServer(
     { maxHeaderSize: headerBytesMax, keepAliveTimeout: keepAliveTimeoutMs },
     (request, response) => {
-      void listener(request, response)
+      if (options.intercept?.(request, response) !== true) void listener(request, response)
     },
   )
   server.requestTimeout = 0

@@ -2,14 +2,31 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
-import { Kysely, PostgresDialect, SqliteDialect, type Dialect, type SqliteDatabase } from 'kysely'
+import {
+  Kysely,
+  PostgresDialect,
+  SqliteDialect,
+  type Dialect,
+  type SqliteDatabase,
+  type SqliteStatement,
+} from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 
 /** Where a program keeps its rows: one file (or `:memory:`), or a PostgreSQL server. */
 export type DatabaseLocation = { path: string } | { url: string }
 
 /** Kysely over either dialect, closed with `await using`. Functions in `db/` take it or a transaction alike. */
-export type Database<Schema> = Kysely<Schema> & { readonly dialect: 'sqlite' | 'postgres' }
+export type Database<Schema> = Kysely<Schema> & {
+  readonly dialect: 'sqlite' | 'postgres'
+  /**
+   * A text that is another one after anything was written, by this process or by any other; undefined where that
+   * cannot be told without asking a server (PostgreSQL).
+   */
+  readonly version: (() => string) | undefined
+}
+
+/** Statements that are kept compiled; there are far fewer different ones. */
+const statementCountMax = 500
 
 /** Migrations by name, applied in the order of their names and never edited after a release. */
 export type Migrations = Record<string, Migration>
@@ -20,8 +37,10 @@ export async function openDatabase<Schema>(
   migrations: Migrations,
 ): Promise<Database<Schema>> {
   const dialect = 'path' in location ? 'sqlite' : 'postgres'
-  const driver = 'path' in location ? sqliteDialect(location.path) : await postgresDialect(location.url)
-  const database = Object.assign(new Kysely<Schema>({ dialect: driver }), { dialect } as const)
+  const sqlite = 'path' in location ? sqliteDialect(location.path) : undefined
+  const driver = sqlite?.driver ?? (await postgresDialect('url' in location ? location.url : ''))
+  const kysely = new Kysely<Schema>({ dialect: driver })
+  const database = Object.assign(kysely, { dialect, version: sqlite?.version } as const)
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) {
@@ -32,23 +51,43 @@ export async function openDatabase<Schema>(
 }
 
 /** `node:sqlite` in the shape Kysely's SQLite dialect expects. WAL, and every commit on disk before it is answered. */
-function sqliteDialect(path: string): Dialect {
+function sqliteDialect(path: string): { driver: Dialect; version: () => string } {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const sqlite = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true })
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
+  const othersVersion = sqlite.prepare('PRAGMA data_version')
+  const statements = new Map<string, SqliteStatement>()
+  let ownWrites = 0
+  const compile = (sql: string): SqliteStatement => {
+    const statement = sqlite.prepare(sql)
+    const counted = /^\s*select\b/i.test(sql) ? 0 : 1
+    return {
+      reader: statement.columns().length > 0,
+      all: (parameters) => {
+        ownWrites += counted
+        return statement.all(...(parameters as never[]))
+      },
+      run: (parameters) => {
+        ownWrites += counted
+        return statement.run(...(parameters as never[]))
+      },
+      // One that is being read from cannot be run a second time meanwhile.
+      iterate: (parameters) => sqlite.prepare(sql).iterate(...(parameters as never[])),
+    }
+  }
   const database: SqliteDatabase = {
     close: () => sqlite.close(),
     prepare: (sql) => {
-      const statement = sqlite.prepare(sql)
-      return {
-        reader: statement.columns().length > 0,
-        all: (parameters) => statement.all(...(parameters as never[])),
-        run: (parameters) => statement.run(...(parameters as never[])),
-        iterate: (parameters) => statement.iterate(...(parameters as never[])),
-      }
+      const known = statements.get(sql)
+      if (known !== undefined) return known
+      const statement = compile(sql)
+      if (statements.size >= statementCountMax) statements.delete(statements.keys().next().value as string)
+      statements.set(sql, statement)
+      return statement
     },
   }
-  return new SqliteDialect({ database })
+  const version = () => `${ownWrites} ${String(othersVersion.get()?.['data_version'])}`
+  return { driver: new SqliteDialect({ database }), version }
 }
 
 async function postgresDialect(url: string): Promise<Dialect> {

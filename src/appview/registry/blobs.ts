@@ -8,6 +8,7 @@ import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
+import type { Answer } from './answer.ts'
 import { hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
 import type { BlobLink } from '../services/blobs.ts'
 import { renderOciError } from './errors.ts'
@@ -20,7 +21,7 @@ export async function headBlob(
   call: RegistryCall,
   digestText: string,
   { blobs, repositories }: Pick<AppContext, 'blobs' | 'repositories'>,
-): Promise<Response> {
+): Promise<Answer> {
   const digest = parseDigest(digestText)
   const { name, repository, holder } = call
   // Clients ask this before they push; who may push is told whether he has to.
@@ -31,9 +32,7 @@ export async function headBlob(
     ? await blobs.findForPush(repository, digest, repository.ownerDid)
     : await blobs.find(repository, digest, holder.did)
   if (link === undefined) throw new AppViewError('blob_unknown', 'blob unknown')
-  return new Response(null, {
-    headers: { ...blobHeaders(link.digest), 'content-length': String(link.sizeBytes) },
-  })
+  return { status: 200, headers: { ...blobHeaders(link.digest), 'content-length': String(link.sizeBytes) } }
 }
 
 /** `GET /v2/<name>/blobs/<digest>`: a redirect to the hold, or the bytes where redirects are off. */

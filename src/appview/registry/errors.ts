@@ -1,5 +1,6 @@
 import { AtprotoError } from '../../atproto/errors.ts'
 import { ociErrorBody, OciError, type OciErrorCode } from '../../protocol/oci/errors.ts'
+import { jsonAnswer, toResponse, type Answer } from './answer.ts'
 import { AppViewError, type AppViewErrorCode } from '../errors.ts'
 
 /** Our codes in the distribution spec's words. Total: a new code does not compile until it has an answer here. */
@@ -66,17 +67,24 @@ export function toOciError(error: unknown, requestId: string): OciError {
 }
 
 /** The answer for a failure: JSON in the spec's form, with `Retry-After` where the status asks for one. */
+export function ociErrorAnswer(
+  error: unknown,
+  requestId: string,
+  headers: Record<string, string> = {},
+): Answer {
+  const failure = toOciError(error, requestId)
+  const fallback = retryAfterSecondsDefault[failure.code]
+  const told = error instanceof AppViewError ? error.retryAfterSeconds : undefined
+  const retryAfter = fallback === undefined ? undefined : (told ?? fallback)
+  const more: Record<string, string> = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }
+  return jsonAnswer(ociErrorBody(failure), failure.status, { ...headers, ...more })
+}
+
+/** The same as a `Response`. */
 export function renderOciError(
   error: unknown,
   requestId: string,
   headers: Record<string, string> = {},
 ): Response {
-  const failure = toOciError(error, requestId)
-  const fallback = retryAfterSecondsDefault[failure.code]
-  const told = error instanceof AppViewError ? error.retryAfterSeconds : undefined
-  const retryAfter = fallback === undefined ? undefined : (told ?? fallback)
-  return Response.json(ociErrorBody(failure), {
-    status: failure.status,
-    headers: { ...headers, ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }) },
-  })
+  return toResponse(ociErrorAnswer(error, requestId, headers))
 }

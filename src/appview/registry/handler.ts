@@ -1,14 +1,17 @@
-import type { Context } from 'hono'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
-import type { ServerEnv } from '../../http/serve.ts'
+import { logAccess, requestIdOf, setSecurityHeaders } from '../../http/middleware.ts'
+import type { RequestInterceptor } from '../../http/serve.ts'
+import { logger } from '../../lib/log.ts'
 import { parseRepositoryPath } from '../../protocol/oci/repository-path.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
 import type { RegistryAction } from '../services/registry-grants.ts'
+import { jsonAnswer, sendAnswer, type Answer } from './answer.ts'
 import { getBase } from './base.ts'
 import { deleteBlob, getBlob, headBlob } from './blobs.ts'
 import type { RegistryCall } from './call.ts'
-import { renderOciError, toOciError } from './errors.ts'
+import { ociErrorAnswer, toOciError } from './errors.ts'
 import { authenticate, challenge, requireAction, type Wanted } from './guard.ts'
 import { deleteManifest, getManifest, putManifest } from './manifests.ts'
 import { getReferrers } from './referrers.ts'
@@ -17,9 +20,11 @@ import { getTags } from './tags.ts'
 import { deleteUpload, getUpload, patchUpload, postUpload, putUpload } from './uploads.ts'
 
 type NamedRoute = Exclude<RegistryRoute, { kind: 'base' }>
-type Handler = (call: RegistryCall, context: AppContext) => Promise<Response>
+type Handler = (call: RegistryCall, context: AppContext) => Promise<Answer | Response>
 /** What a method of a route wants to do, and what does it. */
 type Methods = Record<string, [RegistryAction, Handler]>
+
+const httpLog = logger('appview:http')
 
 /** Every endpoint of the distribution spec, once. */
 function methodsOf(route: NamedRoute): Methods {
@@ -57,18 +62,63 @@ function methodsOf(route: NamedRoute): Methods {
   }
 }
 
+/** A request below `/v2`, by whichever way it came in. */
+export interface RegistryRequest {
+  incoming: IncomingMessage
+  outgoing: ServerResponse
+  requestId: string
+}
+
+/** By the raw path: a router would see `/v2/../x` resolved, and names may hold anything. */
+export const isRegistryPath = (url: string) => /^\/v2(?:[/?]|$)/.test(url)
+
+/**
+ * Answers reads below `/v2` before any framework sees them; true when it does. Everything with a body goes the long
+ * way, where what a handler left unread is dealt with.
+ */
+export function registryListener(context: AppContext): RequestInterceptor {
+  return (incoming, outgoing) => {
+    const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
+    if (!isRead || !isRegistryPath(incoming.url ?? '')) return false
+    void answerRead(incoming, outgoing, context)
+    return true
+  }
+}
+
+async function answerRead(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  context: AppContext,
+): Promise<void> {
+  const startedAtMs = performance.now()
+  const requestId = requestIdOf(incoming)
+  outgoing.setHeader('x-request-id', requestId)
+  setSecurityHeaders(outgoing)
+  try {
+    await sendAnswer(outgoing, await handleRegistry({ incoming, outgoing, requestId }, context))
+  } catch (err) {
+    context.log.error({ err, requestId }, 'an answer could not be sent')
+    outgoing.destroy()
+  }
+  logAccess(httpLog, { incoming, status: outgoing.statusCode, requestId, startedAtMs })
+}
+
 /** Answers every request below `/v2`, failures included. */
-export async function handleRegistry(c: Context<ServerEnv>, context: AppContext): Promise<Response> {
+export async function handleRegistry(
+  request: RegistryRequest,
+  context: AppContext,
+): Promise<Answer | Response> {
+  const { incoming, outgoing } = request
+  outgoing.setHeader('docker-distribution-api-version', 'registry/2.0')
   let wanted: Pick<Wanted, 'name' | 'action'> | undefined
   try {
-    const { incoming, outgoing } = c.env
     const [path, search] = splitOnce(incoming.url ?? '', '?')
     const route = parseRegistryPath(path)
     const method = incoming.method ?? 'GET'
     if (route.kind === 'base') {
       if (method !== 'GET' && method !== 'HEAD') throw unsupported(method)
       await authenticate(context.registryTokens, incoming)
-      return withVersion(getBase())
+      return getBase()
     }
     const repositoryPath = parseRepositoryPath(route.name)
     const [action, handle] = methodsOf(route)[method] ?? []
@@ -79,33 +129,27 @@ export async function handleRegistry(c: Context<ServerEnv>, context: AppContext)
     await requireAction(context.repositories, holder, { name: route.name, repository, action })
     const query = new URLSearchParams(search)
     const call = { method, name: route.name, repository, holder, query, incoming, outgoing }
-    return withVersion(await handle(call, context))
+    return await handle(call, context)
   } catch (error) {
-    return withVersion(renderFailure(c, context, error, wanted))
+    return failureAnswer(request.requestId, context, error, wanted)
   }
 }
 
-function renderFailure(
-  c: Context<ServerEnv>,
+function failureAnswer(
+  requestId: string,
   context: AppContext,
   error: unknown,
   wanted: Pick<Wanted, 'name' | 'action'> | undefined,
-): Response {
-  const requestId = c.get('requestId')
+): Answer {
   const { status } = toOciError(error, requestId)
   if (status === 500) context.log.error({ err: error, requestId }, 'a request to the registry failed')
   else if (status >= 500) context.log.warn({ err: error, requestId }, 'a request to the registry has to wait')
-  if (!(error instanceof AppViewError) || status !== 401) return renderOciError(error, requestId)
+  if (!(error instanceof AppViewError) || status !== 401) return ociErrorAnswer(error, requestId)
   const place = { realm: context.tokenRealm, service: context.registryTokens.service }
   const headers = { 'www-authenticate': challenge(place, error, wanted) }
   // `curl <base>/v2/` on a fresh install prints `{}`; Docker takes its challenge from this very answer.
-  if (wanted === undefined && error.code === 'login_required') return Response.json({}, { status, headers })
-  return renderOciError(error, requestId, headers)
-}
-
-function withVersion(response: Response): Response {
-  response.headers.set('docker-distribution-api-version', 'registry/2.0')
-  return response
+  if (wanted === undefined && error.code === 'login_required') return jsonAnswer({}, status, headers)
+  return ociErrorAnswer(error, requestId, headers)
 }
 
 const unsupported = (method: string) => new AppViewError('method_unsupported', `${method} means nothing here`)

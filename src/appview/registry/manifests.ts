@@ -4,6 +4,7 @@ import { manifestSizeBytesMax } from '../../protocol/oci/manifest.ts'
 import { parseReference, parseTag } from '../../protocol/oci/reference.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
+import type { Answer } from './answer.ts'
 import { contentLength, hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
 
 const tagParameterCountMax = 50
@@ -13,17 +14,15 @@ export async function getManifest(
   call: RegistryCall,
   referenceText: string,
   { manifests }: Pick<AppContext, 'manifests'>,
-): Promise<Response> {
+): Promise<Answer> {
   const reference = parseReference(referenceText)
   const found = await manifests.find(call.repository, reference, call.holder.did)
   if (found === undefined) throw new AppViewError('manifest_unknown', 'manifest unknown')
   const { digest, mediaType, bytes } = found
   const etag = `"${digest}"`
   const headers = { 'docker-content-digest': digest, etag, 'content-type': mediaType }
-  if (hasMatchingEtag(call, etag)) return new Response(null, { status: 304, headers })
-  return new Response(bytes as Uint8Array<ArrayBuffer>, {
-    headers: { ...headers, 'content-length': String(bytes.byteLength) },
-  })
+  if (hasMatchingEtag(call, etag)) return { status: 304, headers }
+  return { status: 200, headers: { ...headers, 'content-length': String(bytes.byteLength) }, body: bytes }
 }
 
 /** `PUT /v2/<name>/manifests/<reference>`, with further tags in `?tag=` (distribution spec 1.1+dev). */

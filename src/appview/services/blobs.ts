@@ -1,5 +1,6 @@
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import type { Database } from '../../lib/database.ts'
 import { logger } from '../../lib/log.ts'
 import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import {
@@ -10,7 +11,8 @@ import {
   putBlobLink,
   type BlobLink,
 } from '../db/blob-links.ts'
-import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
+import { RecentRows } from '../db/recent-rows.ts'
+import type { AppViewTables, RepositoryKey } from '../db/schema.ts'
 import { deleteUpload, listDirectUploads, type Upload } from '../db/uploads.ts'
 import type { BlobLocation } from '../ports/hold-blobs.ts'
 import type { HoldUploads } from '../ports/hold-uploads.ts'
@@ -19,7 +21,7 @@ import type { Holds } from './holds.ts'
 export type { BlobLink }
 
 interface Needs {
-  db: AppViewDb
+  db: Database<AppViewTables>
   uploads: HoldUploads
   holds: Pick<Holds, 'canRead' | 'locateBlob' | 'pushHold' | 'checkWrite'>
   now: Now
@@ -30,10 +32,14 @@ const log = logger('appview:blobs')
 /** Blobs as repositories see them: linked or not, whatever else their hold has. */
 export class Blobs {
   readonly #needs: Needs
+  readonly #links: RecentRows<BlobLink | undefined>
+  readonly #direct: RecentRows<readonly Upload[]>
   readonly #settling = new Map<string, Promise<void>>()
 
   constructor(needs: Needs) {
     this.#needs = needs
+    this.#links = new RecentRows(needs.db)
+    this.#direct = new RecentRows(needs.db)
   }
 
   /**
@@ -47,10 +53,12 @@ export class Blobs {
     uploader: Did | undefined = reader,
   ): Promise<BlobLink | undefined> {
     const { db, holds } = this.#needs
-    let link = await findBlobLink(db, repository, digest)
+    const key = `${repository.ownerDid}/${repository.name}@${digest}`
+    const findLink = () => this.#links.get(key, () => findBlobLink(db, repository, digest))
+    let link = await findLink()
     if (link === undefined && uploader === repository.ownerDid) {
       await this.settleDirectUploads(uploader, repository)
-      link = await findBlobLink(db, repository, digest)
+      link = await findLink()
     }
     if (link === undefined || !(await holds.canRead(link.holdDid, reader))) return undefined
     return link
@@ -140,7 +148,8 @@ export class Blobs {
   }
 
   async #settle(accountDid: Did, repository: RepositoryKey): Promise<void> {
-    const open = await listDirectUploads(this.#needs.db, accountDid, repository)
+    const key = `${accountDid} ${repository.ownerDid}/${repository.name}`
+    const open = await this.#direct.get(key, () => listDirectUploads(this.#needs.db, accountDid, repository))
     const byHold = Map.groupBy(open, (upload) => upload.holdDid)
     for (const [holdDid, uploads] of byHold) {
       for (let start = 0; start < uploads.length; start += 100) {

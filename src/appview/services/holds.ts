@@ -1,9 +1,11 @@
 import type { Did } from '../../atproto/syntax.ts'
 import { normalizeDid } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import type { Database } from '../../lib/database.ts'
 import { findCrewPermissions, findHold, type Captain } from '../db/holds.ts'
-import { findSailorProfile } from '../db/sailor-profiles.ts'
-import type { AppViewDb } from '../db/schema.ts'
+import { RecentRows } from '../db/recent-rows.ts'
+import { findSailorProfile, type SailorProfile } from '../db/sailor-profiles.ts'
+import type { AppViewTables } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
 import type { BlobLocation, HoldBlobs } from '../ports/hold-blobs.ts'
 import type { HoldCrew } from '../ports/hold-crew.ts'
@@ -19,7 +21,7 @@ const urlMarginMs = 60_000
 const successorCountMax = 4
 
 interface Needs {
-  db: AppViewDb
+  db: Database<AppViewTables>
   crew: HoldCrew
   blobs: HoldBlobs
   /** Asked for accounts whose profile the index does not have. */
@@ -32,6 +34,9 @@ interface Needs {
 /** Which hold serves what, and who may do what there. */
 export class Holds {
   readonly #needs: Needs
+  readonly #captainRows: RecentRows<Captain | undefined>
+  readonly #profileRows: RecentRows<SailorProfile | undefined>
+  readonly #crewRows: RecentRows<readonly string[] | undefined>
   readonly #managed: ReadonlySet<Did>
   readonly #captains: FreshCache<Captain>
   readonly #permissions: FreshCache<readonly string[] | undefined>
@@ -40,6 +45,9 @@ export class Holds {
 
   constructor(needs: Needs) {
     this.#needs = needs
+    this.#captainRows = new RecentRows(needs.db)
+    this.#profileRows = new RecentRows(needs.db)
+    this.#crewRows = new RecentRows(needs.db)
     this.#managed = new Set([needs.defaultHoldDid, ...needs.managedHoldDids].map(normalizeDid))
     this.#captains = new FreshCache({ countMax: 5_000 })
     this.#permissions = new FreshCache({ countMax: 50_000 })
@@ -56,7 +64,7 @@ export class Holds {
    * @throws {AppViewError} `hold_unknown` when he opted out of the default and chose none
    */
   async pushHold(ownerDid: Did): Promise<Did> {
-    const profile = await findSailorProfile(this.#needs.db, ownerDid)
+    const profile = await this.#profileRows.get(ownerDid, () => findSailorProfile(this.#needs.db, ownerDid))
     const chosen =
       profile === undefined
         ? await this.#profileHold(ownerDid)
@@ -130,8 +138,11 @@ export class Holds {
   }
 
   async #captain(holdDid: Did): Promise<Captain> {
-    const indexed = await findHold(this.#needs.db, normalizeDid(holdDid))
-    if (indexed?.captain !== undefined) return indexed.captain
+    const indexed = await this.#captainRows.get(
+      holdDid,
+      async () => (await findHold(this.#needs.db, normalizeDid(holdDid)))?.captain,
+    )
+    if (indexed !== undefined) return indexed
     return this.#captains.get(holdDid, this.#nowMs(), async () => ({
       value: await this.#needs.crew.getCaptain(holdDid),
       freshUntilMs: this.#nowMs() + viewFreshMs,
@@ -142,7 +153,10 @@ export class Holds {
   async #hasPermission(holdDid: Did, did: Did, wanted: readonly string[]): Promise<boolean> {
     const covers = (permissions: readonly string[] | undefined) =>
       permissions?.some((permission) => wanted.includes(permission)) ?? false
-    if (covers(await findCrewPermissions(this.#needs.db, normalizeDid(holdDid), did))) return true
+    const indexed = await this.#crewRows.get(`${holdDid} ${did}`, () =>
+      findCrewPermissions(this.#needs.db, normalizeDid(holdDid), did),
+    )
+    if (covers(indexed)) return true
     const told = await this.#permissions.get(`${holdDid} ${did}`, this.#nowMs(), async () => ({
       value: await this.#needs.crew.findPermissions(holdDid, did),
       freshUntilMs: this.#nowMs() + viewFreshMs,

@@ -1,5 +1,7 @@
+import { pdsBlobCid } from '../../atproto/pds-blob-cid.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import type { Database } from '../../lib/database.ts'
 import { logger } from '../../lib/log.ts'
 import { manifestRkey, type ManifestRecord } from '../../protocol/lexicon/manifest-record.ts'
 import { tagRkey } from '../../protocol/lexicon/tag-record.ts'
@@ -7,8 +9,9 @@ import { digestAlgorithm, digestOfBytes, type Digest } from '../../protocol/oci/
 import { parseManifest } from '../../protocol/oci/manifest.ts'
 import type { Reference } from '../../protocol/oci/reference.ts'
 import { findManifest, findManifestOfOwner, type Manifest } from '../db/manifests.ts'
-import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
-import { findTag, listTagsOfManifest } from '../db/tags.ts'
+import { RecentRows } from '../db/recent-rows.ts'
+import type { AppViewTables, RepositoryKey } from '../db/schema.ts'
+import { findTag, listTagsOfManifest, type Tag } from '../db/tags.ts'
 import type { PdsManifests } from '../ports/pds-manifests.ts'
 import { applyManifest } from '../read-model/manifest.ts'
 import { applyTag } from '../read-model/tag.ts'
@@ -18,7 +21,7 @@ import type { ManifestStore } from './manifest-store.ts'
 const readRev = ''
 
 interface Needs {
-  db: AppViewDb
+  db: Database<AppViewTables>
   pds: PdsManifests
   store: ManifestStore
   now: Now
@@ -32,9 +35,14 @@ const log = logger('appview:manifests')
  */
 export class ManifestLookup {
   readonly #needs: Needs
+  readonly #early = new WeakMap<Manifest, Promise<Uint8Array | undefined>>()
+  readonly #tags: RecentRows<Tag | undefined>
+  readonly #members: RecentRows<Manifest | undefined>
 
   constructor(needs: Needs) {
     this.#needs = needs
+    this.#tags = new RecentRows(needs.db)
+    this.#members = new RecentRows(needs.db)
   }
 
   /** The digest a reference means in this repository. */
@@ -42,7 +50,9 @@ export class ManifestLookup {
     if (reference.kind === 'digest') return reference.digest
     const { db, pds } = this.#needs
     const { ownerDid, name } = repository
-    const indexed = await findTag(db, repository, reference.tag)
+    const indexed = await this.#tags.get(`${ownerDid}/${name}:${reference.tag}`, () =>
+      findTag(db, repository, reference.tag),
+    )
     if (indexed !== undefined) return indexed.digest
     const record = await pds.findTag(ownerDid, name, reference.tag)
     if (record === undefined) return undefined
@@ -53,19 +63,29 @@ export class ManifestLookup {
     return record.digest
   }
 
-  /** The manifest as this repository holds it. */
-  async find(repository: RepositoryKey, digest: Digest): Promise<Manifest | undefined> {
+  /**
+   * The manifest as this repository holds it. Who wants its bytes next says so: where both are far away they are then
+   * fetched at the same time.
+   */
+  async find(
+    repository: RepositoryKey,
+    digest: Digest,
+    options: { withBytes?: boolean } = {},
+  ): Promise<Manifest | undefined> {
     const { db, pds } = this.#needs
     const { ownerDid } = repository
     const indexed = await this.#findIndexed(repository, digest)
     if (indexed !== undefined) return indexed
+    const early = options.withBytes === true ? this.#startFetching(ownerDid, digest) : undefined
     const record = await pds.findManifest(ownerDid, digest)
     if (record === undefined) return undefined
     await this.#keep(ownerDid, record)
-    const found = await this.#findIndexed(repository, digest)
-    if (found === undefined)
+    const indexedNow = await this.#findIndexed(repository, digest)
+    if (indexedNow === undefined)
       log.debug({ ownerDid, digest }, 'a manifest is not in the repository it was asked for')
-    return found ?? (await findManifest(db, repository, digest))
+    const found = indexedNow ?? (await findManifest(db, repository, digest))
+    if (found !== undefined && early !== undefined) this.#early.set(found, early)
+    return found
   }
 
   /** The exact bytes, verified; `undefined` when the owner's PDS does not have them either. */
@@ -76,7 +96,7 @@ export class ManifestLookup {
     if (cached !== undefined) return cached.bytes
     const blobCid = manifest.blobCid ?? (await pds.findManifest(ownerDid, digest))?.manifestBlob?.cid
     if (blobCid === undefined) return undefined
-    const bytes = await pds.findBytes(ownerDid, blobCid)
+    const bytes = (await this.#early.get(manifest)) ?? (await pds.findBytes(ownerDid, blobCid))
     if (bytes === undefined) return undefined
     if (digestOfBytes(bytes, digestAlgorithm(digest)) !== digest) {
       log.warn({ ownerDid, digest, blobCid }, 'the PDS has other bytes than the record promises')
@@ -86,9 +106,19 @@ export class ManifestLookup {
     return bytes
   }
 
+  /** A PDS keeps bytes by their sha256, so they can be asked for before the record that names them is here. */
+  #startFetching(ownerDid: Did, digest: Digest): Promise<Uint8Array | undefined> | undefined {
+    if (digestAlgorithm(digest) !== 'sha256') return undefined
+    const cid = pdsBlobCid(digest.slice('sha256:'.length))
+    // A failure shows when they are asked for again.
+    return this.#needs.pds.findBytes(ownerDid, cid).catch(() => undefined)
+  }
+
   async #findIndexed(repository: RepositoryKey, digest: Digest): Promise<Manifest | undefined> {
     const { db } = this.#needs
-    const member = await findManifest(db, repository, digest)
+    const member = await this.#members.get(`${repository.ownerDid}/${repository.name}@${digest}`, () =>
+      findManifest(db, repository, digest),
+    )
     if (member !== undefined) return member
     // Records of older software name one repository only; there, tags tell the others.
     const tags = await listTagsOfManifest(db, repository, digest)

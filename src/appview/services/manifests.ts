@@ -64,7 +64,7 @@ export class Manifests {
     reference: Reference,
     reader: Did | undefined,
   ): Promise<ServedManifest | undefined> {
-    const manifest = await this.findRow(repository, reference, reader)
+    const manifest = await this.findRow(repository, reference, reader, { withBytes: true })
     if (manifest === undefined) return undefined
     const bytes = await this.#needs.lookup.findBytes(manifest)
     return bytes && { digest: manifest.digest, mediaType: manifest.mediaType, bytes }
@@ -75,10 +75,11 @@ export class Manifests {
     repository: RepositoryKey,
     reference: Reference,
     reader: Did | undefined,
+    options: { withBytes?: boolean } = {},
   ): Promise<Manifest | undefined> {
     const { lookup, holds } = this.#needs
     const digest = await lookup.findDigest(repository, reference)
-    const manifest = digest && (await lookup.find(repository, digest))
+    const manifest = digest && (await lookup.find(repository, digest, options))
     if (manifest === undefined) return undefined
     const isReadable = manifest.holdDid === undefined || (await holds.canRead(manifest.holdDid, reader))
     return isReadable ? manifest : undefined

@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, hash, type KeyObject } from 'node:crypto'
 
 import { calculateJwkThumbprint, exportJWK, jwtVerify, SignJWT } from 'jose'
 
@@ -77,14 +77,14 @@ export class RegistryTokens {
   async verify(token: string): Promise<TokenHolder> {
     if (token.length > tokenLengthMax) throw new AppViewError('token_invalid', 'the token is too long')
     const nowMs = this.#now().getTime()
-    const hash = createHash('sha256').update(token).digest('base64url')
-    const known = this.#verified.get(hash)
+    const key = hash('sha256', token, 'base64url')
+    const known = this.#verified.get(key)
     if (known !== undefined && known.expiresAtMs > nowMs) return known.holder
     const { holder, expiresAtMs } = await this.#check(token)
     if (this.#verified.size >= verifiedCountMax) {
       this.#verified.delete(this.#verified.keys().next().value as string)
     }
-    this.#verified.set(hash, { holder, expiresAtMs })
+    this.#verified.set(key, { holder, expiresAtMs })
     return holder
   }
 
