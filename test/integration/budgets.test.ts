@@ -127,7 +127,7 @@ describe.each(['direct', 'relay'] as const)('budgets of upstream calls, %s', (up
     const strangers = await pull(seen, 'seen')
     expect(strangers).toHaveLength(8)
     expect(strangers).toEqual(expect.arrayContaining(four))
-    expect(await pull(cold, 'cold')).toEqual(four)
+    expect((await pull(cold, 'cold')).sort()).toEqual(four.sort())
   })
 })
 
