@@ -18,3 +18,10 @@ export function sleep(durationMs: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', onAbort, { once: true })
   })
 }
+
+/** Waits for something to end, whatever comes of it, but `durationMs` at most. */
+export async function waitAtMost(durationMs: number, event: Promise<unknown>): Promise<void> {
+  const stop = new AbortController()
+  await Promise.race([event, sleep(durationMs, stop.signal)]).catch(() => undefined)
+  stop.abort()
+}

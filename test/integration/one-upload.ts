@@ -46,6 +46,8 @@ export class OneUpload {
   readonly url: string
   readonly #client: OciClient
   readonly #token: string
+  /** Whether the registry itself takes the bytes. */
+  readonly #isHere: boolean
 
   static async begin(
     network: TestNetwork,
@@ -57,17 +59,16 @@ export class OneUpload {
     const token = await client.fetchToken(`${challenge},scope="repository:${repository}:pull,push"`)
     const begun = await client.request('POST', `/v2/${repository}/blobs/uploads/`)
     expect(begun.status).toBe(202)
-    return new OneUpload(
-      new URL(begun.headers.get('location') ?? '', network.appview.url).href,
-      client,
-      token,
-    )
+    const url = new URL(begun.headers.get('location') ?? '', network.appview.url)
+    const isHere = url.origin === new URL(network.appview.url).origin
+    return new OneUpload(url.href, client, token, isHere)
   }
 
-  private constructor(url: string, client: OciClient, token: string) {
+  private constructor(url: string, client: OciClient, token: string, isHere: boolean) {
     this.url = url
     this.#client = client
     this.#token = token
+    this.#isHere = isHere
   }
 
   /** Sends a chunk; `from` is where it says it belongs, if it does. */
@@ -97,7 +98,7 @@ export class OneUpload {
   /** Sends the beginning of a request and dies. */
   async dieSending(bytes: Uint8Array, announcedBytes: number, method = 'PATCH', query = ''): Promise<void> {
     const { origin, pathname } = new URL(this.url)
-    const headers: Record<string, string> = this.url.includes('/v2/') ? { Authorization: `Bearer ${this.#token}` } : {} // prettier-ignore
+    const headers: Record<string, string> = this.#isHere ? { Authorization: `Bearer ${this.#token}` } : {} // prettier-ignore
     await sendAndHangUp(origin, {
       method,
       target: pathname + query,

@@ -1,96 +1,12 @@
-import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
-import { join } from 'node:path'
-
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
-import { appViewConfig } from '../../src/appview/config.ts'
-import { startAppView } from '../../src/appview/start.ts'
 import { findRecord } from '../../src/atproto/pds-records.ts'
-import { OciClient } from '../network/oci-client.ts'
-import { blobOf, imageOfFiles, imageOfLayers, indexOf, randomLayer } from '../network/sample-image.ts'
+import { blobOf, imageOfFiles, randomLayer } from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
+import { bytesOf, client, errorCode } from './registry-clients.ts'
 
 const applyWrites = '/xrpc/com.atproto.repo.applyWrites'
-const uploadBlob = '/xrpc/com.atproto.repo.uploadBlob'
 const createSession = '/xrpc/com.atproto.server.createSession'
-const getServiceAuth = '/xrpc/com.atproto.server.getServiceAuth'
-
-/** A client of one of the accounts, or of nobody. */
-function client(network: TestNetwork, name?: 'alice' | 'bob', registryUrl = network.appview.url): OciClient {
-  if (name === undefined) return new OciClient({ registryUrl })
-  const { handle, appPassword } = network.accounts[name]
-  return new OciClient({ registryUrl, username: handle, password: appPassword })
-}
-
-const bytesOf = async (response: Response) => Buffer.from(await response.arrayBuffer())
-
-async function errorCode(response: Response): Promise<string | undefined> {
-  const body = (await response.json()) as { errors: { code: string }[] }
-  return body.errors[0]?.code
-}
-
-describe.each(['direct', 'relay'] as const)('budgets of upstream calls, %s', (uploadMode) => {
-  let network: TestNetwork
-  const image = imageOfFiles({ hello: 'budget' })
-  const repository = 'alice.test/budget'
-
-  beforeAll(async () => {
-    network = await TestNetwork.create({ uploadMode })
-    await client(network, 'alice').pushImage(repository, image, 'first')
-    await network.settled()
-  })
-  afterAll(() => network?.[Symbol.asyncDispose]())
-  beforeEach(() => network.calls.reset())
-
-  test('a warm pull asks nobody: manifest by tag and digest, blob location', async () => {
-    const anyone = client(network)
-    await anyone.pullManifest(repository, 'first')
-    for (const { digest } of image.blobs) await bytesOf(await anyone.pullBlob(repository, digest))
-    network.calls.reset()
-    const again = client(network)
-    const pulled = await again.pullManifest(repository, 'first')
-    expect(Buffer.from(pulled.bytes).equals(image.bytes)).toBe(true)
-    await again.pullManifest(repository, image.digest)
-    for (const { digest } of image.blobs) await bytesOf(await again.pullBlob(repository, digest))
-    expect(network.calls.list({ from: 'appview' })).toEqual([])
-  })
-
-  test('HEAD of a known blob asks no hold', async () => {
-    const [blob] = image.blobs
-    const head = await client(network).request('HEAD', `/v2/${repository}/blobs/${blob?.digest}`)
-    expect([head.status, head.headers.get('content-length')]).toEqual([200, String(blob?.sizeBytes)])
-    expect(network.calls.list({ from: 'appview' })).toEqual([])
-  })
-
-  test('the tail of a push, manifest and tag, is two calls to the PDS', async () => {
-    const alice = client(network, 'alice')
-    const next = imageOfFiles({ hello: 'budget, second edition' })
-    for (const blob of next.blobs) await alice.pushBlob(repository, blob)
-    network.calls.reset()
-    await alice.pushManifest(repository, 'second', next)
-    const calls = network.calls.list({ from: 'appview', to: 'pds' }).map(({ path }) => path)
-    expect(calls.filter((path) => path !== getServiceAuth)).toEqual([uploadBlob, applyWrites])
-  })
-
-  test('ten pushes ask for one service token a method, and sign in no more', async () => {
-    const wanted = Array.from({ length: 10 }, (_, index) => imageOfFiles({ hello: `service ${index}` }))
-    for (const next of wanted) await client(network, 'alice').pushImage(repository, next, 'many')
-    await network.settled()
-    const perMethod = network.calls.count({ to: 'pds', path: getServiceAuth })
-    expect(perMethod).toBeLessThanOrEqual(5)
-    expect(network.calls.count({ to: 'pds', path: createSession })).toBe(0)
-  })
-
-  test('an index over pushed images is two calls more', async () => {
-    const alice = client(network, 'alice')
-    const index = indexOf([{ manifest: image, platform: 'linux/amd64' }])
-    network.calls.reset()
-    await alice.pushManifest(repository, 'index', index)
-    expect(network.calls.count({ from: 'appview', to: 'pds', path: uploadBlob })).toBe(1)
-    expect(network.calls.count({ from: 'appview', to: 'pds', path: applyWrites })).toBe(1)
-  })
-})
 
 describe('the registry', () => {
   let network: TestNetwork
@@ -234,106 +150,7 @@ describe('the registry', () => {
     expect([post.status, put.status, gone.status]).toEqual([403, 403, 403])
     expect(await errorCode(post)).toBe('DENIED')
   })
-
-  describe('while the PDS', () => {
-    test('is down, known content is pulled and a push is told to come back', async () => {
-      const image = imageOfFiles({ hello: 'outage' })
-      const alice = client(network, 'alice')
-      await alice.pushImage('alice.test/outage', image, 'v1')
-      network.faults.add({ kind: 'drop', to: 'pds' })
-      const anyone = client(network)
-      expect((await anyone.pullManifest('alice.test/outage', 'v1')).digest).toBe(image.digest)
-      await anyone.pullManifest('alice.test/outage', image.digest)
-      const put = await alice.request('PUT', '/v2/alice.test/outage/manifests/v2', {
-        body: new Uint8Array(imageOfLayers([]).bytes),
-        headers: { 'content-type': image.mediaType },
-      })
-      expect(put.status).toBe(400) // Its config is not there: that is known without the PDS.
-      const again = await alice.request('PUT', '/v2/alice.test/outage/manifests/v2', {
-        body: new Uint8Array(image.bytes),
-        headers: { 'content-type': image.mediaType },
-      })
-      expect([again.status, again.headers.get('retry-after')]).toEqual([503, '5'])
-      network.faults.clear()
-      await alice.pushManifest('alice.test/outage', 'v2', image)
-    })
-
-    test('says to slow down, the client is told so', async () => {
-      const image = imageOfFiles({ hello: 'limits' })
-      const alice = client(network, 'alice')
-      for (const blob of image.blobs) await alice.pushBlob('alice.test/limits', blob)
-      network.faults.add({
-        kind: 'error',
-        to: 'pds',
-        path: applyWrites,
-        status: 429,
-        headers: { 'retry-after': '17' },
-        body: JSON.stringify({ error: 'RateLimitExceeded', message: 'slow down' }),
-        times: 1,
-      })
-      const put = await alice.request('PUT', '/v2/alice.test/limits/manifests/v1', {
-        body: new Uint8Array(image.bytes),
-        headers: { 'content-type': image.mediaType },
-      })
-      expect([put.status, await errorCode(put)]).toEqual([429, 'TOOMANYREQUESTS'])
-      expect(put.headers.get('retry-after')).toBe('17')
-    })
-
-    test('loses the answer of a commit that took effect, the push succeeds all the same', async () => {
-      const image = imageOfFiles({ hello: 'lost answer' })
-      const alice = client(network, 'alice')
-      for (const blob of image.blobs) await alice.pushBlob('alice.test/lost', blob)
-      network.faults.add({ kind: 'lose-answer', to: 'pds', path: applyWrites, times: 1 })
-      await alice.pushManifest('alice.test/lost', 'v1', image)
-      expect((await client(network).pullManifest('alice.test/lost', 'v1')).digest).toBe(image.digest)
-    })
-  })
-
-  test('an AppView that knows nothing yet serves and overwrites what another one wrote', async () => {
-    const image = imageOfFiles({ hello: 'cold' })
-    const repository = 'alice.test/cold'
-    await client(network, 'alice').pushImage(repository, image, 'v1')
-    await using other = await startSecondAppView(network)
-    network.calls.reset()
-    const anyone = client(network, undefined, other.url)
-    const cold = await anyone.pullManifest(repository, 'v1')
-    expect(Buffer.from(cold.bytes).equals(image.bytes)).toBe(true)
-    expect(network.calls.count({ from: 'appview', to: 'pds' })).toBeLessThanOrEqual(4)
-    for (const { digest } of image.blobs) await bytesOf(await anyone.pullBlob(repository, digest))
-    // Both records exist already, which this AppView learns from the PDS's refusal.
-    const twin = imageOfFiles({ hello: 'written by the first' })
-    await client(network, 'alice').pushImage(repository, twin, 'v2')
-    await client(network, 'alice', other.url).pushImage(repository, twin, 'v2')
-    expect((await anyone.pullManifest(repository, 'v2')).digest).toBe(twin.digest)
-  })
 })
-
-/** An AppView beside the network's own, with an index of its own that no events feed. */
-async function startSecondAppView(network: TestNetwork) {
-  const { server, identity } = network.appview.context.config
-  const port = await freePort()
-  return startAppView(
-    appViewConfig({
-      server: {
-        ...server,
-        addr: `127.0.0.1:${port}`,
-        base_url: `http://127.0.0.1:${port}`,
-        data_folder: join(server.data_folder ?? '', `second-${port}`),
-      },
-      identity,
-      jetstream: { urls: [] },
-    }),
-  )
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  probe.listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  return port
-}
 
 describe('the token endpoint', () => {
   let network: TestNetwork

@@ -15,6 +15,10 @@ const serverError = {
   body: '<?xml version="1.0"?><Error><Code>InternalError</Code><Message>try again</Message></Error>',
 } as const
 
+/** A test that means nothing in some mode is not there, rather than skipped: a skip says that something is untested. */
+const testWhere = (applies: unknown) =>
+  applies ? test : (_name: string, _body: () => Promise<void>) => undefined
+
 /** Where parts go, one way or the other; nothing when the hold writes them to its own disk. */
 function partsOf({ uploadMode, storage }: (typeof ways)[number]): CallFilter | undefined {
   if (storage === 's3') return { to: 's3', method: 'PUT', path: /^\/atcr\/uploads\// }
@@ -39,7 +43,7 @@ describe.each(ways)('an upload under faults, $uploadMode, to $storage', (way) =>
     expect(found?.equals(bytes)).toBe(true)
   }
 
-  test.runIf(parts)('parts that fail or lose their answer are sent again', async () => {
+  testWhere(parts)('parts that fail or lose their answer are sent again', async () => {
     const bytes = randomBytes(30 * mebibyte)
     const failing = network.faults.add({ ...parts, ...serverError, times: 1 })
     const losing = network.faults.add({ ...parts, kind: 'lose-answer', times: 1 })
@@ -51,7 +55,7 @@ describe.each(ways)('an upload under faults, $uploadMode, to $storage', (way) =>
     await expectPulled(bytes)
   })
 
-  test.runIf(parts)('storage that is out for long is a 503, and the upload stays where it was', async () => {
+  testWhere(parts)('storage that is out for long is a 503, and the upload stays where it was', async () => {
     const bytes = randomBytes(9 * mebibyte)
     const upload = await OneUpload.begin(network, repository)
     expect((await upload.patch(bytes.subarray(0, 1000), 0)).status).toBe(202)
@@ -66,15 +70,15 @@ describe.each(ways)('an upload under faults, $uploadMode, to $storage', (way) =>
     await expectPulled(bytes)
   })
 
-  test.runIf(parts)('parts go up in parallel, behind a stream that still flows', async () => {
-    const [first, last] = [randomBytes(25 * mebibyte), randomBytes(1000)]
+  testWhere(parts)('parts go up in parallel, behind a stream that still flows', async () => {
+    const [first, last] = [randomBytes(17 * mebibyte), randomBytes(1000)]
     const release = Promise.withResolvers<void>()
     network.faults.add({ ...parts, kind: 'delay', until: release.promise })
     const upload = await OneUpload.begin(network, repository)
     const patched = upload.stream(
       (async function* () {
         yield first
-        // No part is answered before both of these have arrived, and the client has not ended before.
+        // No part is answered before two have arrived, and the client has not ended before.
         await expect.poll(() => network.calls.count(parts), { timeout: 20_000 }).toBeGreaterThanOrEqual(2)
         release.resolve()
         yield last
@@ -86,7 +90,7 @@ describe.each(ways)('an upload under faults, $uploadMode, to $storage', (way) =>
     await expectPulled(bytes)
   })
 
-  test.runIf(storage === 's3')('a push ends without waiting for the copy to the blob’s own key', async () => {
+  testWhere(storage === 's3')('a push ends without waiting for the copy to the blob’s own key', async () => {
     const bytes = randomBytes(9 * mebibyte)
     const digest = digestOfBytes(bytes)
     const copy = { to: 's3', method: 'PUT', path: /^\/atcr\/docker\/registry\// } as const
@@ -117,7 +121,7 @@ describe.each(ways)('an upload under faults, $uploadMode, to $storage', (way) =>
     )
   })
 
-  test.runIf(storage === 's3')('a lost answer of the store to the completion changes nothing', async () => {
+  testWhere(storage === 's3')('a lost answer of the store to the completion changes nothing', async () => {
     const bytes = randomBytes(9 * mebibyte)
     const upload = await OneUpload.begin(network, repository)
     expect((await upload.patch(bytes)).status).toBe(202)
@@ -127,7 +131,7 @@ describe.each(ways)('an upload under faults, $uploadMode, to $storage', (way) =>
     await expectPulled(bytes)
   })
 
-  test.runIf(uploadMode === 'relay')(
+  testWhere(uploadMode === 'relay')(
     'a hold that fails at a part or the completion is asked again',
     async () => {
       const bytes = randomBytes(9 * mebibyte)
@@ -157,17 +161,15 @@ describe.each(ways)('an upload under faults, $uploadMode, to $storage', (way) =>
         ? network.faults.add({
             to: 'hold',
             method: 'PUT',
-            path: /^\/uploads\//,
+            path: /\/blobs\/uploads\//,
             kind: 'lose-answer',
             times: 1,
           })
         : network.faults.add({ to: 'hold', path: /completeUpload$/, kind: 'lose-answer', times: 4 })
-    // Direct: the client hears nothing. Relay: the AppView hears nothing, whatever it does.
-    const status = await upload.finish(digest).then(
-      (answer) => answer.status,
-      () => 'nothing',
-    )
-    expect(status).toBe(uploadMode === 'direct' ? 'nothing' : 503)
+    // Direct: the client heard nothing, and may have asked again by itself. Relay: the AppView asks as often as it does.
+    const status = await upload.finish(digest).then((answer) => answer.status, () => undefined) // prettier-ignore
+    expect(fault.count).toBe(uploadMode === 'direct' ? 1 : 4)
+    if (uploadMode === 'relay') expect(status).toBe(503)
     fault.remove()
     expect((await upload.finish(digest)).status).toBe(201)
     await expectPulled(bytes)

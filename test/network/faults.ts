@@ -13,6 +13,7 @@ export interface Call {
   method: string
   /** Path without query, percent-decoded. */
   path: string
+  query: URLSearchParams
 }
 
 /** Picks calls: what is left out matches everything. */
@@ -198,7 +199,8 @@ const userAgents: [prefix: string, party: Party][] = [
 function callOf(req: IncomingMessage, to: Party, method: string): Call {
   const agent = req.headers['user-agent'] ?? ''
   const from = userAgents.find(([prefix]) => agent.startsWith(prefix))?.[1] ?? 'client'
-  return { from, to, method, path: decoded((req.url ?? '/').split('?')[0] as string) }
+  const [path = '/', query = ''] = (req.url ?? '/').split('?')
+  return { from, to, method, path: decoded(path), query: new URLSearchParams(query) }
 }
 
 function decoded(path: string): string {
@@ -218,13 +220,15 @@ function answerError(rule: FaultRule, req: IncomingMessage, res: ServerResponse)
   )
 }
 
-/** Whatever the handler answers goes nowhere; when it is done the connection is cut. */
+/** Whatever the handler answers, but a go-ahead for the body, goes nowhere; when it is done the connection is cut. */
 function muteAnswer(res: ServerResponse): void {
   const socket = res.socket
   if (socket === null) return
-  const swallow = (...args: unknown[]): boolean => {
-    const callback = args.at(-1)
-    if (typeof callback === 'function') queueMicrotask(() => callback())
+  const write = socket.write.bind(socket)
+  const swallow = (...args: Parameters<typeof write>): boolean => {
+    if (String(args[0]).startsWith('HTTP/1.1 100 ')) return write(...args)
+    const callback = args.at(-1) as unknown
+    if (typeof callback === 'function') queueMicrotask(() => void callback())
     return true
   }
   Object.assign(socket, { write: swallow })

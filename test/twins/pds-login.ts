@@ -1,14 +1,14 @@
 import { AtprotoError } from '../../src/atproto/errors.ts'
 import type { Identity } from '../../src/atproto/identity.ts'
 import type { AppPasswordTokens, PdsSession } from '../../src/atproto/pds-session.ts'
-import { AppViewError } from '../../src/appview/errors.ts'
+import { AppViewError, type AppViewErrorCode } from '../../src/appview/errors.ts'
 import type { PdsLogin } from '../../src/appview/ports/pds-login.ts'
 
-/** A PDS that knows one password for everyone. Counts what it is asked; `isDown` and `areTokensSpent` break it. */
+/** A PDS that knows one password for everyone. Counts what it is asked; `outage` and `areTokensSpent` break it. */
 export class PdsLoginTwin implements PdsLogin {
   password = 'right'
   signInCount = 0
-  isDown = false
+  outage?: AppViewErrorCode
   areTokensSpent = false
   /** Refreshes at the next use of a session. */
   isAccessExpired = false
@@ -16,7 +16,7 @@ export class PdsLoginTwin implements PdsLogin {
   async signIn(identity: Identity, password: string): Promise<AppPasswordTokens> {
     this.signInCount++
     await Promise.resolve()
-    if (this.isDown) throw new AppViewError('pds_unreachable', 'down')
+    if (this.outage !== undefined) throw new AppViewError(this.outage, 'down')
     if (password !== this.password) throw new AppViewError('login_failed', 'wrong handle or app password')
     const number = String(this.signInCount)
     return {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 
 import type { Identity } from '../../atproto/identity.ts'
 import type { Did } from '../../atproto/syntax.ts'
@@ -15,7 +15,7 @@ function network(kind: 'ours' | 'theirs') {
   const used = new Set<string>()
   const valid = new Set<string>()
   const seen: string[] = []
-  const trouble: { pds?: () => Response; hold?: () => Response } = {}
+  const trouble: { pds?: () => Response; hold?: () => Response | Promise<Response> } = {}
   const identity: Identity = {
     did: hold,
     handle: undefined,
@@ -96,6 +96,25 @@ test.each(['ours', 'theirs'] as const)(
     expect(issuedCount()).toBe(1)
   },
 )
+
+test('who waited a minute for a slow first call goes on, and of them one again is first', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const { call, issuedCount, trouble } = network('ours')
+  const { promise: stuck, resolve: release } = Promise.withResolvers<Response>()
+  trouble.hold = () => stuck
+  const slow = call()
+  await vi.advanceTimersByTimeAsync(1_000)
+  delete trouble.hold
+  const waiting = Array.from({ length: 10 }, call)
+  await vi.advanceTimersByTimeAsync(59_000)
+  expect(issuedCount()).toBe(1)
+  await vi.advanceTimersByTimeAsync(2_000)
+  await Promise.all(waiting)
+  expect(issuedCount()).toBe(2)
+  release(Response.json({ status: 'already_member' }))
+  await slow
+})
 
 test('any other hold is shown the same service token until just before it expires', async () => {
   const { call, seen, pass } = network('theirs')

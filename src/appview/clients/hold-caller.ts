@@ -96,14 +96,14 @@ export class HoldCaller {
       return answer
     }
     try {
-      for (let refusalCount = 0, isPatient = true; ;) {
+      for (let refusalCount = 0, tooSlow: FirstCall | undefined; ;) {
         // Nothing is awaited between these looks and `#first.set`, so that of several first calls one is first.
         const held = this.#findHeld(key)
         const first = this.#first.get(key)
-        if (held === undefined && first !== undefined && isPatient) {
+        if (held === undefined && first !== undefined && first !== tooSlow) {
           // Who waits fails as well when there is no token to be had.
           await first.token
-          isPatient = await isOverInTime(first.answer)
+          if (!(await isOverInTime(first.answer))) tooSlow = first
           continue
         }
         if (held === undefined) return await this.#callFirst(key, this.#serviceToken(nsid, call), sendWith)

@@ -110,3 +110,27 @@ test('a notification that never gets through is given up after about a day', asy
   expect(hours).toBeGreaterThan(20)
   expect(hours).toBeLessThan(40)
 })
+
+test('whoever stops waits for the notification in hand, not for the queue', async () => {
+  for (const id of ['in hand', 'waits', 'waits too']) await queue(id)
+  const [begun, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const notifications = new HoldNotifications({
+    db,
+    now,
+    log: logger('test'),
+    notifier: {
+      notify: async (_call, notice: ManifestNotice) => {
+        begun.resolve()
+        await answer.promise
+        told.push(notice.manifestDigest)
+      },
+    },
+  })
+  notifications.start()
+  await begun.promise
+  const stopped = notifications[Symbol.asyncDispose]()
+  answer.resolve()
+  await stopped
+  expect(told).toEqual(['in hand'])
+  expect(await waitingCount()).toBe(2)
+})

@@ -1,4 +1,4 @@
-import { sleep, type Now } from '../../lib/clock.ts'
+import { sleep, waitAtMost, type Now } from '../../lib/clock.ts'
 import type { Logger } from '../../lib/log.ts'
 import {
   deleteHoldNotification,
@@ -15,6 +15,7 @@ const longestDelayMs = 60 * 60_000
 /** With the delays above, about a day. */
 const attemptCountMax = 30
 /** How often the queue is looked at when nobody wakes the job: other instances put things there too. */
+const stopPatienceMs = 10_000
 const pollMs = 15_000
 
 interface Needs {
@@ -62,7 +63,8 @@ export class HoldNotifications {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     this.#wakeUp()
-    await this.#loop
+    // A hold that is silent for minutes may have heard all the same: it is told again later.
+    await waitAtMost(stopPatienceMs, this.#loop ?? Promise.resolve())
   }
 
   async #run(): Promise<void> {

@@ -1,8 +1,9 @@
-import { sleep } from '../../lib/clock.ts'
+import { sleep, waitAtMost } from '../../lib/clock.ts'
 import type { Logger } from '../../lib/log.ts'
 import type { BlobUploads } from '../services/blob-uploads.ts'
 
 const sweepIntervalMs = 10 * 60_000
+const stopPatienceMs = 10_000
 
 /** Ends abandoned uploads every ten minutes. */
 export class UploadSweep {
@@ -22,7 +23,8 @@ export class UploadSweep {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
-    await this.#loop
+    // Holds that do not answer are not waited for: they forget the uploads by themselves.
+    await waitAtMost(stopPatienceMs, this.#loop ?? Promise.resolve())
   }
 
   async #run(): Promise<void> {

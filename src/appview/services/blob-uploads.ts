@@ -1,7 +1,7 @@
 import type { Hash } from 'node:crypto'
 
 import type { Did } from '../../atproto/syntax.ts'
-import { sleep, type Now } from '../../lib/clock.ts'
+import { waitAtMost, type Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import { logger } from '../../lib/log.ts'
 import { chunkSizeBytes, type ChunkRange } from '../../protocol/oci/content-range.ts'
@@ -289,10 +289,7 @@ export class BlobUploads {
    */
   async #idle(id: string): Promise<void> {
     const running = this.#busy.get(id)
-    if (running === undefined) return
-    const stop = new AbortController()
-    await Promise.race([running, sleep(patienceMs, stop.signal)]).catch(() => undefined)
-    stop.abort()
+    if (running !== undefined) await waitAtMost(patienceMs, running)
   }
 }
 

@@ -15,7 +15,7 @@ import type { PdsManifests } from '../ports/pds-manifests.ts'
 import { applyManifest, removeManifest } from '../read-model/manifest.ts'
 import { removeTag } from '../read-model/tag.ts'
 import type { ManifestLookup } from './manifest-lookup.ts'
-import { blobJson, mayBeConflict, recordOf } from './manifest-writer.ts'
+import { blobJson, isWorthAnother, mayBeConflict, recordOf } from './manifest-writer.ts'
 
 /** A PDS takes at most this many writes in one commit. */
 const writeCountMax = 200
@@ -120,7 +120,7 @@ async function commitAll(needs: Needs, ownerDid: Did, deletions: readonly Deleti
     if (!mayBeConflict(error)) throw error
     const isThere = await Promise.all(deletions.map((deletion) => deletion.isThere()))
     present = deletions.filter((_, index) => isThere[index])
-    if (present.length === deletions.length) throw error
+    if (present.length === deletions.length && !isWorthAnother(error)) throw error
     if (present.length > 0) rev = (await pds.commit(ownerDid, writesOf(present))).rev
   }
   await db.transaction().execute(async (tx) => {

@@ -200,7 +200,7 @@ export function mayBeConflict(error: unknown): boolean {
 }
 
 /** Whether the same commit may succeed now, though the records are as they were believed to be. */
-function isWorthAnother(error: unknown): boolean {
+export function isWorthAnother(error: unknown): boolean {
   return error instanceof AppViewError && (error.code === 'pds_conflict' || error.code === 'pds_unreachable')
 }
 

@@ -282,6 +282,17 @@ describe('pushes at once', () => {
     expect(await get('bad')).toBeUndefined()
   })
 
+  test('of which two want one record key for different tags: the later of those fails alone', async () => {
+    const at = (name: string) => ({ ownerDid: alice, name })
+    const outcomes = await whileCommitting(() => [
+      put(image('one'), 'c', at('a_b')),
+      put(image('two'), 'b_c', at('a')),
+      put(image('three'), 'other'),
+    ])
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(outcomes[1]).toMatchObject({ reason: { code: 'reference_invalid' } })
+  })
+
   test('to a PDS that is down or limits us fail together, after one question', async () => {
     pds.failures.push(
       ...(['none', 'rate_limited'] as const).map((code) => ({
@@ -373,6 +384,18 @@ test('deleting what is gone from the PDS already clears the index', async () => 
   pds.records.clear()
   expect(await manifests.delete(app, parseReference(again.digest))).toBe(true)
   expect(await get('b')).toBeUndefined()
+})
+
+test('deleting survives a lost race and a lost answer; a limit leaves everything as it was', async () => {
+  const { digest } = await put(image('delete in trouble'), 'a')
+  pds.failures.push({ error: new AppViewError('rate_limited', 'slow down'), isDone: false })
+  expect(await codeOf(manifests.delete(app, parseReference(digest)))).toBe('rate_limited')
+  expect((await get('a'))?.digest).toBe(digest)
+  pds.failures.push({ error: new AppViewError('pds_conflict', 'InvalidSwap'), isDone: false })
+  expect(await codeOf(manifests.delete(app, parseReference('a')))).toBe('ok')
+  pds.failures.push({ error: new AppViewError('pds_unreachable', 'no answer'), isDone: true })
+  expect(await codeOf(manifests.delete(app, parseReference(digest)))).toBe('ok')
+  expect([pds.records.size, await get(digest)]).toEqual([0, undefined])
 })
 
 test('a manifest that was deleted can be pushed again', async () => {

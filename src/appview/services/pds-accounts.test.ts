@@ -67,14 +67,16 @@ test('two passwords of one account do not push each other out', async () => {
   expect(login.signInCount).toBe(2)
 })
 
-test('after an hour the PDS is asked again; while it is down the password counts for a day', async () => {
+test('after an hour the PDS is asked again; while it is down or limits us the password counts for a day', async () => {
   await accounts.logIn('alice.test', 'right', '::1')
   nowMs += 61 * 60_000
-  login.isDown = true
-  expect(await codeOf(accounts.logIn('alice.test', 'right', '::1'))).toBe('ok')
-  expect(await codeOf(accounts.logIn('alice.test', 'wrong', '::1'))).toBe('pds_unreachable')
+  for (const code of ['pds_unreachable', 'pds_failed', 'rate_limited'] as const) {
+    login.outage = code
+    expect(await codeOf(accounts.logIn('alice.test', 'right', '::1'))).toBe('ok')
+    expect(await codeOf(accounts.logIn('alice.test', 'wrong', '::1'))).toBe(code)
+  }
   nowMs += 24 * 60 * 60_000
-  expect(await codeOf(accounts.logIn('alice.test', 'right', '::1'))).toBe('pds_unreachable')
+  expect(await codeOf(accounts.logIn('alice.test', 'right', '::1'))).toBe('rate_limited')
 })
 
 test('guessing is slowed down by account and address; the known password passes', async () => {

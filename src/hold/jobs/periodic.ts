@@ -1,3 +1,4 @@
+import { waitAtMost } from '../../lib/clock.ts'
 import { logger } from '../../lib/log.ts'
 
 const log = logger('hold:jobs')
@@ -6,15 +7,22 @@ const log = logger('hold:jobs')
 export class Periodic implements AsyncDisposable {
   readonly #name: string
   readonly #run: (signal: AbortSignal) => Promise<void>
+  readonly #patienceMs: number
   readonly #timer: NodeJS.Timeout
   #running: Promise<void> | undefined
   readonly #stop = new AbortController()
   #isWanted = false
 
-  /** `run` is to end soon once its signal is aborted: whoever stops the program waits for it. */
-  constructor(needs: { name: string; intervalMs: number; run: (signal: AbortSignal) => Promise<void> }) {
+  /** `run` is to end soon once its signal is aborted: whoever stops the program waits for it, `patienceMs` at most. */
+  constructor(needs: {
+    name: string
+    intervalMs: number
+    run: (signal: AbortSignal) => Promise<void>
+    patienceMs?: number
+  }) {
     this.#name = needs.name
     this.#run = needs.run
+    this.#patienceMs = needs.patienceMs ?? 10_000
     this.#timer = setInterval(() => this.kick(), needs.intervalMs).unref()
   }
 
@@ -32,7 +40,7 @@ export class Periodic implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     clearInterval(this.#timer)
-    await this.idle()
+    await waitAtMost(this.#patienceMs, this.idle())
   }
 
   async #work(): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
-import { sleep, type Now } from '../../lib/clock.ts'
+import { waitAtMost, type Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findBlobRow, insertBlobRow } from '../db/blobs.ts'
@@ -112,10 +112,7 @@ export class Uploads {
    */
   async idle(id: string): Promise<void> {
     const running = this.#busy.get(id)
-    if (running === undefined) return
-    const stop = new AbortController()
-    await Promise.race([running, sleep(patienceMs, stop.signal)]).catch(() => undefined)
-    stop.abort()
+    if (running !== undefined) await waitAtMost(patienceMs, running)
   }
 
   /** Runs `action` on an open upload while no other does. @throws {HoldError} `upload_busy`, `upload_unknown` */

@@ -245,13 +245,15 @@ export class S3BlobStore implements BlobStore {
     return next === undefined ? { objects } : { objects, cursor: next }
   }
 
-  /** `copyConcurrency` pieces at a time. */
+  /** `copyConcurrency` pieces at a time. When one fails it throws after the last of the others has ended. */
   async #copyPieces(CopySource: string, sizeBytes: number, upload: StoreUpload): Promise<StoredPart[]> {
     const parts: StoredPart[] = []
     const pieceBytes = this.#copyPieceBytes
-    const numbers = Array.from({ length: Math.ceil(sizeBytes / pieceBytes) }, (_, index) => index + 1).values() // prettier-ignore
+    const pieceCount = Math.ceil(sizeBytes / pieceBytes)
+    let lastNumber = 0
     const copyNext = async () => {
-      for (const partNumber of numbers) {
+      while (lastNumber < pieceCount) {
+        const partNumber = ++lastNumber
         const start = (partNumber - 1) * pieceBytes
         const end = Math.min(start + pieceBytes, sizeBytes) - 1
         const command = new UploadPartCopyCommand({
@@ -260,12 +262,19 @@ export class S3BlobStore implements BlobStore {
           CopySource,
           CopySourceRange: `bytes=${start}-${end}`,
         })
-        const { CopyPartResult } = await this.#client.send(command).catch(failed)
-        const etag = (CopyPartResult?.ETag ?? '').replaceAll('"', '')
-        parts.push({ partNumber, etag, sizeBytes: end - start + 1 })
+        try {
+          const { CopyPartResult } = await this.#client.send(command)
+          const etag = (CopyPartResult?.ETag ?? '').replaceAll('"', '')
+          parts.push({ partNumber, etag, sizeBytes: end - start + 1 })
+        } catch (error) {
+          lastNumber = pieceCount
+          failed(error)
+        }
       }
     }
-    await Promise.all(Array.from({ length: copyConcurrency }, copyNext))
+    const ends = await Promise.allSettled(Array.from({ length: copyConcurrency }, copyNext))
+    const failure = ends.find((end) => end.status === 'rejected')
+    if (failure !== undefined) throw failure.reason
     return parts
   }
 
