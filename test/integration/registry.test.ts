@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { findRecord } from '../../src/atproto/pds-records.ts'
-import { blobOf, imageOfFiles, randomLayer } from '../network/sample-image.ts'
+import {
+  blobOf,
+  imageOfFiles,
+  indexMediaType,
+  manifestMediaType,
+  randomLayer,
+} from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { bytesOf, client, errorCode } from './registry-clients.ts'
 
@@ -69,6 +75,33 @@ describe('the registry', () => {
     }
     const gone = await alice.request('DELETE', `/v2/${repository}/manifests/a`)
     expect([gone.status, await errorCode(gone)]).toEqual([404, 'MANIFEST_UNKNOWN'])
+  })
+
+  test('an index that names a platform nobody pushed is taken, with a warning', async () => {
+    const image = imageOfFiles({ hello: 'half an index' })
+    const alice = client(network, 'alice')
+    const repository = 'alice.test/half-index'
+    await alice.pushImage(repository, image, 'amd64')
+    const absent = `sha256:${'ab'.repeat(32)}`
+    const put = (digests: readonly string[]) => {
+      const manifests = digests.map((digest) => ({
+        mediaType: manifestMediaType,
+        digest,
+        size: image.bytes.byteLength,
+      }))
+      const body = JSON.stringify({ schemaVersion: 2, mediaType: indexMediaType, manifests })
+      return alice.request('PUT', `/v2/${repository}/manifests/all`, {
+        body,
+        headers: { 'content-type': indexMediaType },
+      })
+    }
+    const half = await put([image.digest, absent])
+    expect([half.status, half.headers.get('warning')]).toEqual([
+      201,
+      expect.stringMatching(/^299 - "sha256:abab/),
+    ])
+    const whole = await put([image.digest])
+    expect([whole.status, whole.headers.get('warning')]).toEqual([201, null])
   })
 
   test('two repositories share a manifest; deleting it in one leaves the other', async () => {

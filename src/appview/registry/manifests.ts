@@ -1,5 +1,6 @@
 import { ByteLimitError, collectBytes } from '../../lib/streams.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
 import { manifestSizeBytesMax } from '../../protocol/oci/manifest.ts'
 import { parseReference, parseTag } from '../../protocol/oci/reference.ts'
 import type { AppContext } from '../context.ts'
@@ -39,7 +40,7 @@ export async function putManifest(
     if (error instanceof ByteLimitError) throw new OciError('MANIFEST_TOO_LARGE')
     throw new AppViewError('manifest_invalid', 'the request broke off before its end', { cause: error })
   })
-  const { digest, subject } = await manifests.put({
+  const { digest, subject, missing } = await manifests.put({
     repository: call.repository,
     writer: writerOf(call),
     reference,
@@ -53,7 +54,14 @@ export async function putManifest(
   })
   if (subject !== undefined) headers.set('oci-subject', subject)
   for (const tag of tags) headers.append('oci-tag', tag)
+  if (missing.length > 0) headers.set('warning', missingWarning(missing))
   return new Response(null, { status: 201, headers })
+}
+
+/** Taken, but not all of it can be pulled (distribution spec, "Warnings": code 299, no agent, quoted text). */
+function missingWarning(missing: readonly Digest[]): string {
+  const others = missing.length === 1 ? '' : ` and ${missing.length - 1} more`
+  return `299 - "${missing[0]}${others}, named by this manifest, was never pushed here: pulls of it will fail"`
 }
 
 /** `DELETE /v2/<name>/manifests/<reference>`: a digest takes its tags along, a tag goes alone. */

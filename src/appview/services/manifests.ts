@@ -27,6 +27,18 @@ export interface NewManifest {
   contentType: string | undefined
 }
 
+/** What became of a manifest that was put. */
+export interface PutManifest {
+  digest: Digest
+  subject: Digest | undefined
+  missing: readonly Digest[]
+}
+
+interface ChosenHold {
+  holdDid: Did
+  missing: readonly Digest[]
+}
+
 /** A manifest with its exact bytes. */
 export interface ServedManifest {
   digest: Digest
@@ -86,11 +98,12 @@ export class Manifests {
   }
 
   /**
-   * Validates, commits the records, applies them to the index, and queues the hold's notification.
+   * Validates, commits the records, applies them to the index, and queues the hold's notification. `missing` is what the
+   * manifest names and nobody pushed here, where that is allowed: platforms of an index, layers of a sparse image.
    * @throws {AppViewError} `digest_mismatch`, `manifest_blob_missing`, `size_invalid`, `not_crew`, and PDS failures
    * @throws {OciError} for a manifest that is none
    */
-  async put(wanted: NewManifest): Promise<{ digest: Digest; subject: Digest | undefined }> {
+  async put(wanted: NewManifest): Promise<PutManifest> {
     const { repository, writer, reference, bytes } = wanted
     const manifest = parseManifest(bytes, wanted.contentType)
     const algorithm = reference.kind === 'digest' ? digestAlgorithm(reference.digest) : 'sha256'
@@ -98,7 +111,7 @@ export class Manifests {
     if (reference.kind === 'digest' && reference.digest !== digest) {
       throw new AppViewError('digest_mismatch', 'the manifest does not have this digest')
     }
-    const holdDid = await this.#chooseHold(repository, writer, manifest)
+    const { holdDid, missing } = await this.#chooseHold(repository, writer, manifest)
     await this.#needs.holds.checkWrite(holdDid, writer)
     const named = reference.kind === 'tag' ? [reference.tag] : []
     const tags = [...new Set([...named, ...wanted.tags])]
@@ -114,7 +127,7 @@ export class Manifests {
       now: this.#needs.now(),
     })
     this.#needs.onNotification()
-    return { digest, subject: manifest.subject?.digest }
+    return { digest, subject: manifest.subject?.digest, missing }
   }
 
   /**
@@ -126,7 +139,7 @@ export class Manifests {
   }
 
   /** The hold whose blobs a manifest names; checks that they are there and as long as it says. */
-  async #chooseHold(repository: RepositoryKey, writer: Did, manifest: ParsedManifest): Promise<Did> {
+  async #chooseHold(repository: RepositoryKey, writer: Did, manifest: ParsedManifest): Promise<ChosenHold> {
     const { blobs, holds } = this.#needs
     const needed = [manifest.config, ...manifest.layers].filter(
       (descriptor) => descriptor !== undefined && !isElsewhere(descriptor),
@@ -143,14 +156,14 @@ export class Manifests {
     // client is told to upload the rest again.
     const holdDid =
       only !== undefined && holdDids.size === 1 ? only : await holds.pushHold(repository.ownerDid)
-    const missing = needed.filter(({ digest }) => links.get(digest)?.holdDid !== holdDid)
+    const absent = needed.filter(({ digest }) => links.get(digest)?.holdDid !== holdDid)
+    const missing = [...new Set(absent.map(({ digest }) => digest))]
     if (missing.length > 0 && !this.#needs.allowsSparseImages) {
-      const digests = [...new Set(missing.map(({ digest }) => digest))]
       throw new AppViewError(
         'manifest_blob_missing',
         'the manifest names blobs that are not in the repository',
         {
-          detail: { digests },
+          detail: { digests: missing },
         },
       )
     }
@@ -160,16 +173,18 @@ export class Manifests {
     if (wrong !== undefined) {
       throw new AppViewError('size_invalid', `blob ${wrong.digest} is not ${wrong.sizeBytes} bytes long`)
     }
-    return holdDid
+    return { holdDid, missing }
   }
 
   /** An index keeps no blobs; it lives where its manifests do, so that one hold's readers see both. */
-  async #holdOfIndex(repository: RepositoryKey, manifest: ParsedManifest): Promise<Did> {
+  async #holdOfIndex(repository: RepositoryKey, manifest: ParsedManifest): Promise<ChosenHold> {
     const digests = manifest.manifests.map(({ digest }) => digest).slice(0, 500)
     const children = await findManifests(this.#needs.db, repository.ownerDid, digests)
     const holdDids = new Set([...children.values()].map((child) => child.holdDid))
     const [only] = holdDids
-    return only !== undefined && holdDids.size === 1 ? only : this.#needs.holds.pushHold(repository.ownerDid)
+    const holdDid =
+      only !== undefined && holdDids.size === 1 ? only : await this.#needs.holds.pushHold(repository.ownerDid)
+    return { holdDid, missing: digests.filter((digest) => !children.has(digest)) }
   }
 }
 
