@@ -58,8 +58,27 @@ ${groups
 ## Below the bar
 
 ${below.length === 0 ? 'Nothing.' : below.map(belowLine).join('\n')}
-`
+${reasons}`
 }
+
+/** Written by hand: reasons do not come out of a measurement. Mend them when the figures change. */
+const reasons = `
+## Why
+
+What the profiles of these runs say, for whoever takes up the next one:
+
+- **Small pushes (B5 at 1 and 10 MiB, B7, B8).** An answer of ours means that rows and bytes are on disk: every step of an upload is a
+  transaction with \`synchronous = FULL\`, and every image costs two calls to the owner's PDS, which shares the machine here. The peer
+  keeps no rows and has no PDS. Fewer transactions per upload are the next step.
+- **Large pushes, direct (B5 at 100 MiB).** The bytes cross one hop and are hashed on the way; what is left above the peer's half is Node's
+  cost of receiving them and of \`fsync\`.
+- **Relay (B5).** The bytes cross two hops, and with several parts on a disk the hold reads, hashes and writes all of it once more when
+  the upload completes. Parts written at their offsets in one file would spare that. On S3 nothing is written twice.
+- **Streamed pulls (B6).** Redirects are the default; where they are off, web streams between AppView and hold cost several times what Node's own
+  streams would.
+- **Cold manifests (B3).** At 80 ms the next image of a known owner takes exactly two round trips, the rest is the PDS's own time. The first image of an
+  owner also looks up handle, DID document and hold.
+`
 
 function section(group: string, figures: readonly Figure[]): string {
   const rows = figures.map((figure) => {
