@@ -1,6 +1,8 @@
+import type { Selectable } from 'kysely'
+
 import type { Did } from '../../atproto/syntax.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
-import type { AppViewDb, ManifestLinkKind, RepositoryKey } from './schema.ts'
+import type { AppViewTables, AppViewDb, ManifestLinkKind, RepositoryKey } from './schema.ts'
 
 /** A manifest as its record describes it; the bytes are elsewhere. */
 export interface Manifest {
@@ -289,19 +291,7 @@ const manifestsIn = (db: AppViewDb, repository: RepositoryKey) =>
     .where('manifest_repositories.owner_did', '=', repository.ownerDid)
     .where('manifest_repositories.repository', '=', repository.name)
 
-function toManifest(row: {
-  owner_did: Did
-  digest: Digest
-  media_type: string
-  artifact_type: string | null
-  subject_digest: Digest | null
-  size_bytes: number
-  hold_did: Did | null
-  record_rkey: string
-  blob_cid: string | null
-  annotations: string | null
-  created_at: string
-}): Manifest {
+function toManifest(row: Selectable<AppViewTables['manifests']>): Manifest {
   return {
     ownerDid: row.owner_did,
     digest: row.digest,

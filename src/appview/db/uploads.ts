@@ -1,5 +1,7 @@
+import type { Selectable } from 'kysely'
+
 import type { Did } from '../../atproto/syntax.ts'
-import { flag, type AppViewDb, type RepositoryKey, type UploadMode } from './schema.ts'
+import { type AppViewTables, flag, type AppViewDb, type RepositoryKey, type UploadMode } from './schema.ts'
 
 /** A blob upload in progress, as any instance can take it up. */
 export interface Upload {
@@ -134,21 +136,7 @@ export async function listUploadParts(db: AppViewDb, uploadId: string): Promise<
   return rows.map((row) => ({ partNumber: row.part_number, etag: row.etag, sizeBytes: row.size_bytes }))
 }
 
-function toUpload(row: {
-  id: string
-  account_did: Did
-  owner_did: Did
-  repository: string
-  hold_did: Did
-  hold_upload_id: string
-  mode: UploadMode
-  offset_bytes: number
-  digest_algorithm: string
-  tail: Uint8Array | null
-  is_hash_whole: number
-  created_at: string
-  expires_at: string
-}): Upload {
+function toUpload(row: Selectable<AppViewTables['uploads']>): Upload {
   return {
     id: row.id,
     accountDid: row.account_did,
