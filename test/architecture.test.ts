@@ -72,6 +72,7 @@ const rules: [place: string, mayImport: string[]][] = [
       'npm:@atcute/xrpc-server',
       'npm:@atproto-labs/fetch-node',
       'npm:@atproto/common-web',
+      'npm:@atproto/oauth-client-node',
       'npm:@atproto/identity',
       'npm:@atproto/syntax',
     ],
@@ -128,7 +129,19 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/clients`, [...driver(appview), ...lexicons]],
   [`${appview}/db`, database],
 
-  [`${hold}/main.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`]],
+  [`${hold}/main.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`, `${hold}/commands`]],
+  // Doors beside `serve`: they open the parts of a hold, or ask the one that runs.
+  [
+    `${hold}/commands`,
+    [
+      ...inner,
+      ...['services', 'pds', 'jobs', 'storage', 'db', 'ports'].map((it) => `${hold}/${it}`),
+      `${hold}/config.ts`,
+      `${hold}/context.ts`,
+      `${hold}/errors.ts`,
+      'type:npm:commander',
+    ],
+  ],
   [`${hold}/start.ts`, [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`]],
   [`${hold}/config.ts`, settings],
   [`${hold}/errors.ts`, lib],
@@ -146,13 +159,14 @@ const rules: [place: string, mayImport: string[]][] = [
     [
       ...floors,
       ...web,
-      ...['xrpc', 'web', 'uploads', 'pds'].map((it) => `${hold}/${it}`),
+      ...['xrpc', 'web', 'uploads', 'pds', 'admin'].map((it) => `${hold}/${it}`),
       `${hold}/errors.ts`,
       `type:${hold}/context.ts`,
     ],
   ],
   [`${hold}/xrpc`, [...edge(hold), ...lexicons, `type:${hold}/pds`]],
   [`${hold}/web`, [...edge(hold), `type:${hold}/pds`]],
+  [`${hold}/admin`, [...edge(hold), `type:${hold}/pds`]],
   // It also answers the URLs that the disk's own driver signs.
   [`${hold}/uploads`, [...edge(hold), `${hold}/storage/blob-keys.ts`, `type:${hold}/storage`]],
   // A room within the room: it knows its own tables and nothing else of the hold.
@@ -167,6 +181,7 @@ const rules: [place: string, mayImport: string[]][] = [
       'npm:@atproto/lex-cbor',
       'npm:@atproto/repo',
       'npm:@atproto/syntax',
+      'npm:@did-plc/lib',
       'npm:kysely',
       'npm:ws',
     ],

@@ -1,4 +1,5 @@
 import { openDoor } from '../lib/door.ts'
+import { addHoldCommands } from './commands/commands.ts'
 import { holdSettings } from './config.ts'
 import { startHold } from './start.ts'
 
@@ -8,6 +9,7 @@ await openDoor(
     description: 'The storage service of an ATCR registry.',
     settings: holdSettings,
     start: startHold,
+    addCommands: addHoldCommands,
   },
   process.env,
 )

@@ -19,6 +19,24 @@ export interface Program<Schema extends z.ZodObject> {
   settings: SettingsDeclaration<Schema>
   /** Starts it; disposing what comes back stops it gracefully. */
   start: (settings: z.output<Schema>) => Promise<AsyncDisposable>
+  /** Adds commands of its own beside those that all servers share. */
+  addCommands?: (command: Command, run: RunWithSettings<z.output<Schema>>) => void
+}
+
+/** Loads the settings and runs a command with them; a failure is one readable message and exit code 1. */
+export type RunWithSettings<Settings> = (
+  options: ConfigOption,
+  action: (settings: Settings) => Promise<void>,
+) => Promise<void>
+
+/** What {@link withConfigOption} gives a command. */
+export interface ConfigOption {
+  config?: string
+}
+
+/** Gives a command the `--config` that all have. */
+export function withConfigOption(command: Command): Command {
+  return command.option('--config <file>', 'YAML file; environment variables win over it')
 }
 
 /**
@@ -30,16 +48,11 @@ export async function openDoor<Schema extends LogSettings>(
   environment: Record<string, string | undefined>,
 ): Promise<void> {
   const command = new Command(program.name).description(program.description)
-  command
-    .command('serve')
-    .description(`run ${program.name}`)
-    .option(
-      '--config <file>',
-      `YAML file; environment variables ${program.settings.environmentPrefix}… win over it`,
-    )
-    .action((options: { config?: string }) =>
-      run(() => serveUntilStopped(program, environment, options.config)),
-    )
+  const runWithSettings: RunWithSettings<z.output<Schema>> = (options, action) =>
+    run(() => action(readSettings(program, environment, options.config)))
+  withConfigOption(command.command('serve').description(`run ${program.name}`)).action(
+    (options: ConfigOption) => runWithSettings(options, (settings) => serveUntilStopped(program, settings)),
+  )
   command
     .command('config')
     .description('settings')
@@ -50,25 +63,32 @@ export async function openDoor<Schema extends LogSettings>(
     .command('healthcheck <url>')
     .description(`exit 0 when ${program.name} at this address answers`)
     .action((url: string) => run(() => checkHealth(url)))
+  program.addCommands?.(command, runWithSettings)
   await command.parseAsync()
 }
 
-async function serveUntilStopped<Schema extends LogSettings>(
-  { name, settings: declaration, start }: Program<Schema>,
+function readSettings<Schema extends LogSettings>(
+  { name, settings: declaration }: Pick<Program<Schema>, 'name' | 'settings'>,
   environment: Record<string, string | undefined>,
   configFile: string | undefined,
-): Promise<void> {
+): z.output<Schema> {
   const yaml = configFile === undefined ? {} : { yaml: readFileSync(configFile, 'utf8') }
   const { settings, notices } = loadSettings(declaration, { environment, ...yaml })
   setLogLevel(settings.log_level)
-  const log = logger(name)
-  for (const notice of notices) log.warn(notice)
+  for (const notice of notices) logger(name).warn(notice)
+  return settings
+}
+
+async function serveUntilStopped<Schema extends LogSettings>(
+  { name, start }: Pick<Program<Schema>, 'name' | 'start'>,
+  settings: z.output<Schema>,
+): Promise<void> {
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
     process.once('SIGINT', resolve)
     process.once('SIGTERM', resolve)
   })
   await using _running = await start(settings)
-  log.info({ signal: await stopped }, 'stopping')
+  logger(name).info({ signal: await stopped }, 'stopping')
 }
 
 function writeTemplate(
