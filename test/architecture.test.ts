@@ -149,7 +149,7 @@ const rules: [place: string, mayImport: string[]][] = [
     `${hold}/context.ts`,
     [
       ...inner,
-      ...['db', 'jobs', 'pds', 'ports', 'services', 'storage'].map((it) => `${hold}/${it}`),
+      ...['clients', 'db', 'jobs', 'pds', 'ports', 'services', 'storage'].map((it) => `${hold}/${it}`),
       `${hold}/config.ts`,
       `${hold}/errors.ts`,
     ],
@@ -199,6 +199,8 @@ const rules: [place: string, mayImport: string[]][] = [
       'npm:@smithy/node-http-handler',
     ],
   ],
+  // What services ask of other machines: owners' PDSes, relays, labelers.
+  [`${hold}/clients`, [...driver(hold), ...lexicons]],
   [`${hold}/db`, database],
 
   ['src/credential-helper', [...protocol, 'npm:commander']],
