@@ -9,9 +9,11 @@ import { openDatabase, type Database } from '../lib/database.ts'
 import type { HoldConfig, HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import type { Periodic } from './jobs/periodic.ts'
+import { pdsBlobJob } from './jobs/pds-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
+import { PdsBlobs } from './pds/blobs.ts'
 import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
@@ -23,6 +25,7 @@ import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { RecordWrites } from './services/record-writes.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Slots } from '../lib/slots.ts'
@@ -51,6 +54,8 @@ export interface HoldContext {
   identity: HoldIdentity
   repo: HoldRepo
   outbox: Outbox
+  pdsBlobs: PdsBlobs
+  recordWrites: RecordWrites
   store: BlobStore
   /** What the hold's own signed URLs need; undefined when the store has its own. */
   signedBlobs: { store: FilesystemBlobStore; signer: UrlSigner } | undefined
@@ -90,11 +95,14 @@ export async function createContext(
   const { did, signingKey } = identity
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
+  const pdsBlobs = new PdsBlobs({ database, repo, now })
+  stack.use(pdsBlobJob({ pdsBlobs }))
 
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await christenHold({ repo, crew, now }, newHold(config))
+  const access = new Access({ crew })
   const blobs = new Blobs({ database, store, now })
   const settle = stack.use(settleJob({ blobs }))
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
@@ -115,11 +123,13 @@ export async function createContext(
     identity,
     repo,
     outbox,
+    pdsBlobs,
+    recordWrites: new RecordWrites({ repo, crew, access }),
     store,
     signedBlobs,
     serviceAuth: createServiceAuth({ config, identity, usedTokens, now, fetch: overrides.fetch }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
-    access: new Access({ crew }),
+    access,
     crew,
     blobs,
     layers: new Layers({ database, repo, blobs, now }),
@@ -160,6 +170,7 @@ function createServiceAuth(needs: {
 
 function newHold({ server, registration }: HoldConfig): NewHold {
   return {
+    displayName: new URL(server.public_url).host,
     ownerDid: registration.owner_did,
     isPublic: server.public,
     allowAllCrew: registration.allow_all_crew,

@@ -1,5 +1,5 @@
 import type { Migrations } from '../../lib/database.ts'
-import { pdsTables, type PdsTables } from './pds-tables.ts'
+import { pdsMigrations, type PdsTables } from './pds-tables.ts'
 import { storageTables, type StorageTables } from './storage-tables.ts'
 
 /** Everything a hold keeps in its database. */
@@ -7,6 +7,6 @@ export type HoldTables = PdsTables & StorageTables
 
 /** Applied in the order of their names, and never edited after a release. */
 export const holdMigrations: Migrations = {
-  '001-pds': pdsTables,
+  ...pdsMigrations,
   '002-storage': storageTables,
 }
