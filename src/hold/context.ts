@@ -1,11 +1,14 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
+import { dirname } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
+import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
+import { lockFolder } from '../lib/folder-lock.ts'
 import type { HoldConfig, HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import type { Periodic } from './jobs/periodic.ts'
@@ -76,6 +79,7 @@ export async function createContext(
   const now = overrides.now ?? systemNow
   const publicUrl = config.server.public_url.replace(/\/+$/, '')
   await using stack = new AsyncDisposableStack()
+  stack.use(lockFolder(dirname(paths.database)))
   const identity = await loadHoldIdentity({
     publicUrl: new URL(publicUrl),
     did: config.database.did ?? null,
@@ -87,6 +91,7 @@ export async function createContext(
   const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
   const database = await openDatabase<HoldTables>(location, holdMigrations)
   stack.defer(() => database.destroy())
+  if (database.dialect === 'postgres') stack.use(await lockDatabase(database))
   const { did, signingKey } = identity
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
