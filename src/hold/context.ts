@@ -9,6 +9,7 @@ import { openDatabase, type Database } from '../lib/database.ts'
 import type { HoldConfig, HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import type { Periodic } from './jobs/periodic.ts'
+import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
@@ -23,8 +24,11 @@ import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { ManifestNotices } from './services/manifest-notices.ts'
+import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
+import { Stats } from './services/stats.ts'
 import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
@@ -64,7 +68,9 @@ export interface HoldContext {
   relayUploads: RelayUploads
   directUploads: DirectUploads
   capabilities: UploadCapabilities
-  jobs: { settle: Periodic; sweep: Periodic }
+  stats: Stats
+  notices: ManifestNotices
+  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -108,6 +114,8 @@ export async function createContext(
     hashes: new RunningHashes(),
     slots: new Slots(partSlotCount),
   })
+  const layers = new Layers({ database, repo, blobs, now })
+  const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
   const context: HoldContext = {
     config,
     publicUrl,
@@ -122,15 +130,28 @@ export async function createContext(
     access: new Access({ crew }),
     crew,
     blobs,
-    layers: new Layers({ database, repo, blobs, now }),
+    layers,
     uploads,
     relayUploads: new RelayUploads({ uploads, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
-    jobs: { settle, sweep },
+    stats,
+    notices,
+    jobs: { settle, sweep, flushStats },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** What a hold notes down about how it is used. */
+function createBookkeeping(
+  needs: Pick<HoldContext, 'database' | 'repo' | 'layers'> & { now: Now },
+  stack: AsyncDisposableStack,
+) {
+  const { database, repo, layers, now } = needs
+  const stats = new Stats({ database, repo, now })
+  const notices = new ManifestNotices({ layers, stats, pullLimits: new PullLimits({ now }) })
+  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })) }
 }
 
 function createServiceAuth(needs: {
