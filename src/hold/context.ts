@@ -53,6 +53,8 @@ export interface HoldContext {
   publicUrl: string
   database: Database<HoldTables>
   identity: HoldIdentity
+  /** Everyone else. */
+  identities: Identities
   repo: HoldRepo
   outbox: Outbox
   store: BlobStore
@@ -89,6 +91,10 @@ export async function createContext(
     didPath: paths.did,
     keyPath: paths.signingKey,
   })
+  const { test_mode: allowPrivateNetwork } = config.server
+  const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const plcUrl = config.database.plc_directory_url
+  const identities = new Identities({ fetch, plcUrl, handleResolverUrl: null, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
   const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
   const database = await openDatabase<HoldTables>(location, holdMigrations)
@@ -121,11 +127,12 @@ export async function createContext(
     publicUrl,
     database,
     identity,
+    identities,
     repo,
     outbox,
     store,
     signedBlobs,
-    serviceAuth: createServiceAuth({ config, identity, usedTokens, now, fetch: overrides.fetch }),
+    serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
     access: new Access({ crew }),
     crew,
@@ -155,21 +162,11 @@ function createBookkeeping(
 }
 
 function createServiceAuth(needs: {
-  config: HoldConfig
   identity: HoldIdentity
+  identities: Identities
   usedTokens: UsedTokens
-  now: Now
-  fetch: Fetch | undefined
 }): ServiceAuth {
-  const { config, identity, usedTokens, now } = needs
-  const { test_mode: allowPrivateNetwork } = config.server
-  const fetch = needs.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
-  const identities = new Identities({
-    fetch,
-    plcUrl: config.database.plc_directory_url,
-    handleResolverUrl: null,
-    now,
-  })
+  const { identity, identities, usedTokens } = needs
   return new ServiceAuth({
     identities,
     // The last for those who leave the colon of a port as it is.
