@@ -1,4 +1,5 @@
 import type { Migrations } from '../../lib/database.ts'
+import { gcTables } from './gc-tables.ts'
 import { pdsTables, type PdsTables } from './pds-tables.ts'
 import { storageTables, type StorageTables } from './storage-tables.ts'
 
@@ -9,4 +10,5 @@ export type HoldTables = PdsTables & StorageTables
 export const holdMigrations: Migrations = {
   '001-pds': pdsTables,
   '002-storage': storageTables,
+  '005-gc': gcTables,
 }
