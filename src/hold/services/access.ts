@@ -32,7 +32,7 @@ const required: Record<Action, string> = {
   'crew:admin': 'crew:admin',
 }
 
-/** The permission matrix of2, with the reason. */
+/** The permission matrix, with the reason. */
 export function decideAccess({ action, callerDid, captain, permissions }: AccessQuestion): AccessDecision {
   if (action === 'blob:read' && captain.isPublic) return { isAllowed: true, reason: 'the hold is public' }
   if (callerDid === undefined) return { isAllowed: false, reason: 'authentication required' }

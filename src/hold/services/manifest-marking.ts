@@ -2,7 +2,6 @@ import type { Kysely } from 'kysely'
 
 import { formatAtUri, parseAtUri, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
-import type { KeyedLocks } from '../../lib/keyed-locks.ts'
 import { logger } from '../../lib/log.ts'
 import { manifestCollection, manifestRkey, parseManifestRecord } from '../../protocol/lexicon/manifest-record.ts'
 import { RecordError } from '../../protocol/lexicon/record.ts'
@@ -38,10 +37,8 @@ export interface OwnerLook {
 interface Needs {
   database: Kysely<StorageTables>
   owners: OwnerManifests
-  layers: Pick<Layers, 'removeManifests'>
+  layers: Pick<Layers, 'locks' | 'removeManifests'>
   adoption: Pick<ManifestAdoption, 'adopt' | 'isOurs'>
-  /** By manifest URI: a push that is being noted and a removal of the same manifest wait for one another. */
-  manifestLocks: KeyedLocks
   graceMs: number
   now: Now
 }
@@ -153,8 +150,8 @@ export class ManifestMarking {
   }
 
   async #remove(account: OwnerAccount, uri: string): Promise<boolean> {
-    const { database, owners, layers, manifestLocks } = this.#needs
-    return manifestLocks.run(uri, async () => {
+    const { database, owners, layers } = this.#needs
+    return layers.locks.run(uri, async () => {
       // Under the lock: a push of it that comes now finds its layers removed, and adds them anew.
       if (await owners.hasManifest(account, rkeyOf(uri))) return false
       if (!(await this.#isStillActive(account))) throw new Error('the account changed while it was looked at')
