@@ -1,13 +1,14 @@
 import { sql, type ColumnType } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
+import type { GcTables } from './gc-tables.ts'
+
 /** What a hold keeps about blobs and those who push and pull them. Times are ISO text, flags 0 or 1. */
-export interface StorageTables {
+export interface StorageTables extends GcTables {
   uploads: UploadTable
   upload_parts: UploadPartRow
   blobs: BlobRow
   layers: LayerRow
-  repository_stats: RepositoryStatsRow
   used_tokens: UsedTokenRow
 }
 
@@ -52,6 +53,8 @@ export interface BlobRow {
   /** Where its bytes also are; somebody may hold a URL to them until `stale_until`. */
   stale_key: string | null
   stale_until: string | null
+  /** Since when nothing needs it, as garbage collection found; null again as soon as anybody asks for it. */
+  condemned_at: string | null
 }
 
 /** Which record says that a manifest names a blob. The key is chosen, and kept here, before the record is written. */
@@ -62,15 +65,6 @@ export interface LayerRow {
   size_bytes: number
   rkey: string
   is_written: number
-}
-
-export interface RepositoryStatsRow {
-  owner_did: string
-  repository: string
-  pull_count: number
-  push_count: number
-  last_pull_at: string | null
-  last_push_at: string | null
 }
 
 /** `jti`s of service tokens that were used, until they would have expired. */

@@ -2,11 +2,17 @@ import type { Kysely } from 'kysely'
 
 import { formatAtUri, nextTid, normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import { KeyedLocks } from '../../lib/keyed-locks.ts'
 import { buildLayerRecord, layerCollection } from '../../protocol/lexicon/layer-record.ts'
 import { manifestCollection, manifestRkey } from '../../protocol/lexicon/manifest-record.ts'
 import { isDigest, type Digest } from '../../protocol/oci/digest.ts'
-import { insertLayers, listUnwrittenLayers, markLayersWritten } from '../db/layers.ts'
-import { countInRepository } from '../db/repository-stats.ts'
+import {
+  deleteLayers,
+  insertLayers,
+  listLayers,
+  listUnwrittenLayers,
+  markLayersWritten,
+} from '../db/layers.ts'
 import type { LayerRow, StorageTables } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { HoldRepo } from '../pds/repo.ts'
@@ -18,7 +24,7 @@ const layerCountMax = 5000
 const writesPerCommitMax = 200
 const mediaTypeBytesMax = 255
 
-/** A manifest that was pushed or pulled. */
+/** A manifest that was pushed. */
 export interface ManifestNotice {
   ownerDid: Did
   repository: string
@@ -32,9 +38,11 @@ interface Needs {
   now: Now
 }
 
-/** Which manifests name which blobs of this hold (its layer records), and how often repositories are used. */
+/** Which manifests name which blobs of this hold: its layer records. */
 export class Layers {
   readonly #needs: Needs
+  /** By manifest URI: whoever notes its layers or removes them holds it, from when it was looked for. */
+  readonly locks = new KeyedLocks()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -44,10 +52,34 @@ export class Layers {
    * Writes a layer record for each blob of this hold that the manifest names, in one commit (of 200 at most); answers how many are new.
    * The same notice again adds none: the keys of the records are chosen, and kept, before they are written.
    */
-  async recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
-    const { database, repo, now } = this.#needs
+  recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
     const ownerDid = normalizeDid(notice.ownerDid)
     const manifestUri = formatAtUri(ownerDid, manifestCollection, manifestRkey(notice.digest))
+    return this.locks.run(manifestUri, () => this.#record(ownerDid, manifestUri, manifest))
+  }
+
+  /** Removes what was noted of these manifests: records, then rows. Whoever calls it holds their locks. */
+  async removeManifests(manifestUris: readonly string[]): Promise<{ layersRemoved: number }> {
+    const { database, repo } = this.#needs
+    let layersRemoved = 0
+    for (const manifestUri of manifestUris) {
+      const rows = await listLayers(database, manifestUri)
+      const writes = []
+      for (const { rkey } of rows) {
+        if ((await repo.findRecord(layerCollection, rkey)) === undefined) continue
+        writes.push({ action: 'delete', collection: layerCollection, rkey } as const)
+      }
+      for (let start = 0; start < writes.length; start += writesPerCommitMax) {
+        await repo.applyWrites(writes.slice(start, start + writesPerCommitMax))
+      }
+      await deleteLayers(database, manifestUri)
+      layersRemoved += rows.length
+    }
+    return { layersRemoved }
+  }
+
+  async #record(ownerDid: Did, manifestUri: string, manifest: unknown): Promise<number> {
+    const { database, repo, now } = this.#needs
     const named = descriptorsOf(manifest)
     const rows = await this.#rowsFor(manifestUri, ownerDid, [...named.keys()])
     if (rows.length > 0) await insertLayers(database, rows)
@@ -71,18 +103,7 @@ export class Layers {
       await repo.applyWrites(writes.slice(start, start + writesPerCommitMax))
     }
     if (missing.length > 0) await markLayersWritten(database, manifestUri)
-    await this.#count('push', notice)
     return writes.length
-  }
-
-  /** Counts a pull. */
-  recordPull(notice: Omit<ManifestNotice, 'digest'>): Promise<void> {
-    return this.#count('pull', notice)
-  }
-
-  #count(operation: 'pull' | 'push', notice: Omit<ManifestNotice, 'digest'>): Promise<void> {
-    const repository = { ownerDid: normalizeDid(notice.ownerDid), name: notice.repository }
-    return countInRepository(this.#needs.database, operation, repository, this.#needs.now().toISOString())
   }
 
   /** Blobs that are somewhere else (foreign layers, another hold) are not ours to keep account of. */
