@@ -9,10 +9,11 @@ import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
-import type { HoldConfig, HoldPaths } from './config.ts'
+import { XrpcRelays } from './clients/relays.ts'
+import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import type { Periodic } from './jobs/periodic.ts'
-import { pdsBlobJob } from './jobs/pds-jobs.ts'
+import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
@@ -25,6 +26,7 @@ import { Access } from './services/access.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
 import { christenHold, type NewHold } from './services/christening.ts'
+import { CrawlRequests } from './services/crawl-requests.ts'
 import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
@@ -65,6 +67,7 @@ export interface HoldContext {
   outbox: Outbox
   pdsBlobs: PdsBlobs
   recordWrites: RecordWrites
+  crawlRequests: CrawlRequests
   store: BlobStore
   /** What the hold's own signed URLs need; undefined when the store has its own. */
   signedBlobs: { store: FilesystemBlobStore; signer: UrlSigner } | undefined
@@ -80,7 +83,7 @@ export interface HoldContext {
   capabilities: UploadCapabilities
   stats: Stats
   notices: ManifestNotices
-  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic }
+  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic; crawl: Periodic }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -114,6 +117,15 @@ export async function createContext(
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
+  const crawlRequests = new CrawlRequests({
+    database,
+    relays: new XrpcRelays({ fetch }),
+    urls: relayUrls(config),
+    hostname: new URL(publicUrl).host,
+    did,
+    now,
+  })
+  const crawl = stack.use(crawlJob({ crawlRequests }))
 
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
@@ -145,6 +157,7 @@ export async function createContext(
     outbox,
     pdsBlobs,
     recordWrites: new RecordWrites({ repo, crew, access }),
+    crawlRequests,
     store,
     signedBlobs,
     serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
@@ -159,7 +172,7 @@ export async function createContext(
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
     stats,
     notices,
-    jobs: { settle, sweep, flushStats },
+    jobs: { settle, sweep, flushStats, crawl },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
