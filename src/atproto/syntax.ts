@@ -62,7 +62,7 @@ export function formatAtUri(did: Did, collection: string, rkey: string): string 
   return `at://${did}/${collection}/${rkey}`
 }
 
-/** A record key from the clock, greater than every one this process made before. */
-export function nextTid(): string {
-  return TID.nextStr()
+/** A record key from the clock, greater than every one this process made before, and than `after`. */
+export function nextTid(after?: string): string {
+  return TID.nextStr(after)
 }
