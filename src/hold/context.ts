@@ -229,11 +229,37 @@ async function openStore(
     const store = await FilesystemBlobStore.open({ folder: paths.blobs, signer })
     return { store, signedBlobs: { store, signer } }
   }
+  return { store: stack.use(await openBucket(storage)), signedBlobs: undefined }
+}
+
+/**
+ * A store without the hold around it, for commands that copy blobs. It signs no URLs. `beside` another process that owns
+ * it, it is read only. @throws {SettingsError}
+ */
+export async function openStoreAlone(
+  { storage, server }: HoldConfig,
+  paths: HoldPaths,
+  use: 'as owner' | 'beside',
+): Promise<BlobStore & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack()
+  if (storage.driver === 's3') {
+    const bucket = stack.use(await openBucket(storage))
+    const opened = stack.move()
+    return Object.assign(bucket, { [Symbol.asyncDispose]: () => opened.disposeAsync() })
+  }
+  const signer = new UrlSigner({ baseUrl: server.public_url, key: randomBytes(32), now: systemNow })
+  const needs = { folder: paths.blobs, signer }
+  const store =
+    use === 'beside' ? FilesystemBlobStore.openBeside(needs) : await FilesystemBlobStore.open(needs)
+  return Object.assign(store, { [Symbol.asyncDispose]: async () => undefined })
+}
+
+async function openBucket(storage: HoldConfig['storage']): Promise<BlobStore & Disposable> {
   if (storage.bucket === undefined)
     throw new SettingsError(['storage.bucket: missing; the s3 driver needs it'])
   // Only now, because the SDK takes its time to load.
   const { S3BlobStore } = await import('./storage/s3-blob-store.ts')
-  const store = new S3BlobStore({
+  return new S3BlobStore({
     bucket: storage.bucket,
     region: storage.region,
     endpoint: storage.endpoint ?? null,
@@ -242,7 +268,6 @@ async function openStore(
     usesPathStyle: storage.path_style ?? storage.endpoint !== undefined,
     pullZone: storage.pull_zone ?? null,
   })
-  return { store: stack.use(store), signedBlobs: undefined }
 }
 
 /** The one secret that the hold's own signatures come from; the file is made at first start, 0600. */
