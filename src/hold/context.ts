@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
+import { normalizeDid, parseDid } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
@@ -11,6 +12,7 @@ import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
 import type { HoldConfig, HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
+import { LabelFeed } from './jobs/label-feed.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
@@ -28,6 +30,7 @@ import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
+import { Moderation } from './services/moderation.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
@@ -73,6 +76,9 @@ export interface HoldContext {
   relayUploads: RelayUploads
   directUploads: DirectUploads
   capabilities: UploadCapabilities
+  moderation: Moderation
+  /** Undefined when there is no labeler. */
+  labelFeed: LabelFeed | undefined
   stats: Stats
   notices: ManifestNotices
   jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic }
@@ -112,7 +118,8 @@ export async function createContext(
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await christenHold({ repo, crew, now }, newHold(config))
-  const blobs = new Blobs({ database, store, now })
+  const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
+  const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
   const usedTokens = new UsedTokens({ database, now })
@@ -126,7 +133,7 @@ export async function createContext(
     slots: new Slots(partSlotCount),
   })
   const layers = new Layers({ database, repo, blobs, now })
-  const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
+  const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, moderation, now }, stack)
   const context: HoldContext = {
     config,
     publicUrl,
@@ -139,7 +146,7 @@ export async function createContext(
     signedBlobs,
     serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
-    access: new Access({ crew }),
+    access: new Access({ crew, moderation }),
     crew,
     blobs,
     layers,
@@ -147,6 +154,8 @@ export async function createContext(
     relayUploads: new RelayUploads({ uploads, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    moderation,
+    labelFeed,
     stats,
     notices,
     jobs: { settle, sweep, flushStats },
@@ -157,13 +166,30 @@ export async function createContext(
 
 /** What a hold notes down about how it is used. */
 function createBookkeeping(
-  needs: Pick<HoldContext, 'database' | 'repo' | 'layers'> & { now: Now },
+  needs: Pick<HoldContext, 'database' | 'repo' | 'layers' | 'moderation'> & { now: Now },
   stack: AsyncDisposableStack,
 ) {
-  const { database, repo, layers, now } = needs
+  const { database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
-  const notices = new ManifestNotices({ layers, stats, pullLimits: new PullLimits({ now }) })
+  const notices = new ManifestNotices({ layers, moderation, stats, pullLimits: new PullLimits({ now }) })
   return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })) }
+}
+
+/** What somebody else takes down. */
+async function createModeration(
+  needs: Pick<HoldContext, 'config' | 'database' | 'identities'> & { now: Now },
+  stack: AsyncDisposableStack,
+): Promise<Pick<HoldContext, 'moderation' | 'labelFeed'>> {
+  const { config, database, identities, now } = needs
+  const { did, grace_window: graceWindowMs } = config.labeler
+  const labelerDid = did === undefined ? undefined : normalizeDid(parseDid(did))
+  const moderation = await Moderation.open({ database, labelerDid, graceWindowMs, now })
+  if (labelerDid === undefined) return { moderation, labelFeed: undefined }
+  const allowsPlainHttp = config.server.test_mode
+  return {
+    moderation,
+    labelFeed: stack.use(new LabelFeed({ labelerDid, identities, moderation, allowsPlainHttp })),
+  }
 }
 
 function createServiceAuth(needs: {

@@ -46,7 +46,7 @@ export class Layers {
   async recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
     const { database, repo, now } = this.#needs
     const ownerDid = normalizeDid(notice.ownerDid)
-    const manifestUri = formatAtUri(ownerDid, manifestCollection, manifestRkey(notice.digest))
+    const manifestUri = manifestUriOf(notice)
     const named = descriptorsOf(manifest)
     const rows = await this.#rowsFor(manifestUri, ownerDid, [...named.keys()])
     if (rows.length > 0) await insertLayers(database, rows)
@@ -84,6 +84,11 @@ export class Layers {
     }
     return rows
   }
+}
+
+/** The AT-URI of the manifest's record. */
+export function manifestUriOf({ ownerDid, digest }: Pick<ManifestNotice, 'ownerDid' | 'digest'>): string {
+  return formatAtUri(normalizeDid(ownerDid), manifestCollection, manifestRkey(digest))
 }
 
 /** Config and layers of a manifest, digest → media type. @throws {HoldError} `request_invalid` */
