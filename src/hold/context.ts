@@ -13,6 +13,7 @@ import { lockFolder } from '../lib/folder-lock.ts'
 import type { HoldConfig, HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import { LabelFeed } from './jobs/label-feed.ts'
+import { moderationJob } from './jobs/moderation-job.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
@@ -81,7 +82,7 @@ export interface HoldContext {
   labelFeed: LabelFeed | undefined
   stats: Stats
   notices: ManifestNotices
-  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic }
+  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic; moderation: Periodic }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -133,7 +134,10 @@ export async function createContext(
     slots: new Slots(partSlotCount),
   })
   const layers = new Layers({ database, repo, blobs, now })
-  const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, moderation, now }, stack)
+  const { stats, notices, flushStats, moderate } = createBookkeeping(
+    { database, repo, layers, moderation, now },
+    stack,
+  )
   const context: HoldContext = {
     config,
     publicUrl,
@@ -158,7 +162,7 @@ export async function createContext(
     labelFeed,
     stats,
     notices,
-    jobs: { settle, sweep, flushStats },
+    jobs: { settle, sweep, flushStats, moderation: moderate },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -172,7 +176,8 @@ function createBookkeeping(
   const { database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
   const notices = new ManifestNotices({ layers, moderation, stats, pullLimits: new PullLimits({ now }) })
-  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })) }
+  const moderate = stack.use(moderationJob({ moderation, layers }))
+  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })), moderate }
 }
 
 /** What somebody else takes down. */

@@ -196,6 +196,78 @@ test('a label ends when it says', async () => {
   expect(await isThere(hold, digest)).toBe(true)
 })
 
+const hour = 3600
+const layersOf = async (hold: TestHold) =>
+  (await hold.running.context.database.selectFrom('layers').selectAll().execute()).length
+
+async function moderate(hold: TestHold) {
+  const { moderation } = hold.running.context.jobs
+  moderation.kick()
+  await moderation.idle()
+}
+
+test('after the grace window layers are removed, and the bytes stay hidden until they are collected', async () => {
+  await using both = await startBoth()
+  const { hold, labeler, member } = both
+  const { repo } = hold.running.context
+  const [bad, shared] = [patterned(500, 1), patterned(500, 2)]
+  await push(hold, member, 'bad', bad)
+  await push(hold, member, 'bad', shared, 'bad too')
+  await push(hold, member, 'good', shared, 'good')
+  // One manifest in two repositories.
+  const both2 = await push(hold, member, 'bad', patterned(500, 3), 'both')
+  await push(hold, member, 'good', patterned(500, 3), 'both')
+  await labeler.label(page(member, 'bad'))
+  await untilTaken(hold, [page(member, 'bad')])
+  hold.advance(719 * hour)
+  await moderate(hold)
+  expect(await layersOf(hold)).toBe(4)
+  hold.advance(2 * hour)
+  await moderate(hold)
+  expect(await layersOf(hold)).toBe(2)
+  expect(await repo.countRecords('io.atcr.hold.layer')).toBe(2)
+  expect(await isThere(hold, digestOf(bad))).toBe(false)
+  expect(await isThere(hold, digestOf(shared))).toBe(true)
+  expect(await isThere(hold, both2.digest)).toBe(true)
+  await hold.restart()
+  expect(await isThere(hold, digestOf(bad))).toBe(false)
+  // What is pushed there later is not kept for another window.
+  await push(hold, member, 'bad', patterned(500, 4), 'later')
+  await moderate(hold)
+  expect(await layersOf(hold)).toBe(2)
+  // Somebody else may have the same bytes, and nobody minds.
+  await push(hold, hold.accounts.captain, 'fine', bad)
+  expect(await isThere(hold, digestOf(bad))).toBe(true)
+})
+
+test('a label taken back within the window restores all, and the next window is a whole one', async () => {
+  await using both = await startBoth()
+  const { hold, labeler, member } = both
+  const { digest } = await push(hold, member, 'app', patterned(500, 1))
+  await labeler.label(member.did)
+  await untilTaken(hold, [member.did])
+  hold.advance(700 * hour)
+  await labeler.label(member.did, { neg: true })
+  await untilTaken(hold, [])
+  await labeler.label(member.did)
+  await untilTaken(hold, [member.did])
+  hold.advance(100 * hour)
+  await moderate(hold)
+  expect(await layersOf(hold)).toBe(1)
+  await labeler.label(member.did, { neg: true })
+  await untilTaken(hold, [])
+  expect(await isThere(hold, digest)).toBe(true)
+  await labeler.label(member.did)
+  await untilTaken(hold, [member.did])
+  hold.advance(721 * hour)
+  await moderate(hold)
+  expect(await layersOf(hold)).toBe(0)
+  expect(await isThere(hold, digest)).toBe(false)
+  await moderate(hold)
+  const left = await hold.running.context.database.selectFrom('manifest_repositories').selectAll().execute()
+  expect(left).toEqual([])
+})
+
 /** A labeler that sends what it is told to, true or not. */
 async function startForger() {
   const key = await Secp256k1Keypair.create()

@@ -133,11 +133,11 @@ export class Moderation {
   }
 
   /**
-   * Removes the layers of what was taken down longer than the grace window ago, by `removeManifests`; how many manifests.
+   * Removes the layers of what was taken down longer than the grace window ago, by `removeManifest`; how many manifests.
    * What is pushed there meanwhile goes the next time.
    */
   async removeOverdue(
-    removeManifests: (uris: string[]) => Promise<unknown>,
+    removeManifest: (manifestUri: string) => Promise<unknown>,
     signal: AbortSignal,
   ): Promise<number> {
     const { database } = this.#needs
@@ -150,7 +150,7 @@ export class Moderation {
       for (const { manifestUri } of gone) {
         if (signal.aborted) return count
         await insertRemovedBlobs(database, row.subject, manifestUri)
-        await removeManifests([manifestUri])
+        await removeManifest(manifestUri)
         count += 1
       }
       if (gone.length > 0) log.info({ subject: row.subject, manifests: gone.length }, 'taken down for good')
