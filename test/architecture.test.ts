@@ -73,9 +73,12 @@ const rules: [place: string, mayImport: string[]][] = [
       'npm:@atcute/xrpc-server',
       'npm:@atproto-labs/fetch-node',
       'npm:@atproto/common-web',
+      'npm:@atproto/crypto',
+      'npm:@atproto/lex-cbor',
       'npm:@atproto/oauth-client-node',
       'npm:@atproto/identity',
       'npm:@atproto/syntax',
+      'npm:ws',
     ],
   ],
   // It mounts any lexicon's methods and knows none of ours: hence no `protocol`.

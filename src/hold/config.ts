@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path'
 
 import { z } from 'zod'
 
-import { secret, type SettingsDeclaration } from '../lib/config.ts'
+import { duration, secret, type SettingsDeclaration } from '../lib/config.ts'
 
 const storage = z
   .object({
@@ -69,6 +69,14 @@ const database = z
   .prefault({})
   .describe('The data repo and the rows beside it, and who the hold is.')
 
+const labeler = z
+  .object({
+    did: z.string().optional().describe("DID of the labeler whose `!takedown` labels this hold honours. Default: nobody's."), // prettier-ignore
+    grace_window: duration().prefault('720h').describe('How long the bytes of what was taken down are kept, hidden; the label may be taken back meanwhile.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Moderation by somebody else.')
+
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
@@ -76,6 +84,7 @@ const schema = z.object({
   server,
   registration,
   database,
+  labeler,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */

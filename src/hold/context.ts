@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
+import { normalizeDid, parseDid } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
@@ -12,6 +13,8 @@ import { lockFolder } from '../lib/folder-lock.ts'
 import { XrpcRelays } from './clients/relays.ts'
 import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
+import { LabelFeed } from './jobs/label-feed.ts'
+import { moderationJob } from './jobs/moderation-job.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
@@ -33,6 +36,7 @@ import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
 import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
+import { Moderation } from './services/moderation.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
@@ -81,9 +85,18 @@ export interface HoldContext {
   relayUploads: RelayUploads
   directUploads: DirectUploads
   capabilities: UploadCapabilities
+  moderation: Moderation
+  /** Undefined when there is no labeler. */
+  labelFeed: LabelFeed | undefined
   stats: Stats
   notices: ManifestNotices
-  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic; crawl: Periodic }
+  jobs: {
+    settle: Periodic
+    sweep: Periodic
+    flushStats: Periodic
+    crawl: Periodic
+    moderation: Periodic
+  }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -131,8 +144,9 @@ export async function createContext(
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await christenHold({ repo, crew, now }, newHold(config))
-  const access = new Access({ crew })
-  const blobs = new Blobs({ database, store, now })
+  const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
+  const access = new Access({ crew, moderation })
+  const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
   const usedTokens = new UsedTokens({ database, now })
@@ -146,7 +160,10 @@ export async function createContext(
     slots: new Slots(partSlotCount),
   })
   const layers = new Layers({ database, repo, blobs, now })
-  const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
+  const { stats, notices, flushStats, moderate } = createBookkeeping(
+    { database, repo, layers, moderation, now },
+    stack,
+  )
   const context: HoldContext = {
     config,
     publicUrl,
@@ -170,9 +187,17 @@ export async function createContext(
     relayUploads: new RelayUploads({ uploads, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    moderation,
+    labelFeed,
     stats,
     notices,
-    jobs: { settle, sweep, flushStats, crawl },
+    jobs: {
+      settle,
+      sweep,
+      flushStats,
+      crawl,
+      moderation: moderate,
+    },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -180,13 +205,31 @@ export async function createContext(
 
 /** What a hold notes down about how it is used. */
 function createBookkeeping(
-  needs: Pick<HoldContext, 'database' | 'repo' | 'layers'> & { now: Now },
+  needs: Pick<HoldContext, 'database' | 'repo' | 'layers' | 'moderation'> & { now: Now },
   stack: AsyncDisposableStack,
 ) {
-  const { database, repo, layers, now } = needs
+  const { database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
-  const notices = new ManifestNotices({ layers, stats, pullLimits: new PullLimits({ now }) })
-  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })) }
+  const notices = new ManifestNotices({ layers, moderation, stats, pullLimits: new PullLimits({ now }) })
+  const moderate = stack.use(moderationJob({ moderation, layers }))
+  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })), moderate }
+}
+
+/** What somebody else takes down. */
+async function createModeration(
+  needs: Pick<HoldContext, 'config' | 'database' | 'identities'> & { now: Now },
+  stack: AsyncDisposableStack,
+): Promise<Pick<HoldContext, 'moderation' | 'labelFeed'>> {
+  const { config, database, identities, now } = needs
+  const { did, grace_window: graceWindowMs } = config.labeler
+  const labelerDid = did === undefined ? undefined : normalizeDid(parseDid(did))
+  const moderation = await Moderation.open({ database, labelerDid, graceWindowMs, now })
+  if (labelerDid === undefined) return { moderation, labelFeed: undefined }
+  const allowsPlainHttp = config.server.test_mode
+  return {
+    moderation,
+    labelFeed: stack.use(new LabelFeed({ labelerDid, identities, moderation, allowsPlainHttp })),
+  }
 }
 
 function createServiceAuth(needs: {
