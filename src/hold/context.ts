@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
@@ -11,8 +12,10 @@ import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
 import type { HoldConfig, HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
+import { documentJob } from './jobs/document-job.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
+import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
 import { Outbox } from './pds/outbox.ts'
@@ -67,7 +70,7 @@ export interface HoldContext {
   relayUploads: RelayUploads
   directUploads: DirectUploads
   capabilities: UploadCapabilities
-  jobs: { settle: Periodic; sweep: Periodic }
+  jobs: { settle: Periodic; sweep: Periodic; document: Periodic }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -80,20 +83,19 @@ export async function createContext(
   const publicUrl = config.server.public_url.replace(/\/+$/, '')
   await using stack = new AsyncDisposableStack()
   stack.use(lockFolder(dirname(paths.database)))
-  const identity = await loadHoldIdentity({
-    publicUrl: new URL(publicUrl),
-    did: config.database.did ?? null,
-    didMethod: config.database.did_method,
-    didPath: paths.did,
-    keyPath: paths.signingKey,
-  })
+  const { test_mode: allowPrivateNetwork } = config.server
+  const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
   const secret = await loadOrCreateSecret(paths.secretKey)
   const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
   const database = await openDatabase<HoldTables>(location, holdMigrations)
   stack.defer(() => database.destroy())
   if (database.dialect === 'postgres') stack.use(await lockDatabase(database))
   const { did, signingKey } = identity
+  // Before the data repo is signed with a new key, so that nobody is shown what they cannot verify.
+  const isDocumentNew = await keeper.settle()
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
+  if (isDocumentNew) await repo.announceIdentity()
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
 
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
@@ -105,6 +107,7 @@ export async function createContext(
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
   const usedTokens = new UsedTokens({ database, now })
   const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const document = stack.use(documentJob({ keeper, repo }))
   const directUploads = new DirectUploads({
     database,
     uploads,
@@ -122,7 +125,7 @@ export async function createContext(
     outbox,
     store,
     signedBlobs,
-    serviceAuth: createServiceAuth({ config, identity, usedTokens, now, fetch: overrides.fetch }),
+    serviceAuth: createServiceAuth({ config, identity, usedTokens, now, fetch }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
     access: new Access({ crew }),
     crew,
@@ -132,10 +135,32 @@ export async function createContext(
     relayUploads: new RelayUploads({ uploads, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
-    jobs: { settle, sweep },
+    jobs: { settle, sweep, document },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Who the hold is, and what keeps its DID document true. */
+async function createIdentity(needs: {
+  config: HoldConfig
+  paths: HoldPaths
+  publicUrl: string
+  fetch: Fetch
+}): Promise<{ identity: HoldIdentity; keeper: DocumentKeeper }> {
+  const { paths, publicUrl, fetch } = needs
+  const { did, did_method: didMethod, plc_directory_url: url } = needs.config.database
+  const directory = new PlcDirectory({ fetch, url })
+  const identity = await loadHoldIdentity({
+    publicUrl: new URL(publicUrl),
+    did: did ?? null,
+    didMethod,
+    didPath: paths.did,
+    keyPath: paths.signingKey,
+    rotationKeyPath: paths.rotationKey,
+    directory,
+  })
+  return { identity, keeper: new DocumentKeeper({ identity, directory }) }
 }
 
 function createServiceAuth(needs: {
@@ -143,11 +168,9 @@ function createServiceAuth(needs: {
   identity: HoldIdentity
   usedTokens: UsedTokens
   now: Now
-  fetch: Fetch | undefined
+  fetch: Fetch
 }): ServiceAuth {
-  const { config, identity, usedTokens, now } = needs
-  const { test_mode: allowPrivateNetwork } = config.server
-  const fetch = needs.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const { config, identity, usedTokens, now, fetch } = needs
   const identities = new Identities({
     fetch,
     plcUrl: config.database.plc_directory_url,
