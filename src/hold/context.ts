@@ -14,6 +14,7 @@ import type { HoldConfig, HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import { documentJob } from './jobs/document-job.ts'
 import type { Periodic } from './jobs/periodic.ts'
+import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
@@ -29,8 +30,11 @@ import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { ManifestNotices } from './services/manifest-notices.ts'
+import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
+import { Stats } from './services/stats.ts'
 import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
@@ -55,6 +59,8 @@ export interface HoldContext {
   publicUrl: string
   database: Database<HoldTables>
   identity: HoldIdentity
+  /** Everyone else. */
+  identities: Identities
   repo: HoldRepo
   outbox: Outbox
   store: BlobStore
@@ -70,7 +76,9 @@ export interface HoldContext {
   relayUploads: RelayUploads
   directUploads: DirectUploads
   capabilities: UploadCapabilities
-  jobs: { settle: Periodic; sweep: Periodic; document: Periodic }
+  stats: Stats
+  notices: ManifestNotices
+  jobs: { settle: Periodic; sweep: Periodic; document: Periodic; flushStats: Periodic }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -86,6 +94,8 @@ export async function createContext(
   const { test_mode: allowPrivateNetwork } = config.server
   const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
   const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
+  const plcUrl = config.database.plc_directory_url
+  const identities = new Identities({ fetch, plcUrl, handleResolverUrl: null, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
   const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
   const database = await openDatabase<HoldTables>(location, holdMigrations)
@@ -116,26 +126,31 @@ export async function createContext(
     hashes: new RunningHashes(),
     slots: new Slots(partSlotCount),
   })
+  const layers = new Layers({ database, repo, blobs, now })
+  const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
   const context: HoldContext = {
     config,
     publicUrl,
     database,
     identity,
+    identities,
     repo,
     outbox,
     store,
     signedBlobs,
-    serviceAuth: createServiceAuth({ config, identity, usedTokens, now, fetch }),
+    serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
     access: new Access({ crew }),
     crew,
     blobs,
-    layers: new Layers({ database, repo, blobs, now }),
+    layers,
     uploads,
     relayUploads: new RelayUploads({ uploads, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
-    jobs: { settle, sweep, document },
+    stats,
+    notices,
+    jobs: { settle, sweep, document, flushStats },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -163,20 +178,23 @@ async function createIdentity(needs: {
   return { identity, keeper: new DocumentKeeper({ identity, directory }) }
 }
 
+/** What a hold notes down about how it is used. */
+function createBookkeeping(
+  needs: Pick<HoldContext, 'database' | 'repo' | 'layers'> & { now: Now },
+  stack: AsyncDisposableStack,
+) {
+  const { database, repo, layers, now } = needs
+  const stats = new Stats({ database, repo, now })
+  const notices = new ManifestNotices({ layers, stats, pullLimits: new PullLimits({ now }) })
+  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })) }
+}
+
 function createServiceAuth(needs: {
-  config: HoldConfig
   identity: HoldIdentity
+  identities: Identities
   usedTokens: UsedTokens
-  now: Now
-  fetch: Fetch
 }): ServiceAuth {
-  const { config, identity, usedTokens, now, fetch } = needs
-  const identities = new Identities({
-    fetch,
-    plcUrl: config.database.plc_directory_url,
-    handleResolverUrl: null,
-    now,
-  })
+  const { identity, identities, usedTokens } = needs
   return new ServiceAuth({
     identities,
     // The last for those who leave the colon of a port as it is.

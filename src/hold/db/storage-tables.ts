@@ -7,7 +7,6 @@ export interface StorageTables {
   upload_parts: UploadPartRow
   blobs: BlobRow
   layers: LayerRow
-  repository_stats: RepositoryStatsRow
   used_tokens: UsedTokenRow
 }
 
@@ -62,15 +61,6 @@ export interface LayerRow {
   size_bytes: number
   rkey: string
   is_written: number
-}
-
-export interface RepositoryStatsRow {
-  owner_did: string
-  repository: string
-  pull_count: number
-  push_count: number
-  last_pull_at: string | null
-  last_push_at: string | null
 }
 
 /** `jti`s of service tokens that were used, until they would have expired. */

@@ -5,7 +5,7 @@ import { decideAccess, type Action } from './access.ts'
 
 const captainDid = 'did:web:localhost%3A1'
 
-//2, row for row: who → read on a public hold, read on a private one, write, crew admin.
+// Row for row: who → read on a public hold, read on a private one, write, crew admin.
 const matrix: [string, CrewPermission[] | undefined | 'captain' | 'anonymous', string][] = [
   ['anonymous', 'anonymous', 'yes no no no'],
   ['captain', 'captain', 'yes yes yes yes'],

@@ -32,7 +32,7 @@ const required: Record<Action, string> = {
   'crew:admin': 'crew:admin',
 }
 
-/** The permission matrix of2, with the reason. */
+/** The permission matrix, with the reason. */
 export function decideAccess({ action, callerDid, captain, permissions }: AccessQuestion): AccessDecision {
   if (action === 'blob:read' && captain.isPublic) return { isAllowed: true, reason: 'the hold is public' }
   if (callerDid === undefined) return { isAllowed: false, reason: 'authentication required' }
@@ -65,6 +65,17 @@ export class Access {
     // Older AppViews show this text to people as it is.
     const message = `access denied for ${action}: ${decision.reason} (required: ${required[action]})`
     throw new HoldError(callerDid === undefined ? 'auth_required' : 'access_denied', message)
+  }
+
+  /**
+   * Whether uploads may still begin here. Those that have begun may end, so that nobody's push breaks in the middle.
+   * @throws {HoldError} `access_denied` when the captain named another hold in place of this one
+   */
+  async checkTakesUploads(): Promise<void> {
+    const { successorDid } = await this.#crew.getCaptain()
+    if (successorDid === undefined) return
+    const reason = `this hold takes no uploads any more; ${successorDid} has taken its place`
+    throw new HoldError('access_denied', `access denied for blob:write: ${reason} (required: blob:write)`)
   }
 
   /** Whether nobody needs to sign in to read. */

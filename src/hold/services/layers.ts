@@ -6,7 +6,6 @@ import { buildLayerRecord, layerCollection } from '../../protocol/lexicon/layer-
 import { manifestCollection, manifestRkey } from '../../protocol/lexicon/manifest-record.ts'
 import { isDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { insertLayers, listUnwrittenLayers, markLayersWritten } from '../db/layers.ts'
-import { countInRepository } from '../db/repository-stats.ts'
 import type { LayerRow, StorageTables } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { HoldRepo } from '../pds/repo.ts'
@@ -18,7 +17,7 @@ const layerCountMax = 5000
 const writesPerCommitMax = 200
 const mediaTypeBytesMax = 255
 
-/** A manifest that was pushed or pulled. */
+/** A manifest that was pushed. */
 export interface ManifestNotice {
   ownerDid: Did
   repository: string
@@ -32,7 +31,7 @@ interface Needs {
   now: Now
 }
 
-/** Which manifests name which blobs of this hold (its layer records), and how often repositories are used. */
+/** Which manifests name which blobs of this hold: its layer records. */
 export class Layers {
   readonly #needs: Needs
 
@@ -71,18 +70,7 @@ export class Layers {
       await repo.applyWrites(writes.slice(start, start + writesPerCommitMax))
     }
     if (missing.length > 0) await markLayersWritten(database, manifestUri)
-    await this.#count('push', notice)
     return writes.length
-  }
-
-  /** Counts a pull. */
-  recordPull(notice: Omit<ManifestNotice, 'digest'>): Promise<void> {
-    return this.#count('pull', notice)
-  }
-
-  #count(operation: 'pull' | 'push', notice: Omit<ManifestNotice, 'digest'>): Promise<void> {
-    const repository = { ownerDid: normalizeDid(notice.ownerDid), name: notice.repository }
-    return countInRepository(this.#needs.database, operation, repository, this.#needs.now().toISOString())
   }
 
   /** Blobs that are somewhere else (foreign layers, another hold) are not ours to keep account of. */

@@ -61,3 +61,35 @@ export function buildCaptainRecord(
     ...optional('supporterBadgeTiers', parts.supporterBadgeTiers),
   }
 }
+
+/** What may change about a hold while it runs. `undefined` under a name takes the field out. */
+export interface CaptainChange {
+  isPublic?: boolean
+  allowAllCrew?: boolean
+  enableBlueskyPosts?: boolean
+  region?: string | undefined
+  successorDid?: string | undefined
+}
+
+const changeableFields: Record<keyof CaptainChange, string> = {
+  isPublic: 'public',
+  allowAllCrew: 'allowAllCrew',
+  enableBlueskyPosts: 'enableBlueskyPosts',
+  region: 'region',
+  successorDid: 'successor',
+}
+
+/** A captain record with some of its fields changed; fields we do not know stay. */
+export function changeCaptainRecord(
+  value: Readonly<Record<string, unknown>>,
+  change: CaptainChange,
+): Record<string, unknown> {
+  const record = { ...value }
+  for (const [name, field] of Object.entries(changeableFields)) {
+    if (!(name in change)) continue
+    const wanted = change[name as keyof CaptainChange]
+    if (wanted === undefined) delete record[field]
+    else record[field] = wanted
+  }
+  return record
+}
