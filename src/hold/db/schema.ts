@@ -1,4 +1,5 @@
 import type { Migrations } from '../../lib/database.ts'
+import { gcTables } from './gc-tables.ts'
 import { bookkeepingTables, type BookkeepingTables } from './bookkeeping-tables.ts'
 import { pdsTables, type PdsTables } from './pds-tables.ts'
 import { storageTables, type StorageTables } from './storage-tables.ts'
@@ -10,5 +11,6 @@ export type HoldTables = PdsTables & StorageTables & BookkeepingTables
 export const holdMigrations: Migrations = {
   '001-pds': pdsTables,
   '002-storage': storageTables,
+  '005-gc': gcTables,
   '007-bookkeeping': bookkeepingTables,
 }
