@@ -59,6 +59,7 @@ export interface HoldContext {
   publicUrl: string
   database: Database<HoldTables>
   identity: HoldIdentity
+  keeper: DocumentKeeper
   /** Everyone else. */
   identities: Identities
   repo: HoldRepo
@@ -133,6 +134,7 @@ export async function createContext(
     publicUrl,
     database,
     identity,
+    keeper,
     identities,
     repo,
     outbox,

@@ -3,6 +3,8 @@ import { dirname } from 'node:path'
 
 import { Secp256k1Keypair } from '@atproto/crypto'
 
+import type { Now } from '../../lib/clock.ts'
+
 /**
  * A key (K-256) kept in a file, made when it is not there. The file holds 64 hex digits, readable by its owner only; 32 raw
  * bytes, as other holds write them, are read as well.
@@ -29,13 +31,29 @@ export async function createKey(path: string): Promise<Secp256k1Keypair> {
   return key
 }
 
+/**
+ * Puts a new key in the place of the one in a file, which is kept beside it; at every moment the file holds one of the two.
+ * Resolves to the new key and to where the old one is.
+ */
+export async function replaceKey(
+  path: string,
+  now: Now,
+): Promise<{ key: Secp256k1Keypair; oldPath: string }> {
+  const time = now()
+    .toISOString()
+    .replaceAll(/[-:]|\.\d+/g, '')
+  const oldPath = `${path}.until-${time}`
+  await writeNewFile(oldPath, await readFile(path), 0o600)
+  return { key: await createKey(path), oldPath }
+}
+
 /** Writes a file that is there whole, or not at all, and on disk when this resolves; folders are made as needed. */
-export async function writeNewFile(path: string, text: string, mode: number): Promise<void> {
+export async function writeNewFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const unfinished = `${path}.new`
   {
     await using file = await open(unfinished, 'w', mode)
-    await file.writeFile(text)
+    await file.writeFile(content)
     await file.sync()
   }
   await rename(unfinished, path)
