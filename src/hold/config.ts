@@ -62,8 +62,12 @@ const database = z
     path: z.string().optional().describe('SQLite file; its folder is the data folder. Default: /var/lib/atcr/hold.db, or ./data/hold.db when not root.'), // prettier-ignore
     url: z.string().optional().describe('postgres://… in place of the file.'),
     key_path: z.string().optional().describe('Key that signs the data repo. Default: signing.key in the data folder.'), // prettier-ignore
+    rotation_key_path: z.string().optional().describe('did:plc only: key that signs changes of the DID document. Default: rotation.key in the data folder.'), // prettier-ignore
     did: z.string().optional().describe('DID of the hold, when it has one already. Default: did.txt in the data folder, else made.'), // prettier-ignore
-    did_method: z.enum(['web', 'plc']).default('web').describe('What kind of DID is made.'),
+    did_method: z
+      .enum(['web', 'plc'])
+      .default('web')
+      .describe('What kind of DID is made: web lives and ends with the host name, plc can move.'),
     plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'),
   })
   .prefault({})
@@ -119,6 +123,7 @@ export interface HoldPaths {
   database: string
   blobs: string
   signingKey: string
+  rotationKey: string
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
   did: string
@@ -132,6 +137,7 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     database,
     blobs: config.storage.path ?? join(folder, 'blobs'),
     signingKey: config.database.key_path ?? join(folder, 'signing.key'),
+    rotationKey: config.database.rotation_key_path ?? join(folder, 'rotation.key'),
     secretKey: join(folder, 'hold-secret.key'),
     did: join(folder, 'did.txt'),
   }

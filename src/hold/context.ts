@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
 import { normalizeDid, parseDid } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
@@ -15,10 +16,12 @@ import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import { LabelFeed } from './jobs/label-feed.ts'
 import { moderationJob } from './jobs/moderation-job.ts'
+import { documentJob } from './jobs/document-job.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
+import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
 import { PdsBlobs } from './pds/blobs.ts'
@@ -65,6 +68,7 @@ export interface HoldContext {
   publicUrl: string
   database: Database<HoldTables>
   identity: HoldIdentity
+  keeper: DocumentKeeper
   /** Everyone else. */
   identities: Identities
   repo: HoldRepo
@@ -93,6 +97,7 @@ export interface HoldContext {
   jobs: {
     settle: Periodic
     sweep: Periodic
+    document: Periodic
     flushStats: Periodic
     crawl: Periodic
     moderation: Periodic
@@ -109,15 +114,9 @@ export async function createContext(
   const publicUrl = config.server.public_url.replace(/\/+$/, '')
   await using stack = new AsyncDisposableStack()
   stack.use(lockFolder(dirname(paths.database)))
-  const identity = await loadHoldIdentity({
-    publicUrl: new URL(publicUrl),
-    did: config.database.did ?? null,
-    didMethod: config.database.did_method,
-    didPath: paths.did,
-    keyPath: paths.signingKey,
-  })
   const { test_mode: allowPrivateNetwork } = config.server
   const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
   const plcUrl = config.database.plc_directory_url
   const identities = new Identities({ fetch, plcUrl, handleResolverUrl: null, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
@@ -126,7 +125,10 @@ export async function createContext(
   stack.defer(() => database.destroy())
   if (database.dialect === 'postgres') stack.use(await lockDatabase(database))
   const { did, signingKey } = identity
+  // Before the data repo is signed with a new key, so that nobody is shown what they cannot verify.
+  const isDocumentNew = await keeper.settle()
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
+  if (isDocumentNew) await repo.announceIdentity()
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
@@ -151,6 +153,7 @@ export async function createContext(
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
   const usedTokens = new UsedTokens({ database, now })
   const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const document = stack.use(documentJob({ keeper, repo }))
   const directUploads = new DirectUploads({
     database,
     uploads,
@@ -169,6 +172,7 @@ export async function createContext(
     publicUrl,
     database,
     identity,
+    keeper,
     identities,
     repo,
     outbox,
@@ -194,6 +198,7 @@ export async function createContext(
     jobs: {
       settle,
       sweep,
+      document,
       flushStats,
       crawl,
       moderation: moderate,
@@ -201,6 +206,28 @@ export async function createContext(
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Who the hold is, and what keeps its DID document true. */
+async function createIdentity(needs: {
+  config: HoldConfig
+  paths: HoldPaths
+  publicUrl: string
+  fetch: Fetch
+}): Promise<{ identity: HoldIdentity; keeper: DocumentKeeper }> {
+  const { paths, publicUrl, fetch } = needs
+  const { did, did_method: didMethod, plc_directory_url: url } = needs.config.database
+  const directory = new PlcDirectory({ fetch, url })
+  const identity = await loadHoldIdentity({
+    publicUrl: new URL(publicUrl),
+    did: did ?? null,
+    didMethod,
+    didPath: paths.did,
+    keyPath: paths.signingKey,
+    rotationKeyPath: paths.rotationKey,
+    directory,
+  })
+  return { identity, keeper: new DocumentKeeper({ identity, directory }) }
 }
 
 /** What a hold notes down about how it is used. */
