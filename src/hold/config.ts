@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path'
 
 import { z } from 'zod'
 
-import { secret, type SettingsDeclaration } from '../lib/config.ts'
+import { duration, secret, type SettingsDeclaration } from '../lib/config.ts'
 
 const storage = z
   .object({
@@ -55,6 +55,21 @@ const database = z
   .prefault({})
   .describe('The data repo and the rows beside it, and who the hold is.')
 
+/** A client that was told that a blob is there has at least so long to push the manifest that names it. */
+const gcGraceMsMin = 3_600_000
+
+const gc = z
+  .object({
+    enabled: z.boolean().default(false).describe('Delete blobs that no manifest needs, now and then.'),
+    interval: duration().prefault('24h').describe('How often.'),
+    grace: duration()
+      .refine((ms) => ms >= gcGraceMsMin, 'at least 1h')
+      .prefault('168h')
+      .describe('For how long nothing must have needed a blob, and a manifest must have been gone from its owner’s PDS, before either counts.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Garbage collection.')
+
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
@@ -62,6 +77,7 @@ const schema = z.object({
   server,
   registration,
   database,
+  gc,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */

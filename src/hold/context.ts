@@ -10,7 +10,9 @@ import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
 import type { HoldConfig, HoldPaths } from './config.ts'
+import { OwnerManifestsClient } from './clients/owner-manifests.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
+import { gcJob } from './jobs/gc-jobs.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
@@ -20,18 +22,23 @@ import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
+import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
 import { christenHold, type NewHold } from './services/christening.ts'
 import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
+import { GarbageCollection } from './services/garbage-collection.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { ManifestAdoption } from './services/manifest-adoption.ts'
+import { ManifestMarking } from './services/manifest-marking.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
+import { StoreSweep } from './services/store-sweep.ts'
 import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
@@ -41,6 +48,10 @@ import { UrlSigner } from './storage/url-signer.ts'
 /** Parts on their way to S3 at once, over all uploads: this many times 8 MiB of memory. */
 const partSlotCount = 8
 const serviceTokenAgeSecondsMax = 300
+
+/** A page of a hundred manifest records with all their layers. */
+const ownerAnswerBytesMax = 16 * 1024 * 1024
+const ownerAnswerMsMax = 30_000
 
 /** What tests and the dev network put in place of the real thing. */
 export interface HoldOverrides {
@@ -75,7 +86,15 @@ export interface HoldContext {
   capabilities: UploadCapabilities
   stats: Stats
   notices: ManifestNotices
-  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic }
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  jobs: {
+    settle: Periodic
+    sweep: Periodic
+    flushStats: Periodic
+    /** Undefined where it is not enabled. */
+    collectGarbage: Periodic | undefined
+  }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -127,6 +146,12 @@ export async function createContext(
   })
   const layers = new Layers({ database, repo, blobs, now })
   const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
+  const access = new Access({ crew })
+  const { gc, manifestMarking, collectGarbage } = createGc(
+    { config, identity, publicUrl, database, store, blobs, layers, crew, access, identities, now },
+    overrides.fetch,
+    stack,
+  )
   const context: HoldContext = {
     config,
     publicUrl,
@@ -139,7 +164,7 @@ export async function createContext(
     signedBlobs,
     serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
-    access: new Access({ crew }),
+    access,
     crew,
     blobs,
     layers,
@@ -149,7 +174,9 @@ export async function createContext(
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
     stats,
     notices,
-    jobs: { settle, sweep, flushStats },
+    gc,
+    manifestMarking,
+    jobs: { settle, sweep, flushStats, collectGarbage },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -164,6 +191,44 @@ function createBookkeeping(
   const stats = new Stats({ database, repo, now })
   const notices = new ManifestNotices({ layers, stats, pullLimits: new PullLimits({ now }) })
   return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })) }
+}
+
+/** What finds and deletes what nobody needs. */
+function createGc(
+  needs: Pick<
+    HoldContext,
+    | 'access'
+    | 'blobs'
+    | 'config'
+    | 'crew'
+    | 'database'
+    | 'identities'
+    | 'identity'
+    | 'layers'
+    | 'publicUrl'
+    | 'store'
+  > & { now: Now },
+  fetch: Fetch | undefined,
+  stack: AsyncDisposableStack,
+) {
+  const { config, identity, identities, database, store, blobs, layers, access, crew, now } = needs
+  const { enabled, grace: graceMs, interval: intervalMs } = config.gc
+  const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
+  const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
+  const owners = new OwnerManifestsClient({
+    identities,
+    fetch: fetch ?? createOutboundFetch(outbound, limits),
+  })
+  const { publicUrl } = needs
+  const adoption = new ManifestAdoption({ owners, layers, access, holdDid: identity.did, publicUrl })
+  const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
+  const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
+  const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
+  const gc = stack.use(
+    new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
+  )
+  const collectGarbage = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
+  return { gc, manifestMarking, collectGarbage }
 }
 
 function createServiceAuth(needs: {
