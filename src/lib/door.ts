@@ -122,8 +122,14 @@ async function run(command: () => Promise<void>): Promise<void> {
   } catch (error) {
     const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error)
     process.stderr.write(
-      `${isExpected || !(error instanceof Error) ? String(error) : (error.stack ?? error.message)}\n`,
+      `${isExpected || !(error instanceof Error) ? explain(error) : (error.stack ?? error.message)}\n`,
     )
     process.exitCode = 1
   }
+}
+
+/** An error with what caused it: the store's or the system's own words are what an operator looks for. */
+function explain(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error ? `${String(error)}\n  because of ${explain(cause)}` : String(error)
 }
