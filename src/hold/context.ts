@@ -3,19 +3,28 @@ import { dirname } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
+import { normalizeDid, parseDid } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
-import type { HoldConfig, HoldPaths } from './config.ts'
+import { XrpcRelays } from './clients/relays.ts'
+import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
+import { LabelFeed } from './jobs/label-feed.ts'
+import { moderationJob } from './jobs/moderation-job.ts'
+import { documentJob } from './jobs/document-job.ts'
 import type { Periodic } from './jobs/periodic.ts'
+import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
+import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
+import { PdsBlobs } from './pds/blobs.ts'
 import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
@@ -23,11 +32,14 @@ import { Access } from './services/access.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
 import { christenHold, type NewHold } from './services/christening.ts'
+import { CrawlRequests } from './services/crawl-requests.ts'
 import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
+import { Moderation } from './services/moderation.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
@@ -56,10 +68,14 @@ export interface HoldContext {
   publicUrl: string
   database: Database<HoldTables>
   identity: HoldIdentity
+  keeper: DocumentKeeper
   /** Everyone else. */
   identities: Identities
   repo: HoldRepo
   outbox: Outbox
+  pdsBlobs: PdsBlobs
+  recordWrites: RecordWrites
+  crawlRequests: CrawlRequests
   store: BlobStore
   /** What the hold's own signed URLs need; undefined when the store has its own. */
   signedBlobs: { store: FilesystemBlobStore; signer: UrlSigner } | undefined
@@ -73,9 +89,19 @@ export interface HoldContext {
   relayUploads: RelayUploads
   directUploads: DirectUploads
   capabilities: UploadCapabilities
+  moderation: Moderation
+  /** Undefined when there is no labeler. */
+  labelFeed: LabelFeed | undefined
   stats: Stats
   notices: ManifestNotices
-  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic }
+  jobs: {
+    settle: Periodic
+    sweep: Periodic
+    document: Periodic
+    flushStats: Periodic
+    crawl: Periodic
+    moderation: Periodic
+  }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -88,15 +114,9 @@ export async function createContext(
   const publicUrl = config.server.public_url.replace(/\/+$/, '')
   await using stack = new AsyncDisposableStack()
   stack.use(lockFolder(dirname(paths.database)))
-  const identity = await loadHoldIdentity({
-    publicUrl: new URL(publicUrl),
-    did: config.database.did ?? null,
-    didMethod: config.database.did_method,
-    didPath: paths.did,
-    keyPath: paths.signingKey,
-  })
   const { test_mode: allowPrivateNetwork } = config.server
   const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
   const plcUrl = config.database.plc_directory_url
   const identities = new Identities({ fetch, plcUrl, handleResolverUrl: null, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
@@ -105,18 +125,35 @@ export async function createContext(
   stack.defer(() => database.destroy())
   if (database.dialect === 'postgres') stack.use(await lockDatabase(database))
   const { did, signingKey } = identity
+  // Before the data repo is signed with a new key, so that nobody is shown what they cannot verify.
+  const isDocumentNew = await keeper.settle()
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
+  if (isDocumentNew) await repo.announceIdentity()
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
+  const pdsBlobs = new PdsBlobs({ database, repo, now })
+  stack.use(pdsBlobJob({ pdsBlobs }))
+  const crawlRequests = new CrawlRequests({
+    database,
+    relays: new XrpcRelays({ fetch }),
+    urls: relayUrls(config),
+    hostname: new URL(publicUrl).host,
+    did,
+    now,
+  })
+  const crawl = stack.use(crawlJob({ crawlRequests }))
 
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await christenHold({ repo, crew, now }, newHold(config))
-  const blobs = new Blobs({ database, store, now })
+  const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
+  const access = new Access({ crew, moderation })
+  const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
   const usedTokens = new UsedTokens({ database, now })
   const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const document = stack.use(documentJob({ keeper, repo }))
   const directUploads = new DirectUploads({
     database,
     uploads,
@@ -126,20 +163,27 @@ export async function createContext(
     slots: new Slots(partSlotCount),
   })
   const layers = new Layers({ database, repo, blobs, now })
-  const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
+  const { stats, notices, flushStats, moderate } = createBookkeeping(
+    { database, repo, layers, moderation, now },
+    stack,
+  )
   const context: HoldContext = {
     config,
     publicUrl,
     database,
     identity,
+    keeper,
     identities,
     repo,
     outbox,
+    pdsBlobs,
+    recordWrites: new RecordWrites({ repo, crew, access }),
+    crawlRequests,
     store,
     signedBlobs,
     serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
-    access: new Access({ crew }),
+    access,
     crew,
     blobs,
     layers,
@@ -147,23 +191,72 @@ export async function createContext(
     relayUploads: new RelayUploads({ uploads, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    moderation,
+    labelFeed,
     stats,
     notices,
-    jobs: { settle, sweep, flushStats },
+    jobs: {
+      settle,
+      sweep,
+      document,
+      flushStats,
+      crawl,
+      moderation: moderate,
+    },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
+/** Who the hold is, and what keeps its DID document true. */
+async function createIdentity(needs: {
+  config: HoldConfig
+  paths: HoldPaths
+  publicUrl: string
+  fetch: Fetch
+}): Promise<{ identity: HoldIdentity; keeper: DocumentKeeper }> {
+  const { paths, publicUrl, fetch } = needs
+  const { did, did_method: didMethod, plc_directory_url: url } = needs.config.database
+  const directory = new PlcDirectory({ fetch, url })
+  const identity = await loadHoldIdentity({
+    publicUrl: new URL(publicUrl),
+    did: did ?? null,
+    didMethod,
+    didPath: paths.did,
+    keyPath: paths.signingKey,
+    rotationKeyPath: paths.rotationKey,
+    directory,
+  })
+  return { identity, keeper: new DocumentKeeper({ identity, directory }) }
+}
+
 /** What a hold notes down about how it is used. */
 function createBookkeeping(
-  needs: Pick<HoldContext, 'database' | 'repo' | 'layers'> & { now: Now },
+  needs: Pick<HoldContext, 'database' | 'repo' | 'layers' | 'moderation'> & { now: Now },
   stack: AsyncDisposableStack,
 ) {
-  const { database, repo, layers, now } = needs
+  const { database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
-  const notices = new ManifestNotices({ layers, stats, pullLimits: new PullLimits({ now }) })
-  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })) }
+  const notices = new ManifestNotices({ layers, moderation, stats, pullLimits: new PullLimits({ now }) })
+  const moderate = stack.use(moderationJob({ moderation, layers }))
+  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })), moderate }
+}
+
+/** What somebody else takes down. */
+async function createModeration(
+  needs: Pick<HoldContext, 'config' | 'database' | 'identities'> & { now: Now },
+  stack: AsyncDisposableStack,
+): Promise<Pick<HoldContext, 'moderation' | 'labelFeed'>> {
+  const { config, database, identities, now } = needs
+  const { did, grace_window: graceWindowMs } = config.labeler
+  const labelerDid = did === undefined ? undefined : normalizeDid(parseDid(did))
+  const moderation = await Moderation.open({ database, labelerDid, graceWindowMs, now })
+  if (labelerDid === undefined) return { moderation, labelFeed: undefined }
+  const allowsPlainHttp = config.server.test_mode
+  return {
+    moderation,
+    labelFeed: stack.use(new LabelFeed({ labelerDid, identities, moderation, allowsPlainHttp })),
+  }
 }
 
 function createServiceAuth(needs: {
@@ -183,6 +276,7 @@ function createServiceAuth(needs: {
 
 function newHold({ server, registration }: HoldConfig): NewHold {
   return {
+    displayName: new URL(server.public_url).host,
     ownerDid: registration.owner_did,
     isPublic: server.public,
     allowAllCrew: registration.allow_all_crew,

@@ -252,12 +252,7 @@ test.each([
     ['--parallel', 'many'],
     '--parallel: expected a number',
   ],
-  [
-    'a store that is not there',
-    () => settings({ ...inBucket('one'), bucket: 'three' }),
-    [],
-    'NoSuchBucket',
-  ],
+  ['a store that is not there', () => settings({ ...inBucket('one'), bucket: 'three' }), [], 'NoSuchBucket'],
 ])('%s is refused', async (_what, to, options, message) => {
   const from = settings(onDisk('blobs'))
   await withHold(from, (hold) => fill(hold.context.store))
