@@ -281,11 +281,17 @@ export class HoldRepo {
     return this.#queue.run(work)
   }
 
-  /** Tells the network to look at our DID document again. */
+  /** Tells the network to look at our DID document again, and at the data repo with the key it finds there. */
   async announceIdentity(): Promise<void> {
     await this.#queue.run(async () => {
       await this.#restoreIfUnsure()
-      await this.#write(undefined, [{ kind: 'identity', body: { did: this.did } }])
+      const { cid, commit } = this.#state.repo
+      const bytes = await this.#store.getBytes(cid)
+      assert(bytes !== null, 'the newest commit is in the block table')
+      await this.#write(undefined, [
+        { kind: 'identity', body: { did: this.did } },
+        { kind: 'sync', body: await syncBody(this.did, commit.rev, cid, bytes) },
+      ])
     })
   }
 
