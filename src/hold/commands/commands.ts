@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 
 import type { RunWithSettings } from '../../lib/door.ts'
 import type { HoldConfig } from '../config.ts'
+import { addBackupCommand } from './backup.ts'
 import { addKeyCommands } from './key.ts'
 import { addMigrateCommand } from './migrate.ts'
 import { addRepoCommands } from './repo.ts'
@@ -11,4 +12,5 @@ export function addHoldCommands(command: Command, run: RunWithSettings<HoldConfi
   addRepoCommands(command, run)
   addKeyCommands(command, run)
   addMigrateCommand(command, run)
+  addBackupCommand(command, run)
 }
