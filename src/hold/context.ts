@@ -23,6 +23,7 @@ import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { Quotas } from './services/quotas.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Slots } from '../lib/slots.ts'
@@ -60,6 +61,7 @@ export interface HoldContext {
   crew: Crew
   blobs: Blobs
   layers: Layers
+  quotas: Quotas
   uploads: Uploads
   relayUploads: RelayUploads
   directUploads: DirectUploads
@@ -123,6 +125,7 @@ export async function createContext(
     crew,
     blobs,
     layers: new Layers({ database, repo, blobs, now }),
+    quotas: createQuotas({ config, database, crew }),
     uploads,
     relayUploads: new RelayUploads({ uploads, store, blobs }),
     directUploads,
@@ -155,6 +158,20 @@ function createServiceAuth(needs: {
     audiences: [identity.did, `${identity.did}#atcr_hold`, identity.did.replace('%3A', ':')],
     replayStore: usedTokens,
     maxAgeSeconds: serviceTokenAgeSecondsMax,
+  })
+}
+
+function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew }): Quotas {
+  const { tiers, defaults } = needs.config.quota
+  return new Quotas({
+    database: needs.database,
+    crew: needs.crew,
+    tiers: tiers.map((tier) => ({
+      name: tier.name,
+      quotaBytes: tier.quota,
+      isScannedOnPush: tier.scan_on_push,
+    })),
+    defaultTier: defaults.new_crew_tier,
   })
 }
 

@@ -1,12 +1,14 @@
 import type { Migrations } from '../../lib/database.ts'
 import { pdsTables, type PdsTables } from './pds-tables.ts'
+import { quotaTables, type QuotaTables } from './quota-tables.ts'
 import { storageTables, type StorageTables } from './storage-tables.ts'
 
 /** Everything a hold keeps in its database. */
-export type HoldTables = PdsTables & StorageTables
+export type HoldTables = PdsTables & StorageTables & QuotaTables
 
 /** Applied in the order of their names, and never edited after a release. */
 export const holdMigrations: Migrations = {
   '001-pds': pdsTables,
   '002-storage': storageTables,
+  '004-quotas': quotaTables,
 }

@@ -32,6 +32,10 @@ export interface UploadTable {
   digest: string | null
   created_at: ColumnType<string, string, never>
   expires_at: string
+  /** While it is open: bytes that count against the quota of its beginner, `free_bytes` of them excepted. */
+  reserved_bytes: ColumnType<number, number | undefined>
+  /** Charged already, under the announced digest. */
+  free_bytes: ColumnType<number, number | undefined>
 }
 
 /** Parts of direct uploads; in relay mode the other side keeps account of them. */
@@ -62,6 +66,8 @@ export interface LayerRow {
   size_bytes: number
   rkey: string
   is_written: number
+  /** When the manifest was last pushed. */
+  noted_at: string
 }
 
 export interface RepositoryStatsRow {

@@ -5,18 +5,31 @@ import type { Now } from '../../lib/clock.ts'
 import { buildLayerRecord, layerCollection } from '../../protocol/lexicon/layer-record.ts'
 import { manifestCollection, manifestRkey } from '../../protocol/lexicon/manifest-record.ts'
 import { isDigest, type Digest } from '../../protocol/oci/digest.ts'
-import { insertLayers, listUnwrittenLayers, markLayersWritten } from '../db/layers.ts'
+import {
+  deleteLayers,
+  insertLayers,
+  listLayersOf,
+  listUnwrittenLayers,
+  markLayersWritten,
+  touchLayers,
+} from '../db/layers.ts'
+import { findRecordCids } from '../db/repo-records.ts'
 import { countInRepository } from '../db/repository-stats.ts'
-import type { LayerRow, StorageTables } from '../db/storage-tables.ts'
+import type { HoldTables } from '../db/schema.ts'
+import type { LayerRow } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { HoldRepo } from '../pds/repo.ts'
+import { SerialQueue } from '../pds/serial-queue.ts'
 import type { Blobs } from './blobs.ts'
+import { rebuildLayers } from './layer-rebuild.ts'
 
 /** Of one manifest. Real ones have 127 at most; artifacts can have more. */
 const layerCountMax = 5000
 /** What the data repo takes. */
 const writesPerCommitMax = 200
 const mediaTypeBytesMax = 255
+/** How many manifests are looked up at once. */
+const manifestBatchMax = 500
 
 /** A manifest that was pushed or pulled. */
 export interface ManifestNotice {
@@ -26,8 +39,8 @@ export interface ManifestNotice {
 }
 
 interface Needs {
-  database: Kysely<StorageTables>
-  repo: Pick<HoldRepo, 'applyWrites' | 'findRecord'>
+  database: Kysely<HoldTables>
+  repo: Pick<HoldRepo, 'applyWrites' | 'findRecord' | 'listRecords'>
   blobs: Pick<Blobs, 'find'>
   now: Now
 }
@@ -35,6 +48,8 @@ interface Needs {
 /** Which manifests name which blobs of this hold (its layer records), and how often repositories are used. */
 export class Layers {
   readonly #needs: Needs
+  /** Removals one after the other: two that delete the same record would both fail. */
+  readonly #removals = new SerialQueue()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -50,7 +65,10 @@ export class Layers {
     const manifestUri = formatAtUri(ownerDid, manifestCollection, manifestRkey(notice.digest))
     const named = descriptorsOf(manifest)
     const rows = await this.#rowsFor(manifestUri, ownerDid, [...named.keys()])
-    if (rows.length > 0) await insertLayers(database, rows)
+    await database.transaction().execute(async (transaction) => {
+      await insertLayers(transaction, rows)
+      await touchLayers(transaction, manifestUri, now().toISOString())
+    })
     const missing = await listUnwrittenLayers(database, manifestUri)
     const writes = []
     for (const row of missing) {
@@ -75,6 +93,47 @@ export class Layers {
     return writes.length
   }
 
+  /**
+   * Takes out what these manifests name: layer records first, then their rows and charges, so that the same call after
+   * a crash does the rest. With `notedBefore`, manifests that were pushed then or later are left alone: give the time
+   * at which they were found to be gone.
+   */
+  async removeManifests(
+    manifestUris: readonly string[],
+    options: { notedBefore?: Date } = {},
+  ): Promise<{ layersRemoved: number }> {
+    let layersRemoved = 0
+    for (let start = 0; start < manifestUris.length; start += manifestBatchMax) {
+      const batch = manifestUris.slice(start, start + manifestBatchMax)
+      layersRemoved += await this.#removals.run(() => this.#remove(batch, options.notedBefore))
+    }
+    return { layersRemoved }
+  }
+
+  /** Makes rows and charges agree with the layer records: after the data repo was imported, or the rows were lost. */
+  rebuild(): Promise<{ layers: number; malformed: number }> {
+    return this.#removals.run(() => rebuildLayers(this.#needs))
+  }
+
+  async #remove(manifestUris: readonly string[], notedBefore: Date | undefined): Promise<number> {
+    const { database, repo } = this.#needs
+    const rows = await listLayersOf(database, manifestUris, notedBefore?.toISOString())
+    for (let start = 0; start < rows.length; start += writesPerCommitMax) {
+      const batch = rows.slice(start, start + writesPerCommitMax)
+      const present = await findRecordCids(
+        database,
+        layerCollection,
+        batch.map(({ rkey }) => rkey),
+      )
+      const writes = [...present.keys()].map(
+        (rkey) => ({ action: 'delete', collection: layerCollection, rkey }) as const,
+      )
+      if (writes.length > 0) await repo.applyWrites(writes)
+      await database.transaction().execute((transaction) => deleteLayers(transaction, batch))
+    }
+    return rows.length
+  }
+
   /** Counts a pull. */
   recordPull(notice: Omit<ManifestNotice, 'digest'>): Promise<void> {
     return this.#count('pull', notice)
@@ -92,7 +151,15 @@ export class Layers {
       const blob = await this.#needs.blobs.find(digest)
       if (blob === undefined) continue
       const { sizeBytes } = blob
-      rows.push({ manifest_uri: manifestUri, digest, user_did: userDid, size_bytes: sizeBytes, rkey: nextTid(), is_written: 0 }) // prettier-ignore
+      rows.push({
+        manifest_uri: manifestUri,
+        digest,
+        user_did: userDid,
+        size_bytes: sizeBytes,
+        rkey: nextTid(),
+        is_written: 0,
+        noted_at: this.#needs.now().toISOString(),
+      })
     }
     return rows
   }

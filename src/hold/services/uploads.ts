@@ -82,6 +82,8 @@ export class Uploads {
       digest: null,
       created_at: now.toISOString(),
       expires_at: this.expiry(),
+      reserved_bytes: wish.sizeBytes ?? 0,
+      free_bytes: 0,
     }
     await insertUpload(this.#needs.database, row)
     return row

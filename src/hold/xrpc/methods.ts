@@ -4,7 +4,9 @@ import { abortUploadMethod } from './abortUpload.ts'
 import { completeUploadMethod } from './completeUpload.ts'
 import { getPartUploadUrlMethod } from './getPartUploadUrl.ts'
 import { getUploadStatusMethod } from './getUploadStatus.ts'
+import { getQuotaMethod } from './getQuota.ts'
 import { initiateUploadMethod } from './initiateUpload.ts'
+import { listTiersMethod } from './listTiers.ts'
 import { notifyManifestMethod } from './notifyManifest.ts'
 import { requestCrewMethod } from './requestCrew.ts'
 
@@ -18,6 +20,8 @@ export function holdMethods(context: HoldContext): XrpcMethod[] {
     getUploadStatusMethod,
     notifyManifestMethod,
     requestCrewMethod,
+    getQuotaMethod,
+    listTiersMethod,
   ]
   return makers.map((make) => make(context))
 }
