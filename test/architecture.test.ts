@@ -54,6 +54,7 @@ const hold = 'src/hold'
 const rules: [place: string, mayImport: string[]][] = [
   ['src/lib/config.ts', [...lib, 'npm:yaml', 'npm:zod']],
   ['src/lib/database.ts', [...lib, 'npm:kysely', 'npm:pg']],
+  ['src/lib/database-lock.ts', [...lib, 'npm:kysely']],
   ['src/lib/log.ts', [...lib, 'npm:pino']],
   ['src/lib/door.ts', [...lib, 'npm:commander', 'type:npm:zod']],
   ['src/lib', []],

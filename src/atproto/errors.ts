@@ -9,6 +9,9 @@ export type AtprotoErrorCode =
   | 'rate_limited'
   | 'auth_failed'
   | 'bad_answer'
+  | 'login_denied'
+  | 'login_unknown'
+  | 'scope_missing'
 
 export interface AtprotoErrorOptions extends CodedErrorOptions {
   status?: number

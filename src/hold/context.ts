@@ -1,14 +1,18 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
+import { dirname } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
+import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
+import { lockFolder } from '../lib/folder-lock.ts'
 import type { HoldConfig, HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import type { Periodic } from './jobs/periodic.ts'
+import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
@@ -24,8 +28,11 @@ import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
 import { Quotas } from './services/quotas.ts'
+import { ManifestNotices } from './services/manifest-notices.ts'
+import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
+import { Stats } from './services/stats.ts'
 import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
@@ -50,6 +57,8 @@ export interface HoldContext {
   publicUrl: string
   database: Database<HoldTables>
   identity: HoldIdentity
+  /** Everyone else. */
+  identities: Identities
   repo: HoldRepo
   outbox: Outbox
   store: BlobStore
@@ -66,7 +75,9 @@ export interface HoldContext {
   relayUploads: RelayUploads
   directUploads: DirectUploads
   capabilities: UploadCapabilities
-  jobs: { settle: Periodic; sweep: Periodic }
+  stats: Stats
+  notices: ManifestNotices
+  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -78,6 +89,7 @@ export async function createContext(
   const now = overrides.now ?? systemNow
   const publicUrl = config.server.public_url.replace(/\/+$/, '')
   await using stack = new AsyncDisposableStack()
+  stack.use(lockFolder(dirname(paths.database)))
   const identity = await loadHoldIdentity({
     publicUrl: new URL(publicUrl),
     did: config.database.did ?? null,
@@ -85,10 +97,15 @@ export async function createContext(
     didPath: paths.did,
     keyPath: paths.signingKey,
   })
+  const { test_mode: allowPrivateNetwork } = config.server
+  const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const plcUrl = config.database.plc_directory_url
+  const identities = new Identities({ fetch, plcUrl, handleResolverUrl: null, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
   const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
   const database = await openDatabase<HoldTables>(location, holdMigrations)
   stack.defer(() => database.destroy())
+  if (database.dialect === 'postgres') stack.use(await lockDatabase(database))
   const { did, signingKey } = identity
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
@@ -110,48 +127,54 @@ export async function createContext(
     hashes: new RunningHashes(),
     slots: new Slots(partSlotCount),
   })
+  const layers = new Layers({ database, repo, blobs, now })
+  const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
   const context: HoldContext = {
     config,
     publicUrl,
     database,
     identity,
+    identities,
     repo,
     outbox,
     store,
     signedBlobs,
-    serviceAuth: createServiceAuth({ config, identity, usedTokens, now, fetch: overrides.fetch }),
+    serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
     access: new Access({ crew }),
     crew,
     blobs,
-    layers: new Layers({ database, repo, blobs, now }),
+    layers,
     quotas: createQuotas({ config, database, crew }),
     uploads,
     relayUploads: new RelayUploads({ uploads, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
-    jobs: { settle, sweep },
+    stats,
+    notices,
+    jobs: { settle, sweep, flushStats },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
+/** What a hold notes down about how it is used. */
+function createBookkeeping(
+  needs: Pick<HoldContext, 'database' | 'repo' | 'layers'> & { now: Now },
+  stack: AsyncDisposableStack,
+) {
+  const { database, repo, layers, now } = needs
+  const stats = new Stats({ database, repo, now })
+  const notices = new ManifestNotices({ layers, stats, pullLimits: new PullLimits({ now }) })
+  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })) }
+}
+
 function createServiceAuth(needs: {
-  config: HoldConfig
   identity: HoldIdentity
+  identities: Identities
   usedTokens: UsedTokens
-  now: Now
-  fetch: Fetch | undefined
 }): ServiceAuth {
-  const { config, identity, usedTokens, now } = needs
-  const { test_mode: allowPrivateNetwork } = config.server
-  const fetch = needs.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
-  const identities = new Identities({
-    fetch,
-    plcUrl: config.database.plc_directory_url,
-    handleResolverUrl: null,
-    now,
-  })
+  const { identity, identities, usedTokens } = needs
   return new ServiceAuth({
     identities,
     // The last for those who leave the colon of a port as it is.

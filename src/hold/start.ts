@@ -20,6 +20,14 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
   await using stack = new AsyncDisposableStack()
   const isRoot = process.getuid?.() === 0
   const context = stack.use(await createContext(config, holdPaths(config, isRoot), overrides))
+  await context.stats.recover()
+  // After the server, whose last requests are counted too.
+  stack.defer(() =>
+    context.stats.flush().then(
+      () => undefined,
+      (error: unknown) => log.error({ err: error }, 'counters are written at the next start'),
+    ),
+  )
   const server = await serve(createApp(context), {
     ...parseListenAddress(config.server.addr),
     onUpgrade: (request, socket, head) => {
@@ -31,6 +39,7 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
   stack.use(context.outbox)
   context.jobs.settle.kick()
   context.jobs.sweep.kick()
+  context.jobs.flushStats.kick()
   log.info({ url: context.publicUrl, did: context.identity.did, port: server.port }, 'hold is ready')
   const owned = stack.move()
   return {

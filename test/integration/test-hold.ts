@@ -141,6 +141,11 @@ export class TestHold implements AsyncDisposable {
     this.#running = await startHold(this.config, { fetch, now })
   }
 
+  async stop(): Promise<void> {
+    await this.#running?.[Symbol.asyncDispose]()
+    this.#running = undefined
+  }
+
   /** Calls a method: POST with an input, GET with parameters. */
   async call(
     nsid: string,

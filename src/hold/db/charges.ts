@@ -88,9 +88,10 @@ export async function rebuildCharges(database: Kysely<HoldTables>): Promise<void
   await chargeLayers(database)
   await database
     .deleteFrom('kept_blobs')
-    .where(({ exists, selectFrom }) =>
-      exists(
-        selectFrom('charges')
+    .where((expression) =>
+      expression.exists(
+        expression
+          .selectFrom('charges')
           .select('charges.digest')
           .whereRef('charges.user_did', '=', 'kept_blobs.user_did')
           .whereRef('charges.digest', '=', 'kept_blobs.digest'),

@@ -131,10 +131,11 @@ export function listOrphanedLayers(
     .selectFrom('layers')
     .selectAll()
     .where('is_written', '=', 1)
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('repo_records')
+    .where((expression) =>
+      expression.not(
+        expression.exists(
+          expression
+            .selectFrom('repo_records')
             .select('repo_records.rkey')
             .where('repo_records.collection', '=', collection)
             .whereRef('repo_records.rkey', '=', 'layers.rkey'),

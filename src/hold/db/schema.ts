@@ -1,14 +1,16 @@
 import type { Migrations } from '../../lib/database.ts'
+import { bookkeepingTables, type BookkeepingTables } from './bookkeeping-tables.ts'
 import { pdsTables, type PdsTables } from './pds-tables.ts'
 import { quotaTables, type QuotaTables } from './quota-tables.ts'
 import { storageTables, type StorageTables } from './storage-tables.ts'
 
 /** Everything a hold keeps in its database. */
-export type HoldTables = PdsTables & StorageTables & QuotaTables
+export type HoldTables = PdsTables & StorageTables & QuotaTables & BookkeepingTables
 
 /** Applied in the order of their names, and never edited after a release. */
 export const holdMigrations: Migrations = {
   '001-pds': pdsTables,
   '002-storage': storageTables,
   '004-quotas': quotaTables,
+  '007-bookkeeping': bookkeepingTables,
 }

@@ -7,7 +7,6 @@ export interface StorageTables {
   upload_parts: UploadPartRow
   blobs: BlobRow
   layers: LayerRow
-  repository_stats: RepositoryStatsRow
   used_tokens: UsedTokenRow
 }
 
@@ -68,15 +67,6 @@ export interface LayerRow {
   is_written: number
   /** When the manifest was last pushed. */
   noted_at: string
-}
-
-export interface RepositoryStatsRow {
-  owner_did: string
-  repository: string
-  pull_count: number
-  push_count: number
-  last_pull_at: string | null
-  last_push_at: string | null
 }
 
 /** `jti`s of service tokens that were used, until they would have expired. */

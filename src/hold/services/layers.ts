@@ -14,7 +14,6 @@ import {
   touchLayers,
 } from '../db/layers.ts'
 import { findRecordCids } from '../db/repo-records.ts'
-import { countInRepository } from '../db/repository-stats.ts'
 import type { HoldTables } from '../db/schema.ts'
 import type { LayerRow } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
@@ -31,7 +30,7 @@ const mediaTypeBytesMax = 255
 /** How many manifests are looked up at once. */
 const manifestBatchMax = 500
 
-/** A manifest that was pushed or pulled. */
+/** A manifest that was pushed. */
 export interface ManifestNotice {
   ownerDid: Did
   repository: string
@@ -45,7 +44,7 @@ interface Needs {
   now: Now
 }
 
-/** Which manifests name which blobs of this hold (its layer records), and how often repositories are used. */
+/** Which manifests name which blobs of this hold: its layer records. */
 export class Layers {
   readonly #needs: Needs
   /** Removals one after the other: two that delete the same record would both fail. */
@@ -89,7 +88,6 @@ export class Layers {
       await repo.applyWrites(writes.slice(start, start + writesPerCommitMax))
     }
     if (missing.length > 0) await markLayersWritten(database, manifestUri)
-    await this.#count('push', notice)
     return writes.length
   }
 
@@ -132,16 +130,6 @@ export class Layers {
       await database.transaction().execute((transaction) => deleteLayers(transaction, batch))
     }
     return rows.length
-  }
-
-  /** Counts a pull. */
-  recordPull(notice: Omit<ManifestNotice, 'digest'>): Promise<void> {
-    return this.#count('pull', notice)
-  }
-
-  #count(operation: 'pull' | 'push', notice: Omit<ManifestNotice, 'digest'>): Promise<void> {
-    const repository = { ownerDid: normalizeDid(notice.ownerDid), name: notice.repository }
-    return countInRepository(this.#needs.database, operation, repository, this.#needs.now().toISOString())
   }
 
   /** Blobs that are somewhere else (foreign layers, another hold) are not ours to keep account of. */

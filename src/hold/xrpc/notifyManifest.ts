@@ -7,23 +7,25 @@ import type { HoldContext } from '../context.ts'
 import { answerAnyone, type CallerNeeds } from './authenticate.ts'
 
 /** A manifest was pushed, and names blobs of ours from now on; or pulled, and is counted. */
-export const notifyManifestMethod = (context: CallerNeeds & Pick<HoldContext, 'access' | 'layers'>) =>
+export const notifyManifestMethod = (context: CallerNeeds & Pick<HoldContext, 'access' | 'notices'>) =>
   xrpcMethod(notifyManifest.main, (call) =>
     answerAnyone(call, context, async (callerDid) => {
-      const { operation, repository, userDid, manifestDigest, manifest } = call.input
+      const { operation, repository, userDid, manifestDigest, manifest, count = 1 } = call.input
       const digest = parseDigest(manifestDigest)
       switch (operation) {
-        case 'pull':
+        case 'pull': {
           await context.access.check(callerDid, 'blob:read')
-          await context.layers.recordPull({ ownerDid: userDid, repository })
-          return { success: true, operation, statsUpdated: true }
+          const reporter = callerDid ?? call.context.env.incoming.socket.remoteAddress ?? ''
+          const statsUpdated = await context.notices.pull({ ownerDid: userDid, repository }, count, reporter)
+          return { success: true, operation, statsUpdated }
+        }
         case 'push': {
           await context.access.check(callerDid, 'blob:write')
           if (callerDid === undefined || normalizeDid(callerDid) !== normalizeDid(userDid)) {
             throw new HoldError('user_mismatch', `${callerDid} does not push for ${userDid}`)
           }
           const notice = { ownerDid: userDid, repository, digest }
-          const layersCreated = await context.layers.recordPush(notice, manifest)
+          const { layersCreated } = await context.notices.push(notice, manifest)
           return { success: true, operation, statsUpdated: true, layersCreated }
         }
         default:

@@ -20,6 +20,12 @@ export const $input = /*#__PURE__*/ l.jsonPayload({
   userDid: /*#__PURE__*/ l.string({ format: 'did' }),
   manifestDigest: /*#__PURE__*/ l.string({ maxLength: 135 }),
   tag: /*#__PURE__*/ l.optional(/*#__PURE__*/ l.string({ maxLength: 128 })),
+  count: /*#__PURE__*/ l.optional(
+    /*#__PURE__*/ l.withDefault(
+      /*#__PURE__*/ l.integer({ minimum: 1, maximum: 10000 }),
+      1,
+    ),
+  ),
   manifest: /*#__PURE__*/ l.lexMap(),
 })
 

@@ -1,0 +1,106 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+import { AtprotoError } from './errors.ts'
+import { createOAuthClient, missingScopes, oauthOrigin, type OAuthClientOptions } from './oauth-client.ts'
+import { OAuthMemoryStore } from './oauth-memory-store.ts'
+import type { Fetch } from './outbound-fetch.ts'
+
+let folder: string
+beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'atcr-oauth-'))))
+afterEach(() => rm(folder, { recursive: true }))
+
+const now = () => new Date('2026-01-01T00:00:00Z')
+const nobody: Fetch = async () => new Response('{}', { status: 404 })
+
+function options(over: Partial<OAuthClientOptions> = {}): OAuthClientOptions {
+  const store = () => new OAuthMemoryStore<never>({ now, lifetimeSeconds: 600, entryCountMax: 10 })
+  return {
+    publicUrl: 'https://hold.example.com',
+    clientName: 'hold.example.com',
+    scope: 'atproto',
+    redirectPath: '/admin/oauth/callback',
+    keyFile: join(folder, 'oauth.key'),
+    stores: { states: store(), sessions: store() },
+    fetch: nobody,
+    plcUrl: 'https://plc.example.com',
+    handleResolverUrl: 'https://pds.example.com',
+    allowHttp: false,
+    ...over,
+  }
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  return error instanceof AtprotoError ? error.code : String(error)
+}
+
+test('on https it is a confidential client with a key of its own, the same after a restart', async () => {
+  const client = await createOAuthClient(options())
+  expect(client.origin).toBe('https://hold.example.com')
+  expect(client.documents?.metadata).toMatchObject({
+    client_id: 'https://hold.example.com/oauth/client-metadata.json',
+    redirect_uris: ['https://hold.example.com/admin/oauth/callback'],
+    token_endpoint_auth_method: 'private_key_jwt',
+    jwks_uri: 'https://hold.example.com/oauth/jwks.json',
+    dpop_bound_access_tokens: true,
+  })
+  const { keys } = JSON.parse(JSON.stringify(client.documents?.jwks)) as { keys: Record<string, string>[] }
+  expect(keys).toHaveLength(1)
+  expect(keys[0]).toMatchObject({ kty: 'EC', crv: 'P-256' })
+  expect(keys[0]).not.toHaveProperty('d')
+  expect((await stat(join(folder, 'oauth.key'))).mode & 0o777).toBe(0o600)
+  const again = await createOAuthClient(options())
+  expect(again.documents?.jwks).toEqual(client.documents?.jwks)
+})
+
+test('on loopback it is a public client that hosts nothing and comes back to 127.0.0.1', async () => {
+  const client = await createOAuthClient(options({ publicUrl: 'http://localhost:8080' }))
+  expect(client.origin).toBe('http://127.0.0.1:8080')
+  expect(client.documents).toBeUndefined()
+  await expect(stat(join(folder, 'oauth.key'))).rejects.toThrow('ENOENT')
+})
+
+test.each([
+  ['http://localhost:8080', 'http://127.0.0.1:8080'],
+  ['http://127.0.0.1', 'http://127.0.0.1'],
+  ['http://[::1]:80', 'http://[::1]'],
+  ['https://hold.example.com:8443/', 'https://hold.example.com:8443'],
+])('logins at %s begin and end at %s', (publicUrl, origin) => {
+  expect(oauthOrigin(new URL(publicUrl))).toBe(origin)
+})
+
+test('an address that no server takes for a client is refused with the reason', async () => {
+  await expect(createOAuthClient(options({ publicUrl: 'https://192.0.2.1' }))).rejects.toThrow()
+  await expect(createOAuthClient(options({ publicUrl: 'https://hold.local' }))).rejects.toThrow()
+})
+
+test('scopes that a server dropped are seen; a permission set is not looked for by its name', () => {
+  expect(missingScopes('atproto repo:io.atcr.hold', 'atproto')).toEqual(['repo:io.atcr.hold'])
+  expect(missingScopes('atproto include:io.atcr.push', 'repo:io.atcr.tag atproto')).toEqual([])
+})
+
+test('failures have codes: unknown people, servers that do not answer, logins that were never begun', async () => {
+  const client = await createOAuthClient(options())
+  expect(await codeOf(client.authorize('nobody.example.com', 's'))).toBe('handle_unresolved')
+  expect(await codeOf(client.authorize('did:plc:ewvi7nxzyoun6zhxrhs64oiz', 's'))).toBe('did_unresolved')
+  expect(await codeOf(client.authorize('https://pds.example.com', 's'))).toBe('unreachable')
+  expect(await codeOf(client.finish(new URLSearchParams('state=forged&code=c')))).toBe('login_unknown')
+  expect(await codeOf(client.finish(new URLSearchParams()))).toBe('login_unknown')
+  expect(await codeOf(client.restore('did:plc:ewvi7nxzyoun6zhxrhs64oiz'))).toBe('auth_failed')
+})
+
+test('the memory store forgets the old and the too many', () => {
+  let time = now()
+  const store = new OAuthMemoryStore<string>({ now: () => time, lifetimeSeconds: 60, entryCountMax: 2 })
+  for (const key of ['a', 'b', 'c']) store.set(key, key)
+  expect(['a', 'b', 'c'].map((key) => store.get(key))).toEqual([undefined, 'b', 'c'])
+  time = new Date(time.getTime() + 60_000)
+  expect(store.get('c')).toBeUndefined()
+})
