@@ -23,7 +23,8 @@ export function createApp(context: HoldContext): Hono<ServerEnv> {
   app.use(requestId(), accessLog(log), securityHeaders())
   mountWeb(app, context)
   mountUploads(app, context)
-  if (context.signedBlobs !== undefined) mountSignedBlobs(app, context.signedBlobs)
+  if (context.signedBlobs !== undefined)
+    mountSignedBlobs(app, { ...context.signedBlobs, relayUploads: context.relayUploads })
   mountGetBlob(app, context)
   mountXrpc(app, [...holdMethods(context), ...pdsMethods(context)], {
     translate: (error) => (error instanceof RepoError ? repoErrorToXrpc(error) : toXrpcError(error)),

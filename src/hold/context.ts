@@ -30,9 +30,11 @@ import { Layers } from './services/layers.ts'
 import { Quotas } from './services/quotas.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { PullLimits } from './services/pull-limits.ts'
+import { Reservations } from './services/reservations.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
+import { KeyedQueue } from '../lib/keyed-queue.ts'
 import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
@@ -116,18 +118,22 @@ export async function createContext(
   await christenHold({ repo, crew, now }, newHold(config))
   const blobs = new Blobs({ database, store, now })
   const settle = stack.use(settleJob({ blobs }))
-  const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
+  const { quotas, reservations } = createQuotas({ config, database, crew, now })
+  const onUnsettled = () => settle.kick()
+  const uploads = new Uploads({ database, store, blobs, reservations, now, onUnsettled })
   const usedTokens = new UsedTokens({ database, now })
-  const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const sweep = stack.use(sweepJob({ uploads, reservations, usedTokens }))
+  const access = new Access({ crew })
   const directUploads = new DirectUploads({
     database,
     uploads,
+    reservations,
     blobs,
     store,
     hashes: new RunningHashes(),
     slots: new Slots(partSlotCount),
   })
-  const layers = new Layers({ database, repo, blobs, now })
+  const layers = new Layers({ database, repo, blobs, reservations, now })
   const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
   const context: HoldContext = {
     config,
@@ -141,13 +147,13 @@ export async function createContext(
     signedBlobs,
     serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
-    access: new Access({ crew }),
+    access,
     crew,
     blobs,
     layers,
-    quotas: createQuotas({ config, database, crew }),
+    quotas,
     uploads,
-    relayUploads: new RelayUploads({ uploads, store, blobs }),
+    relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
     stats,
@@ -184,11 +190,15 @@ function createServiceAuth(needs: {
   })
 }
 
-function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew }): Quotas {
+function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew; now: Now }): {
+  quotas: Quotas
+  reservations: Reservations
+} {
+  const { database, crew, now } = needs
   const { tiers, defaults } = needs.config.quota
-  return new Quotas({
-    database: needs.database,
-    crew: needs.crew,
+  const quotas = new Quotas({
+    database,
+    crew,
     tiers: tiers.map((tier) => ({
       name: tier.name,
       quotaBytes: tier.quota,
@@ -196,6 +206,8 @@ function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables
     })),
     defaultTier: defaults.new_crew_tier,
   })
+  const reservations = new Reservations({ database, quotas, users: new KeyedQueue(), now })
+  return { quotas, reservations }
 }
 
 function newHold({ server, registration }: HoldConfig): NewHold {

@@ -1,13 +1,14 @@
 import { sql, type Kysely } from 'kysely'
 
-import type { BlobRow, StorageTables } from './storage-tables.ts'
+import type { HoldTables } from './schema.ts'
+import type { BlobRow } from './storage-tables.ts'
 
-export function findBlobRow(database: Kysely<StorageTables>, digest: string): Promise<BlobRow | undefined> {
+export function findBlobRow(database: Kysely<HoldTables>, digest: string): Promise<BlobRow | undefined> {
   return database.selectFrom('blobs').selectAll().where('digest', '=', digest).executeTakeFirst()
 }
 
 /** Adds a blob unless it is known; false when it was. */
-export async function insertBlobRow(database: Kysely<StorageTables>, row: BlobRow): Promise<boolean> {
+export async function insertBlobRow(database: Kysely<HoldTables>, row: BlobRow): Promise<boolean> {
   const { numInsertedOrUpdatedRows } = await database
     .insertInto('blobs')
     .values(row)
@@ -17,7 +18,7 @@ export async function insertBlobRow(database: Kysely<StorageTables>, row: BlobRo
 }
 
 /** Blobs that are still served from where they were uploaded. */
-export function listUnsettledBlobs(database: Kysely<StorageTables>, limit: number): Promise<BlobRow[]> {
+export function listUnsettledBlobs(database: Kysely<HoldTables>, limit: number): Promise<BlobRow[]> {
   return (
     database
       .selectFrom('blobs')
@@ -32,7 +33,7 @@ export function listUnsettledBlobs(database: Kysely<StorageTables>, limit: numbe
 
 /** The blob moved to `storeKey`; its old bytes stay until `staleUntil`. */
 export async function moveBlobRow(
-  database: Kysely<StorageTables>,
+  database: Kysely<HoldTables>,
   row: BlobRow,
   to: { storeKey: string; staleUntil: string },
 ): Promise<void> {
@@ -44,15 +45,11 @@ export async function moveBlobRow(
     .execute()
 }
 
-export function listStaleBlobs(
-  database: Kysely<StorageTables>,
-  now: string,
-  limit: number,
-): Promise<BlobRow[]> {
+export function listStaleBlobs(database: Kysely<HoldTables>, now: string, limit: number): Promise<BlobRow[]> {
   return database.selectFrom('blobs').selectAll().where('stale_until', '<=', now).limit(limit).execute()
 }
 
-export async function forgetStaleKey(database: Kysely<StorageTables>, digest: string): Promise<void> {
+export async function forgetStaleKey(database: Kysely<HoldTables>, digest: string): Promise<void> {
   await database
     .updateTable('blobs')
     .set({ stale_key: null, stale_until: null })

@@ -37,7 +37,10 @@ export interface UploadTable {
   free_bytes: ColumnType<number, number | undefined>
 }
 
-/** Parts of direct uploads; in relay mode the other side keeps account of them. */
+/**
+ * Parts of direct uploads. In relay mode the other side keeps account of them; here is how large those are that were
+ * sent through this process by who has a quota.
+ */
 export interface UploadPartRow {
   upload_id: string
   part_number: number

@@ -12,7 +12,8 @@ import {
   listUnsettledBlobs,
   moveBlobRow,
 } from '../db/blobs.ts'
-import type { BlobRow, StorageTables } from '../db/storage-tables.ts'
+import type { HoldTables } from '../db/schema.ts'
+import type { BlobRow } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobKey, BlobStore } from '../ports/blob-store.ts'
 import { blobKey } from '../storage/blob-keys.ts'
@@ -35,11 +36,11 @@ export interface Blob {
  * a row says where they are, and a key with a digest in it is made from verified bytes only.
  */
 export class Blobs {
-  readonly #database: Kysely<StorageTables>
+  readonly #database: Kysely<HoldTables>
   readonly #store: BlobStore
   readonly #now: Now
 
-  constructor(needs: { database: Kysely<StorageTables>; store: BlobStore; now: Now }) {
+  constructor(needs: { database: Kysely<HoldTables>; store: BlobStore; now: Now }) {
     this.#database = needs.database
     this.#store = needs.store
     this.#now = needs.now

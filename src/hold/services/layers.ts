@@ -18,9 +18,9 @@ import type { HoldTables } from '../db/schema.ts'
 import type { LayerRow } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { HoldRepo } from '../pds/repo.ts'
-import { SerialQueue } from '../pds/serial-queue.ts'
 import type { Blobs } from './blobs.ts'
 import { rebuildLayers } from './layer-rebuild.ts'
+import type { Reservations } from './reservations.ts'
 
 /** Of one manifest. Real ones have 127 at most; artifacts can have more. */
 const layerCountMax = 5000
@@ -41,14 +41,13 @@ interface Needs {
   database: Kysely<HoldTables>
   repo: Pick<HoldRepo, 'applyWrites' | 'findRecord' | 'listRecords'>
   blobs: Pick<Blobs, 'find'>
+  reservations: Pick<Reservations, 'alone' | 'checkCharged' | 'findAllowance'>
   now: Now
 }
 
 /** Which manifests name which blobs of this hold: its layer records. */
 export class Layers {
   readonly #needs: Needs
-  /** Removals one after the other: two that delete the same record would both fail. */
-  readonly #removals = new SerialQueue()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -57,17 +56,36 @@ export class Layers {
   /**
    * Writes a layer record for each blob of this hold that the manifest names, in one commit (of 200 at most); answers how many are new.
    * The same notice again adds none: the keys of the records are chosen, and kept, before they are written.
+   * @throws {HoldError} `request_invalid`; `quota_exceeded`, and then nothing is noted
    */
   async recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
-    const { database, repo, now } = this.#needs
+    const { reservations } = this.#needs
     const ownerDid = normalizeDid(notice.ownerDid)
     const manifestUri = formatAtUri(ownerDid, manifestCollection, manifestRkey(notice.digest))
     const named = descriptorsOf(manifest)
     const rows = await this.#rowsFor(manifestUri, ownerDid, [...named.keys()])
+    return reservations.alone(ownerDid, async () => {
+      await this.#note(manifestUri, ownerDid, rows)
+      return this.#writeRecords(manifestUri, ownerDid, named)
+    })
+  }
+
+  async #note(manifestUri: string, ownerDid: Did, rows: readonly LayerRow[]): Promise<void> {
+    const { database, reservations, now } = this.#needs
+    const allowance = await reservations.findAllowance(ownerDid)
     await database.transaction().execute(async (transaction) => {
-      await insertLayers(transaction, rows)
+      const addedBytes = await insertLayers(transaction, rows)
+      await reservations.checkCharged(transaction, ownerDid, allowance, addedBytes)
       await touchLayers(transaction, manifestUri, now().toISOString())
     })
+  }
+
+  async #writeRecords(
+    manifestUri: string,
+    ownerDid: Did,
+    named: ReadonlyMap<Digest, string>,
+  ): Promise<number> {
+    const { database, repo, now } = this.#needs
     const missing = await listUnwrittenLayers(database, manifestUri)
     const writes = []
     for (const row of missing) {
@@ -102,20 +120,30 @@ export class Layers {
   ): Promise<{ layersRemoved: number }> {
     let layersRemoved = 0
     for (let start = 0; start < manifestUris.length; start += manifestBatchMax) {
-      const batch = manifestUris.slice(start, start + manifestBatchMax)
-      layersRemoved += await this.#removals.run(() => this.#remove(batch, options.notedBefore))
+      const page = { uris: manifestUris.slice(start, start + manifestBatchMax), ...options }
+      const users = new Set((await this.#listLayers(page)).map((row) => row.user_did))
+      for (const userDid of users) {
+        // What a push notes meanwhile is not to be taken out by the look of a moment ago.
+        layersRemoved += await this.#needs.reservations.alone(userDid, async () => {
+          const rows = await this.#listLayers(page)
+          return this.#remove(rows.filter((row) => row.user_did === userDid))
+        })
+      }
     }
     return { layersRemoved }
   }
 
   /** Makes rows and charges agree with the layer records: after the data repo was imported, or the rows were lost. */
   rebuild(): Promise<{ layers: number; malformed: number }> {
-    return this.#removals.run(() => rebuildLayers(this.#needs))
+    return rebuildLayers(this.#needs)
   }
 
-  async #remove(manifestUris: readonly string[], notedBefore: Date | undefined): Promise<number> {
+  #listLayers(of: { uris: readonly string[]; notedBefore?: Date }): Promise<LayerRow[]> {
+    return listLayersOf(this.#needs.database, of.uris, of.notedBefore?.toISOString())
+  }
+
+  async #remove(rows: readonly LayerRow[]): Promise<number> {
     const { database, repo } = this.#needs
-    const rows = await listLayersOf(database, manifestUris, notedBefore?.toISOString())
     for (let start = 0; start < rows.length; start += writesPerCommitMax) {
       const batch = rows.slice(start, start + writesPerCommitMax)
       const present = await findRecordCids(

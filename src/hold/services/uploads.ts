@@ -5,12 +5,12 @@ import { waitAtMost, type Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findBlobRow, insertBlobRow } from '../db/blobs.ts'
-import type { StorageTables } from '../db/storage-tables.ts'
+import { keepBlob } from '../db/reservations.ts'
+import type { HoldTables } from '../db/schema.ts'
 import {
   deleteUpload,
   deleteUploadParts,
   findUpload,
-  insertUpload,
   listExpiredUploads,
   listUploadsOf,
   updateUpload,
@@ -20,6 +20,7 @@ import { HoldError } from '../errors.ts'
 import type { BlobKey, BlobStore, StoreUpload } from '../ports/blob-store.ts'
 import { blobKey, uploadKey, uploadsPrefix } from '../storage/blob-keys.ts'
 import type { Blob, Blobs } from './blobs.ts'
+import type { Reservations } from './reservations.ts'
 
 /** An upload is forgotten, and what it stored freed, this long after its last sign of life. */
 export const uploadLifetimeMs = 24 * 3_600_000
@@ -36,9 +37,10 @@ export interface UploadStatus {
 }
 
 interface Needs {
-  database: Kysely<StorageTables>
+  database: Kysely<HoldTables>
   store: BlobStore
   blobs: Blobs
+  reservations: Pick<Reservations, 'begin'>
   now: Now
   /** Told when a blob waits to be copied to the key it belongs to. */
   onUnsettled: () => void
@@ -56,6 +58,7 @@ export class Uploads {
     this.#needs = needs
   }
 
+  /** @throws {HoldError} `quota_exceeded` */
   async begin(wish: {
     userDid: Did
     mode: UploadRow['mode']
@@ -69,7 +72,7 @@ export class Uploads {
     const now = this.#needs.now()
     const row: UploadRow = {
       id,
-      user_did: wish.userDid,
+      user_did: normalizeDid(wish.userDid),
       mode: wish.mode,
       state: 'open',
       announced_digest: wish.digest ?? null,
@@ -85,7 +88,12 @@ export class Uploads {
       reserved_bytes: wish.sizeBytes ?? 0,
       free_bytes: 0,
     }
-    await insertUpload(this.#needs.database, row)
+    try {
+      await this.#needs.reservations.begin(row)
+    } catch (error) {
+      if (upload !== undefined) await this.#needs.store.abortUpload(upload)
+      throw error
+    }
     return row
   }
 
@@ -155,6 +163,8 @@ export class Uploads {
       } as const
       if (!(await updateUpload(transaction, row, change))) throw new HoldError('upload_busy', 'the upload has changed') // prettier-ignore
       await deleteUploadParts(transaction, row.id)
+      const { digest, sizeBytes } = blob
+      await keepBlob(transaction, { user_did: row.user_did, digest, size_bytes: sizeBytes, kept_at: blobs.row(blob).verified_at }) // prettier-ignore
       return isNew
     })
     const isUnsettled = isNew && key !== wantedKey
@@ -180,7 +190,7 @@ export class Uploads {
   /** How far uploads of an account have come; those of others are as unknown as those that never were. */
   async status(userDid: Did, ids: readonly string[]): Promise<UploadStatus[]> {
     if (ids.length === 0) return []
-    const rows = await listUploadsOf(this.#needs.database, userDid, ids)
+    const rows = await listUploadsOf(this.#needs.database, normalizeDid(userDid), ids)
     return ids.map((uploadId) => {
       const row = rows.find(({ id }) => id === uploadId)
       if (row === undefined) return { uploadId, status: 'unknown' }
