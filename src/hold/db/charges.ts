@@ -1,7 +1,7 @@
 import { sql, type Kysely } from 'kysely'
 
 import { chargeLayers, type UserUsageRow } from './quota-tables.ts'
-import type { HoldTables } from './schema.ts'
+import type { StorageTables } from './storage-tables.ts'
 
 /** Of a digest of an account, how many manifests name it, more or fewer than before. */
 export interface Reference {
@@ -19,7 +19,7 @@ const rowsPerStatement = 1000
  * account either, in bytes. Each (account, digest) may be named once.
  */
 export async function addReferences(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   references: readonly Reference[],
 ): Promise<number> {
   let newBytes = 0
@@ -55,7 +55,7 @@ export async function addReferences(
 
 /** Takes references away, and the charge with the last of a digest. */
 export async function removeReferences(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   references: readonly Pick<Reference, 'userDid' | 'digest' | 'count'>[],
 ): Promise<void> {
   for (const { userDid, digest, count } of references) {
@@ -82,7 +82,7 @@ export async function removeReferences(
 }
 
 /** Makes charges anew from the layer rows. */
-export async function rebuildCharges(database: Kysely<HoldTables>): Promise<void> {
+export async function rebuildCharges(database: Kysely<StorageTables>): Promise<void> {
   await database.deleteFrom('charges').execute()
   await database.deleteFrom('user_usage').execute()
   await chargeLayers(database)
@@ -100,13 +100,16 @@ export async function rebuildCharges(database: Kysely<HoldTables>): Promise<void
     .execute()
 }
 
-export function findUsage(database: Kysely<HoldTables>, userDid: string): Promise<UserUsageRow | undefined> {
+export function findUsage(
+  database: Kysely<StorageTables>,
+  userDid: string,
+): Promise<UserUsageRow | undefined> {
   return database.selectFrom('user_usage').selectAll().where('user_did', '=', userDid).executeTakeFirst()
 }
 
 /** What an account is charged for a blob, in bytes; undefined when it is not. */
 export async function findChargedBytes(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   userDid: string,
   digest: string,
 ): Promise<number | undefined> {
@@ -120,7 +123,7 @@ export async function findChargedBytes(
 }
 
 /** Those who are charged most, most first. */
-export function listTopUsage(database: Kysely<HoldTables>, limit: number): Promise<UserUsageRow[]> {
+export function listTopUsage(database: Kysely<StorageTables>, limit: number): Promise<UserUsageRow[]> {
   return database
     .selectFrom('user_usage')
     .selectAll()
@@ -133,7 +136,7 @@ export function listTopUsage(database: Kysely<HoldTables>, limit: number): Promi
 
 /** How many accounts are charged for anything, and the blobs of the hold, charged or not. */
 export async function sumUsage(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
 ): Promise<{ users: number; blobs: number; sizeBytes: number }> {
   const { users } = await database
     .selectFrom('user_usage')
@@ -152,7 +155,7 @@ export async function sumUsage(
 }
 
 async function changeUsage(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   userDid: string,
   by: { blobs: number; sizeBytes: number },
 ): Promise<void> {
@@ -170,7 +173,7 @@ async function changeUsage(
 
 /** What is charged for need not be kept for its uploader any more; its size in bytes. */
 async function takeKept(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   userDid: string,
   charged: readonly { digest: string }[],
 ): Promise<number> {

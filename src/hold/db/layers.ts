@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 
 import { addReferences, removeReferences, type Reference } from './charges.ts'
 import type { HoldTables } from './schema.ts'
-import type { LayerRow } from './storage-tables.ts'
+import type { LayerRow, StorageTables } from './storage-tables.ts'
 
 /** Twelve thousand parameters in a statement; SQLite takes 32,766. */
 const rowsPerStatement = 1000
@@ -11,7 +11,10 @@ const rowsPerStatement = 1000
  * Notes layers, each with the record key it shall have, and charges for them; those noted before keep their keys.
  * The bytes that were neither charged nor kept for the account before. Only within a transaction.
  */
-export async function insertLayers(database: Kysely<HoldTables>, rows: readonly LayerRow[]): Promise<number> {
+export async function insertLayers(
+  database: Kysely<StorageTables>,
+  rows: readonly LayerRow[],
+): Promise<number> {
   const added: Pick<LayerRow, 'user_did' | 'digest' | 'size_bytes'>[] = []
   for (let start = 0; start < rows.length; start += rowsPerStatement) {
     const inserted = await database
@@ -27,7 +30,7 @@ export async function insertLayers(database: Kysely<HoldTables>, rows: readonly 
 
 /** Takes rows out, and the charges that rest on them alone. Only within a transaction. */
 export async function deleteLayers(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   rows: readonly Pick<LayerRow, 'manifest_uri' | 'digest'>[],
 ): Promise<void> {
   const deleted: Pick<LayerRow, 'user_did' | 'digest' | 'size_bytes'>[] = []
@@ -46,32 +49,19 @@ export async function deleteLayers(
   await removeReferences(database, referencesOf(deleted))
 }
 
-/** That a manifest was pushed again. */
-export async function touchLayers(
-  database: Kysely<HoldTables>,
-  manifestUri: string,
-  notedAt: string,
-): Promise<void> {
-  await database
-    .updateTable('layers')
-    .set({ noted_at: notedAt })
-    .where('manifest_uri', '=', manifestUri)
-    .execute()
-}
-
-/** Layers of manifests, those only whose manifest was not pushed at `notedBefore` or after, if given. */
+/** Everything that is noted of these manifests. */
 export function listLayersOf(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   manifestUris: readonly string[],
-  notedBefore?: string,
 ): Promise<LayerRow[]> {
-  let query = database.selectFrom('layers').selectAll().where('manifest_uri', 'in', manifestUris)
-  if (notedBefore !== undefined) query = query.where('noted_at', '<', notedBefore)
-  return query.execute()
+  return database.selectFrom('layers').selectAll().where('manifest_uri', 'in', manifestUris).execute()
 }
 
 /** Layers of a manifest whose records are not known to be written. */
-export function listUnwrittenLayers(database: Kysely<HoldTables>, manifestUri: string): Promise<LayerRow[]> {
+export function listUnwrittenLayers(
+  database: Kysely<StorageTables>,
+  manifestUri: string,
+): Promise<LayerRow[]> {
   return database
     .selectFrom('layers')
     .selectAll()
@@ -81,7 +71,7 @@ export function listUnwrittenLayers(database: Kysely<HoldTables>, manifestUri: s
     .execute()
 }
 
-export async function markLayersWritten(database: Kysely<HoldTables>, manifestUri: string): Promise<void> {
+export async function markLayersWritten(database: Kysely<StorageTables>, manifestUri: string): Promise<void> {
   await database
     .updateTable('layers')
     .set({ is_written: 1 })
@@ -91,7 +81,7 @@ export async function markLayersWritten(database: Kysely<HoldTables>, manifestUr
 
 /** A page of the manifests whose layers an account is charged for, in order. */
 export async function listManifestUrisOf(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   userDid: string,
   limit: number,
 ): Promise<string[]> {

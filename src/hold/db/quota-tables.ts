@@ -36,7 +36,7 @@ export interface KeptBlobRow {
 
 /** Charges, with those for the layers that are there already. */
 export const quotaTables: Migration = {
-  up: async (database: Kysely<StorageTables & QuotaTables>) => {
+  up: async (database: Kysely<StorageTables>) => {
     const { schema } = database
     await schema
       .createTable('charges')
@@ -69,10 +69,6 @@ export const quotaTables: Migration = {
         .addColumn(name, 'bigint', (column) => column.notNull().defaultTo(0))
         .execute()
     }
-    await schema
-      .alterTable('layers')
-      .addColumn('noted_at', 'text', (column) => column.notNull().defaultTo(''))
-      .execute()
     await schema.createIndex('uploads_user').on('uploads').columns(['user_did', 'state']).execute()
     await chargeLayers(database)
     await database

@@ -2,11 +2,11 @@ import { sql, type Kysely } from 'kysely'
 
 import { findChargedBytes } from './charges.ts'
 import type { KeptBlobRow } from './quota-tables.ts'
-import type { HoldTables } from './schema.ts'
+import type { StorageTables } from './storage-tables.ts'
 
 /** What open uploads of an account hold on to, in bytes, those of `exceptIds` left out. */
 export async function sumReservedBytes(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   userDid: string,
   exceptIds: readonly string[],
 ): Promise<number> {
@@ -22,7 +22,7 @@ export async function sumReservedBytes(
 }
 
 /** What an account uploaded and names in no manifest, in bytes; blobs that are gone do not count. */
-export async function sumKeptBytes(database: Kysely<HoldTables>, userDid: string): Promise<number> {
+export async function sumKeptBytes(database: Kysely<StorageTables>, userDid: string): Promise<number> {
   const row = await database
     .selectFrom('kept_blobs')
     .innerJoin('blobs', 'blobs.digest', 'kept_blobs.digest')
@@ -34,7 +34,7 @@ export async function sumKeptBytes(database: Kysely<HoldTables>, userDid: string
 
 /** The size of a blob that an account uploaded and names in no manifest; undefined when there is no such. */
 export async function findKeptBytes(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   userDid: string,
   digest: string,
 ): Promise<number | undefined> {
@@ -50,7 +50,7 @@ export async function findKeptBytes(
 
 /** Whether an upload that is open was announced with this digest. */
 export async function isAnnounced(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   userDid: string,
   digest: string,
 ): Promise<boolean> {
@@ -65,7 +65,7 @@ export async function isAnnounced(
 }
 
 /** A blob that an account has uploaded counts from now on, unless it is charged for it. */
-export async function keepBlob(database: Kysely<HoldTables>, row: KeptBlobRow): Promise<void> {
+export async function keepBlob(database: Kysely<StorageTables>, row: KeptBlobRow): Promise<void> {
   if ((await findChargedBytes(database, row.user_did, row.digest)) !== undefined) return
   await database
     .insertInto('kept_blobs')
@@ -78,7 +78,7 @@ export async function keepBlob(database: Kysely<HoldTables>, row: KeptBlobRow): 
  * Blobs that are gone, and those older than `keptBefore` that somebody's manifest names, count no longer against their
  * uploader. Others do until they are deleted: they take room, and for nobody else.
  */
-export async function releaseKept(database: Kysely<HoldTables>, keptBefore: string): Promise<void> {
+export async function releaseKept(database: Kysely<StorageTables>, keptBefore: string): Promise<void> {
   await database
     .deleteFrom('kept_blobs')
     .where((expression) => {
@@ -100,7 +100,7 @@ export async function releaseKept(database: Kysely<HoldTables>, keptBefore: stri
 
 /** What an open upload holds on to, and how much of it is charged already. */
 export async function setReserved(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   uploadId: string,
   change: { reserved_bytes: number; free_bytes?: number },
 ): Promise<void> {

@@ -1,20 +1,19 @@
 import type { Kysely, Selectable, Updateable } from 'kysely'
 
-import type { HoldTables } from './schema.ts'
-import type { UploadPartRow, UploadTable } from './storage-tables.ts'
+import type { StorageTables, UploadPartRow, UploadTable } from './storage-tables.ts'
 
 export type UploadRow = Selectable<UploadTable>
 
-export async function insertUpload(database: Kysely<HoldTables>, row: UploadRow): Promise<void> {
+export async function insertUpload(database: Kysely<StorageTables>, row: UploadRow): Promise<void> {
   await database.insertInto('uploads').values(row).execute()
 }
 
-export function findUpload(database: Kysely<HoldTables>, id: string): Promise<UploadRow | undefined> {
+export function findUpload(database: Kysely<StorageTables>, id: string): Promise<UploadRow | undefined> {
   return database.selectFrom('uploads').selectAll().where('id', '=', id).executeTakeFirst()
 }
 
 /** Uploads of one account, with the size of what they became. */
-export function listUploadsOf(database: Kysely<HoldTables>, userDid: string, ids: readonly string[]) {
+export function listUploadsOf(database: Kysely<StorageTables>, userDid: string, ids: readonly string[]) {
   return database
     .selectFrom('uploads')
     .leftJoin('blobs', 'blobs.digest', 'uploads.digest')
@@ -26,7 +25,7 @@ export function listUploadsOf(database: Kysely<HoldTables>, userDid: string, ids
 
 /** Changes an open upload that is still at `offsetBytes`; false when somebody else was there first. */
 export async function updateUpload(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   at: Pick<UploadRow, 'id' | 'offset_bytes'>,
   change: Updateable<UploadTable>,
 ): Promise<boolean> {
@@ -41,14 +40,14 @@ export async function updateUpload(
 }
 
 /** Takes an upload and its parts out; false when it was gone already. */
-export async function deleteUpload(database: Kysely<HoldTables>, id: string): Promise<boolean> {
+export async function deleteUpload(database: Kysely<StorageTables>, id: string): Promise<boolean> {
   await deleteUploadParts(database, id)
   const { numDeletedRows } = await database.deleteFrom('uploads').where('id', '=', id).executeTakeFirst()
   return numDeletedRows === 1n
 }
 
 export function listExpiredUploads(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   now: string,
   limit: number,
 ): Promise<UploadRow[]> {
@@ -62,7 +61,7 @@ export function listExpiredUploads(
 }
 
 export async function insertUploadParts(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   parts: readonly UploadPartRow[],
 ): Promise<void> {
   // SQLite takes 32,766 parameters in a statement, and four are used for a part.
@@ -75,7 +74,7 @@ export async function insertUploadParts(
 }
 
 /** Notes how large a part is, or is now. */
-export async function putUploadPart(database: Kysely<HoldTables>, part: UploadPartRow): Promise<void> {
+export async function putUploadPart(database: Kysely<StorageTables>, part: UploadPartRow): Promise<void> {
   await database
     .insertInto('upload_parts')
     .values(part)
@@ -85,7 +84,7 @@ export async function putUploadPart(database: Kysely<HoldTables>, part: UploadPa
     .execute()
 }
 
-export function listUploadParts(database: Kysely<HoldTables>, uploadId: string): Promise<UploadPartRow[]> {
+export function listUploadParts(database: Kysely<StorageTables>, uploadId: string): Promise<UploadPartRow[]> {
   return database
     .selectFrom('upload_parts')
     .selectAll()
@@ -94,6 +93,6 @@ export function listUploadParts(database: Kysely<HoldTables>, uploadId: string):
     .execute()
 }
 
-export async function deleteUploadParts(database: Kysely<HoldTables>, uploadId: string): Promise<void> {
+export async function deleteUploadParts(database: Kysely<StorageTables>, uploadId: string): Promise<void> {
   await database.deleteFrom('upload_parts').where('upload_id', '=', uploadId).execute()
 }

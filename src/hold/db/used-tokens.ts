@@ -1,10 +1,10 @@
 import type { Kysely } from 'kysely'
 
-import type { HoldTables } from './schema.ts'
+import type { StorageTables } from './storage-tables.ts'
 
 /** Notes that a token was used; false when it had been before. */
 export async function insertUsedToken(
-  database: Kysely<HoldTables>,
+  database: Kysely<StorageTables>,
   tokenKey: string,
   expiresAt: string,
 ): Promise<boolean> {
@@ -16,6 +16,6 @@ export async function insertUsedToken(
   return numInsertedOrUpdatedRows === 1n
 }
 
-export async function deleteExpiredTokens(database: Kysely<HoldTables>, now: string): Promise<void> {
+export async function deleteExpiredTokens(database: Kysely<StorageTables>, now: string): Promise<void> {
   await database.deleteFrom('used_tokens').where('expires_at', '<=', now).execute()
 }

@@ -1,22 +1,27 @@
 import type { Kysely } from 'kysely'
 
 import type { Now } from '../../lib/clock.ts'
+import { KeyedLocks } from '../../lib/keyed-locks.ts'
 import { logger } from '../../lib/log.ts'
 import { digestOf } from '../../lib/streams.ts'
 import { digestAlgorithm, type Digest } from '../../protocol/oci/digest.ts'
 import {
+  countUnsettledBlobs,
   findBlobRow,
   forgetStaleKey,
   insertBlobRow,
   listStaleBlobs,
   listUnsettledBlobs,
   moveBlobRow,
+  pardonBlob,
 } from '../db/blobs.ts'
-import type { HoldTables } from '../db/schema.ts'
-import type { BlobRow } from '../db/storage-tables.ts'
+import { hasDeletion } from '../db/gc-deletions.ts'
+
+import type { BlobRow, StorageTables } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobKey, BlobStore } from '../ports/blob-store.ts'
-import { blobKey } from '../storage/blob-keys.ts'
+import { blobKey, uploadsPrefix } from '../storage/blob-keys.ts'
+import type { Moderation } from './moderation.ts'
 
 const log = logger('hold:blobs')
 
@@ -36,20 +41,40 @@ export interface Blob {
  * a row says where they are, and a key with a digest in it is made from verified bytes only.
  */
 export class Blobs {
-  readonly #database: Kysely<HoldTables>
+  readonly #database: Kysely<StorageTables>
   readonly #store: BlobStore
+  readonly #moderation: Pick<Moderation, 'isHidden'>
   readonly #now: Now
+  /** By digest: held by whoever puts bytes to its key, or takes them away, until the database says so too. */
+  readonly locks = new KeyedLocks()
 
-  constructor(needs: { database: Kysely<HoldTables>; store: BlobStore; now: Now }) {
+  constructor(needs: {
+    database: Kysely<StorageTables>
+    store: BlobStore
+    moderation: Pick<Moderation, 'isHidden'>
+    now: Now
+  }) {
     this.#database = needs.database
+    this.#moderation = needs.moderation
     this.#store = needs.store
     this.#now = needs.now
   }
 
-  /** A blob by its digest. One that only the store knows (an older bucket, a lost database) is taken in. */
+  /**
+   * A blob by its digest. One that only the store knows (an older bucket, a lost database) is taken in. Whoever is told
+   * that it is there may rely on it: garbage collection begins anew to wait before it deletes it.
+   */
   async find(digest: Digest): Promise<Blob | undefined> {
     const row = await findBlobRow(this.#database, digest)
-    if (row !== undefined) return { digest, sizeBytes: row.size_bytes, key: row.store_key as BlobKey }
+    const isThere =
+      row !== undefined && (row.condemned_at === null || (await pardonBlob(this.#database, digest)))
+    if (isThere) return { digest, sizeBytes: row.size_bytes, key: row.store_key as BlobKey }
+    return this.locks.run(digest, () => this.#takeIn(digest))
+  }
+
+  async #takeIn(digest: Digest): Promise<Blob | undefined> {
+    // What is left of a blob whose deletion was interrupted is none.
+    if (await hasDeletion(this.#database, digest)) return undefined
     const blob = { digest, key: blobKey(digest) }
     const sizeBytes = await this.#store.findSize(blob.key)
     if (sizeBytes === undefined) return undefined
@@ -61,6 +86,8 @@ export class Blobs {
   async presignGet(digest: Digest, method: 'GET' | 'HEAD'): Promise<URL> {
     const blob = await this.find(digest)
     if (blob === undefined) throw new HoldError('blob_unknown', `this hold has no blob ${digest}`)
+    if (await this.#moderation.isHidden(digest))
+      throw new HoldError('blob_unknown', `blob ${digest} was taken down`)
     return this.#store.presignGet(blob, { lifetimeSeconds: presignLifetimeSeconds, method })
   }
 
@@ -78,6 +105,7 @@ export class Blobs {
       verified_at: this.#now().toISOString(),
       stale_key: null,
       stale_until: null,
+      condemned_at: null,
     }
   }
 
@@ -91,7 +119,7 @@ export class Blobs {
     for (const row of rows) {
       if (signal.aborted) return 0
       try {
-        await this.#settleOne(row)
+        await this.locks.run(row.digest, () => this.#settleOne(row))
         doneCount += 1
       } catch (error) {
         // It is served from where it is meanwhile; the others need not wait for it.
@@ -101,7 +129,15 @@ export class Blobs {
     return doneCount
   }
 
-  async #settleOne(row: BlobRow): Promise<void> {
+  /** Blobs that wait for {@link settle}. */
+  countUnsettled(): Promise<number> {
+    return countUnsettledBlobs(this.#database)
+  }
+
+  async #settleOne({ digest }: BlobRow): Promise<void> {
+    const row = await findBlobRow(this.#database, digest)
+    // Gone meanwhile, as garbage.
+    if (row === undefined || !row.store_key.startsWith(uploadsPrefix)) return
     const storeKey = blobKey(row.digest as Digest)
     await this.#store.copy(row.store_key as BlobKey, storeKey)
     const staleUntilMs = this.#now().getTime() + (presignLifetimeSeconds + 60) * 1000

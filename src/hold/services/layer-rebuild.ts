@@ -7,7 +7,7 @@ import { RecordError } from '../../protocol/lexicon/record.ts'
 import { rebuildCharges } from '../db/charges.ts'
 import { deleteLayers, insertLayers, listLayersOf, listOrphanedLayers } from '../db/layers.ts'
 import type { HoldTables } from '../db/schema.ts'
-import type { LayerRow } from '../db/storage-tables.ts'
+import type { LayerRow, StorageTables } from '../db/storage-tables.ts'
 import type { HoldRepo, StoredRecord } from '../pds/repo.ts'
 
 const log = logger('hold:layers')
@@ -25,9 +25,10 @@ interface Needs {
  * same blob of the same manifest is deleted.
  */
 export async function rebuildLayers(needs: Needs): Promise<{ layers: number; malformed: number }> {
-  const { database, repo } = needs
+  const { repo } = needs
+  const database: Kysely<StorageTables> = needs.database
   for (;;) {
-    const orphans = await listOrphanedLayers(database, layerCollection, pageSize)
+    const orphans = await listOrphanedLayers(needs.database, layerCollection, pageSize)
     if (orphans.length === 0) break
     await database.transaction().execute((transaction) => deleteLayers(transaction, orphans))
   }
@@ -50,7 +51,7 @@ export async function rebuildLayers(needs: Needs): Promise<{ layers: number; mal
 }
 
 /** Keys of records whose place is taken by another record. */
-async function findSurplus(database: Kysely<HoldTables>, rows: readonly LayerRow[]): Promise<string[]> {
+async function findSurplus(database: Kysely<StorageTables>, rows: readonly LayerRow[]): Promise<string[]> {
   if (rows.length === 0) return []
   const known = await listLayersOf(database, [...new Set(rows.map((row) => row.manifest_uri))])
   const rkeys = new Map(known.map((row) => [`${row.manifest_uri} ${row.digest}`, row.rkey]))
@@ -78,7 +79,6 @@ function rowOf(record: StoredRecord): LayerRow[] {
       size_bytes: layer.sizeBytes,
       rkey: record.uri.slice(record.uri.lastIndexOf('/') + 1),
       is_written: 1,
-      noted_at: layer.createdAt,
     },
   ]
 }

@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 
 import { formatAtUri, nextTid, normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import { KeyedLocks } from '../../lib/keyed-locks.ts'
 import { buildLayerRecord, layerCollection } from '../../protocol/lexicon/layer-record.ts'
 import { manifestCollection, manifestRkey } from '../../protocol/lexicon/manifest-record.ts'
 import { isDigest, type Digest } from '../../protocol/oci/digest.ts'
@@ -11,11 +12,9 @@ import {
   listLayersOf,
   listUnwrittenLayers,
   markLayersWritten,
-  touchLayers,
 } from '../db/layers.ts'
-import { findRecordCids } from '../db/repo-records.ts'
 import type { HoldTables } from '../db/schema.ts'
-import type { LayerRow } from '../db/storage-tables.ts'
+import type { LayerRow, StorageTables } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { HoldRepo } from '../pds/repo.ts'
 import type { Blobs } from './blobs.ts'
@@ -48,6 +47,8 @@ interface Needs {
 /** Which manifests name which blobs of this hold: its layer records. */
 export class Layers {
   readonly #needs: Needs
+  /** By manifest URI: whoever notes its layers or removes them holds it, from when it was looked for. */
+  readonly locks = new KeyedLocks()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -58,25 +59,60 @@ export class Layers {
    * The same notice again adds none: the keys of the records are chosen, and kept, before they are written.
    * @throws {HoldError} `request_invalid`; `quota_exceeded`, and then nothing is noted
    */
-  async recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
-    const { reservations } = this.#needs
+  recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
     const ownerDid = normalizeDid(notice.ownerDid)
-    const manifestUri = formatAtUri(ownerDid, manifestCollection, manifestRkey(notice.digest))
-    const named = descriptorsOf(manifest)
-    const rows = await this.#rowsFor(manifestUri, ownerDid, [...named.keys()])
-    return reservations.alone(ownerDid, async () => {
-      await this.#note(manifestUri, ownerDid, rows)
-      return this.#writeRecords(manifestUri, ownerDid, named)
-    })
+    const manifestUri = manifestUriOf(notice)
+    return this.locks.run(manifestUri, () => this.#record(ownerDid, manifestUri, manifest))
   }
 
-  async #note(manifestUri: string, ownerDid: Did, rows: readonly LayerRow[]): Promise<void> {
-    const { database, reservations, now } = this.#needs
+  /**
+   * Removes what was noted of these manifests: records, then rows and charges, so that the same call after a crash does
+   * the rest. Whoever calls it holds their locks.
+   */
+  async removeManifests(manifestUris: readonly string[]): Promise<{ layersRemoved: number }> {
+    let layersRemoved = 0
+    for (let start = 0; start < manifestUris.length; start += manifestBatchMax) {
+      const page = manifestUris.slice(start, start + manifestBatchMax)
+      const rows = await listLayersOf(this.#needs.database, page)
+      for (let from = 0; from < rows.length; from += writesPerCommitMax) {
+        await this.#remove(rows.slice(from, from + writesPerCommitMax))
+      }
+      layersRemoved += rows.length
+    }
+    return { layersRemoved }
+  }
+
+  /** Makes rows and charges agree with the layer records: after the data repo was imported, or the rows were lost. */
+  rebuild(): Promise<{ layers: number; malformed: number }> {
+    return rebuildLayers(this.#needs)
+  }
+
+  async #remove(rows: readonly LayerRow[]): Promise<void> {
+    const { repo } = this.#needs
+    const database: Kysely<StorageTables> = this.#needs.database
+    const writes = []
+    for (const { rkey } of rows) {
+      if ((await repo.findRecord(layerCollection, rkey)) === undefined) continue
+      writes.push({ action: 'delete', collection: layerCollection, rkey } as const)
+    }
+    if (writes.length > 0) await repo.applyWrites(writes)
+    await database.transaction().execute((transaction) => deleteLayers(transaction, rows))
+  }
+
+  async #record(ownerDid: Did, manifestUri: string, manifest: unknown): Promise<number> {
+    const named = descriptorsOf(manifest)
+    const rows = await this.#rowsFor(manifestUri, ownerDid, [...named.keys()])
+    await this.#needs.reservations.alone(ownerDid, () => this.#note(ownerDid, rows))
+    return this.#writeRecords(manifestUri, ownerDid, named)
+  }
+
+  async #note(ownerDid: Did, rows: readonly LayerRow[]): Promise<void> {
+    const { reservations } = this.#needs
+    const database: Kysely<StorageTables> = this.#needs.database
     const allowance = await reservations.findAllowance(ownerDid)
     await database.transaction().execute(async (transaction) => {
       const addedBytes = await insertLayers(transaction, rows)
       await reservations.checkCharged(transaction, ownerDid, allowance, addedBytes)
-      await touchLayers(transaction, manifestUri, now().toISOString())
     })
   }
 
@@ -109,57 +145,6 @@ export class Layers {
     return writes.length
   }
 
-  /**
-   * Takes out what these manifests name: layer records first, then their rows and charges, so that the same call after
-   * a crash does the rest. With `notedBefore`, manifests that were pushed then or later are left alone: give the time
-   * at which they were found to be gone.
-   */
-  async removeManifests(
-    manifestUris: readonly string[],
-    options: { notedBefore?: Date } = {},
-  ): Promise<{ layersRemoved: number }> {
-    let layersRemoved = 0
-    for (let start = 0; start < manifestUris.length; start += manifestBatchMax) {
-      const page = { uris: manifestUris.slice(start, start + manifestBatchMax), ...options }
-      const users = new Set((await this.#listLayers(page)).map((row) => row.user_did))
-      for (const userDid of users) {
-        // What a push notes meanwhile is not to be taken out by the look of a moment ago.
-        layersRemoved += await this.#needs.reservations.alone(userDid, async () => {
-          const rows = await this.#listLayers(page)
-          return this.#remove(rows.filter((row) => row.user_did === userDid))
-        })
-      }
-    }
-    return { layersRemoved }
-  }
-
-  /** Makes rows and charges agree with the layer records: after the data repo was imported, or the rows were lost. */
-  rebuild(): Promise<{ layers: number; malformed: number }> {
-    return rebuildLayers(this.#needs)
-  }
-
-  #listLayers(of: { uris: readonly string[]; notedBefore?: Date }): Promise<LayerRow[]> {
-    return listLayersOf(this.#needs.database, of.uris, of.notedBefore?.toISOString())
-  }
-
-  async #remove(rows: readonly LayerRow[]): Promise<number> {
-    const { database, repo } = this.#needs
-    for (let start = 0; start < rows.length; start += writesPerCommitMax) {
-      const batch = rows.slice(start, start + writesPerCommitMax)
-      const present = await findRecordCids(
-        database,
-        layerCollection,
-        batch.map(({ rkey }) => rkey),
-      )
-      const writes = [...present.keys()].map(
-        (rkey) => ({ action: 'delete', collection: layerCollection, rkey }) as const,
-      )
-      if (writes.length > 0) await repo.applyWrites(writes)
-      await database.transaction().execute((transaction) => deleteLayers(transaction, batch))
-    }
-    return rows.length
-  }
-
   /** Blobs that are somewhere else (foreign layers, another hold) are not ours to keep account of. */
   async #rowsFor(manifestUri: string, userDid: Did, digests: readonly Digest[]): Promise<LayerRow[]> {
     const rows: LayerRow[] = []
@@ -174,11 +159,15 @@ export class Layers {
         size_bytes: sizeBytes,
         rkey: nextTid(),
         is_written: 0,
-        noted_at: this.#needs.now().toISOString(),
       })
     }
     return rows
   }
+}
+
+/** The AT-URI of the manifest's record. */
+export function manifestUriOf({ ownerDid, digest }: Pick<ManifestNotice, 'ownerDid' | 'digest'>): string {
+  return formatAtUri(normalizeDid(ownerDid), manifestCollection, manifestRkey(digest))
 }
 
 /** Config and layers of a manifest, digest → media type. @throws {HoldError} `request_invalid` */

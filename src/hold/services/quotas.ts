@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely'
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import { findUsage, listTopUsage, sumUsage } from '../db/charges.ts'
 import type { UserUsageRow } from '../db/quota-tables.ts'
-import type { HoldTables } from '../db/schema.ts'
+import type { StorageTables } from '../db/storage-tables.ts'
 import type { Crew } from './crew.ts'
 
 /** How much crew of a tier may keep. */
@@ -27,7 +27,7 @@ export interface Usage extends Allowance {
 }
 
 interface Needs {
-  database: Kysely<HoldTables>
+  database: Kysely<StorageTables>
   crew: Pick<Crew, 'getCaptain' | 'find'>
   /** Lowest rank first. */
   tiers: readonly Tier[]

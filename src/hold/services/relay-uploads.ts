@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
 import { digestAlgorithm, formatDigest, type Digest } from '../../protocol/oci/digest.ts'
-import type { HoldTables } from '../db/schema.ts'
+import type { StorageTables } from '../db/storage-tables.ts'
 import { listUploadParts, putUploadPart, type UploadRow } from '../db/uploads.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobStore, StoredPart } from '../ports/blob-store.ts'
@@ -25,7 +25,7 @@ type Part = Pick<StoredPart, 'partNumber' | 'etag'>
  * part, complete. The hold reads what arrived before it believes the digest.
  */
 export class RelayUploads {
-  readonly #database: Kysely<HoldTables>
+  readonly #database: Kysely<StorageTables>
   readonly #uploads: Uploads
   readonly #access: Access
   readonly #reservations: Pick<Reservations, 'findAllowance' | 'reserve' | 'settle'>
@@ -34,7 +34,7 @@ export class RelayUploads {
   readonly #completing = new Map<string, Promise<void>>()
 
   constructor(needs: {
-    database: Kysely<HoldTables>
+    database: Kysely<StorageTables>
     access: Access
     uploads: Uploads
     reservations: Pick<Reservations, 'findAllowance' | 'reserve' | 'settle'>
@@ -134,7 +134,8 @@ export class RelayUploads {
       await this.#uploads.discard(row)
       throw new HoldError('digest_mismatch', `the bytes are ${actual}, not ${digest}`)
     }
-    await this.#uploads.complete(row, { digest, sizeBytes, key: upload.key })
+    const blob = { digest, sizeBytes, key: upload.key }
+    await this.#blobs.locks.run(digest, () => this.#uploads.complete(row, blob))
   }
 }
 

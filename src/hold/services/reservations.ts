@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely'
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import { formatSize } from '../../lib/format-size.ts'
-import type { KeyedQueue } from '../../lib/keyed-queue.ts'
+import type { KeyedLocks } from '../../lib/keyed-locks.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findChargedBytes, findUsage } from '../db/charges.ts'
 import {
@@ -14,7 +14,7 @@ import {
   sumKeptBytes,
   sumReservedBytes,
 } from '../db/reservations.ts'
-import type { HoldTables } from '../db/schema.ts'
+import type { StorageTables } from '../db/storage-tables.ts'
 import { insertUpload, type UploadRow } from '../db/uploads.ts'
 import { HoldError } from '../errors.ts'
 import type { Allowance, Quotas } from './quotas.ts'
@@ -26,10 +26,10 @@ const reserveAheadBytes = 16 * 1024 * 1024
 const keepLifetimeMs = 24 * 3_600_000
 
 interface Needs {
-  database: Kysely<HoldTables>
+  database: Kysely<StorageTables>
   quotas: Pick<Quotas, 'findAllowance'>
   /** Of each account, what is decided about its room is decided one after the other. */
-  users: KeyedQueue
+  users: KeyedLocks
   now: Now
 }
 
@@ -74,7 +74,9 @@ export class Reservations {
       (flow) => flow.userDid === userDid && flow.digest === digest,
     )
     const flow = new UploadFlow({
-      ...{ userDid, digest, usedBytes },
+      userDid,
+      digest,
+      usedBytes,
       freeBytes: Math.max(row.free_bytes, isTold ? 0 : ownBytes),
       grantedBytes: limitBytes === undefined ? Infinity : Math.max(row.reserved_bytes, usedBytes),
       grow: (totalBytes) => this.#grow(id, flow, totalBytes),
@@ -124,7 +126,7 @@ export class Reservations {
 
   /** Charges were added in this transaction: do they fit? @throws {HoldError} `quota_exceeded` */
   async checkCharged(
-    transaction: Kysely<HoldTables>,
+    transaction: Kysely<StorageTables>,
     userDid: string,
     allowance: Allowance,
     addedBytes: number,
@@ -175,7 +177,7 @@ export class Reservations {
 
   /** Bytes that count against an account's quota, apart from those of one upload. */
   async #sumTaken(
-    database: Kysely<HoldTables>,
+    database: Kysely<StorageTables>,
     userDid: string,
     except: string | undefined,
   ): Promise<number> {

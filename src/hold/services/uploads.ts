@@ -6,7 +6,9 @@ import { randomId } from '../../lib/ids.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findBlobRow, insertBlobRow } from '../db/blobs.ts'
 import { keepBlob } from '../db/reservations.ts'
-import type { HoldTables } from '../db/schema.ts'
+import { insertBlobUploader } from '../db/blob-uploaders.ts'
+
+import type { StorageTables } from '../db/storage-tables.ts'
 import {
   deleteUpload,
   deleteUploadParts,
@@ -37,7 +39,7 @@ export interface UploadStatus {
 }
 
 interface Needs {
-  database: Kysely<HoldTables>
+  database: Kysely<StorageTables>
   store: BlobStore
   blobs: Blobs
   reservations: Pick<Reservations, 'begin'>
@@ -146,7 +148,10 @@ export class Uploads {
     }
   }
 
-  /** Ends an upload whose bytes, at `blob.key`, were found to have the digest: from now on they are given out. */
+  /**
+   * Ends an upload whose bytes, at `blob.key`, were found to have the digest: from now on they are given out. Whoever
+   * calls it holds the lock of the digest, from when bytes came to the key of the digest if they are there.
+   */
   async complete(row: UploadRow, blob: Blob): Promise<void> {
     const { database, store, blobs } = this.#needs
     const wantedKey = blobKey(blob.digest)
@@ -165,6 +170,7 @@ export class Uploads {
       await deleteUploadParts(transaction, row.id)
       const { digest, sizeBytes } = blob
       await keepBlob(transaction, { user_did: row.user_did, digest, size_bytes: sizeBytes, kept_at: blobs.row(blob).verified_at }) // prettier-ignore
+      await insertBlobUploader(transaction, blob.digest, normalizeDid(row.user_did as Did))
       return isNew
     })
     const isUnsettled = isNew && key !== wantedKey

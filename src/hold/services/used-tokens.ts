@@ -3,15 +3,15 @@ import type { Kysely } from 'kysely'
 import type { ReplayStore } from '../../atproto/service-auth.ts'
 import type { Now } from '../../lib/clock.ts'
 import { sha256Hex } from '../../lib/ids.ts'
-import type { HoldTables } from '../db/schema.ts'
+import type { StorageTables } from '../db/storage-tables.ts'
 import { deleteExpiredTokens, insertUsedToken } from '../db/used-tokens.ts'
 
 /** Service tokens that were used. In the database, so that a restart does not make them good again. */
 export class UsedTokens implements ReplayStore {
-  readonly #database: Kysely<HoldTables>
+  readonly #database: Kysely<StorageTables>
   readonly #now: Now
 
-  constructor(needs: { database: Kysely<HoldTables>; now: Now }) {
+  constructor(needs: { database: Kysely<StorageTables>; now: Now }) {
     this.#database = needs.database
     this.#now = needs.now
   }

@@ -1,16 +1,22 @@
 import type { XrpcMethod } from '../../http/xrpc-routes.ts'
 import type { HoldContext } from '../context.ts'
 import { abortUploadMethod } from './abortUpload.ts'
+import { applyWritesMethod } from './applyWrites.ts'
 import { completeUploadMethod } from './completeUpload.ts'
+import { createRecordMethod } from './createRecord.ts'
+import { deleteRecordMethod } from './deleteRecord.ts'
 import { getPartUploadUrlMethod } from './getPartUploadUrl.ts'
 import { getUploadStatusMethod } from './getUploadStatus.ts'
 import { getQuotaMethod } from './getQuota.ts'
 import { initiateUploadMethod } from './initiateUpload.ts'
 import { listTiersMethod } from './listTiers.ts'
+import { listMissingBlobsMethod } from './listMissingBlobs.ts'
 import { notifyManifestMethod } from './notifyManifest.ts'
+import { putRecordMethod } from './putRecord.ts'
 import { requestCrewMethod } from './requestCrew.ts'
+import { uploadBlobMethod } from './uploadBlob.ts'
 
-/** The `io.atcr.hold` methods. */
+/** The `io.atcr.hold` methods, and what the captain may call of `com.atproto`. */
 export function holdMethods(context: HoldContext): XrpcMethod[] {
   const makers = [
     initiateUploadMethod,
@@ -22,6 +28,12 @@ export function holdMethods(context: HoldContext): XrpcMethod[] {
     requestCrewMethod,
     getQuotaMethod,
     listTiersMethod,
+    createRecordMethod,
+    putRecordMethod,
+    deleteRecordMethod,
+    applyWritesMethod,
+    uploadBlobMethod,
+    listMissingBlobsMethod,
   ]
   return makers.map((make) => make(context))
 }
