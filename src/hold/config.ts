@@ -109,6 +109,20 @@ const labeler = z
   })
   .prefault({})
   .describe('Moderation by somebody else.')
+/** A client that was told that a blob is there has at least so long to push the manifest that names it. */
+const gcGraceMsMin = 3_600_000
+
+const gc = z
+  .object({
+    enabled: z.boolean().default(false).describe('Delete blobs that no manifest needs, now and then.'),
+    interval: duration().prefault('24h').describe('How often.'),
+    grace: duration()
+      .refine((ms) => ms >= gcGraceMsMin, 'at least 1h')
+      .prefault('168h')
+      .describe('For how long nothing must have needed a blob, and a manifest must have been gone from its owner’s PDS, before either counts.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Garbage collection.')
 
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
@@ -119,6 +133,7 @@ const schema = z.object({
   database,
   quota,
   labeler,
+  gc,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */

@@ -11,12 +11,14 @@ import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
+import { OwnerManifestsClient } from './clients/owner-manifests.ts'
 import { XrpcRelays } from './clients/relays.ts'
 import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import { LabelFeed } from './jobs/label-feed.ts'
 import { moderationJob } from './jobs/moderation-job.ts'
 import { documentJob } from './jobs/document-job.ts'
+import { gcJob } from './jobs/gc-jobs.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
@@ -29,15 +31,19 @@ import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
+import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
 import { christenHold, type NewHold } from './services/christening.ts'
 import { CrawlRequests } from './services/crawl-requests.ts'
 import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
+import { GarbageCollection } from './services/garbage-collection.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
 import { Quotas } from './services/quotas.ts'
+import { ManifestAdoption } from './services/manifest-adoption.ts'
+import { ManifestMarking } from './services/manifest-marking.ts'
 import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
@@ -47,6 +53,7 @@ import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
 import { KeyedLocks } from '../lib/keyed-locks.ts'
+import { StoreSweep } from './services/store-sweep.ts'
 import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
@@ -56,6 +63,10 @@ import { UrlSigner } from './storage/url-signer.ts'
 /** Parts on their way to S3 at once, over all uploads: this many times 8 MiB of memory. */
 const partSlotCount = 8
 const serviceTokenAgeSecondsMax = 300
+
+/** A page of a hundred manifest records with all their layers. */
+const ownerAnswerBytesMax = 16 * 1024 * 1024
+const ownerAnswerMsMax = 30_000
 
 /** What tests and the dev network put in place of the real thing. */
 export interface HoldOverrides {
@@ -106,6 +117,10 @@ export interface HoldContext {
     crawl: Periodic
     moderation: Periodic
   }
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  /** Undefined where it is not enabled. */
+  gcJob: Periodic | undefined
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -174,6 +189,11 @@ export async function createContext(
     { database, repo, layers, moderation, now },
     stack,
   )
+  const { gc, manifestMarking, scheduledGc } = createGc(
+    { config, identity, publicUrl, database, store, blobs, layers, crew, access, identities, now },
+    overrides.fetch,
+    stack,
+  )
   const context: HoldContext = {
     config,
     publicUrl,
@@ -211,6 +231,9 @@ export async function createContext(
       crawl,
       moderation: moderate,
     },
+    gc,
+    manifestMarking,
+    gcJob: scheduledGc,
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -265,6 +288,44 @@ async function createModeration(
     moderation,
     labelFeed: stack.use(new LabelFeed({ labelerDid, identities, moderation, allowsPlainHttp })),
   }
+}
+
+/** What finds and deletes what nobody needs. */
+function createGc(
+  needs: Pick<
+    HoldContext,
+    | 'access'
+    | 'blobs'
+    | 'config'
+    | 'crew'
+    | 'database'
+    | 'identities'
+    | 'identity'
+    | 'layers'
+    | 'publicUrl'
+    | 'store'
+  > & { now: Now },
+  fetch: Fetch | undefined,
+  stack: AsyncDisposableStack,
+) {
+  const { config, identity, identities, database, store, blobs, layers, access, crew, now } = needs
+  const { enabled, grace: graceMs, interval: intervalMs } = config.gc
+  const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
+  const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
+  const owners = new OwnerManifestsClient({
+    identities,
+    fetch: fetch ?? createOutboundFetch(outbound, limits),
+  })
+  const { publicUrl } = needs
+  const adoption = new ManifestAdoption({ owners, layers, access, holdDid: identity.did, publicUrl })
+  const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
+  const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
+  const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
+  const gc = stack.use(
+    new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
+  )
+  const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
+  return { gc, manifestMarking, scheduledGc }
 }
 
 function createServiceAuth(needs: {
