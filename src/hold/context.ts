@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
-import { normalizeDid, parseDid } from '../atproto/syntax.ts'
+import { normalizeDid, parseDid, urlOfDidWeb } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
@@ -32,6 +32,7 @@ import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
+import { Posts } from './services/posts.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
@@ -135,7 +136,7 @@ export async function createContext(
   })
   const layers = new Layers({ database, repo, blobs, now })
   const { stats, notices, flushStats, moderate } = createBookkeeping(
-    { database, repo, layers, moderation, now },
+    { config, identities, crew, database, repo, layers, moderation, now },
     stack,
   )
   const context: HoldContext = {
@@ -170,12 +171,31 @@ export async function createContext(
 
 /** What a hold notes down about how it is used. */
 function createBookkeeping(
-  needs: Pick<HoldContext, 'database' | 'repo' | 'layers' | 'moderation'> & { now: Now },
+  needs: Pick<
+    HoldContext,
+    'config' | 'identities' | 'crew' | 'database' | 'repo' | 'layers' | 'moderation'
+  > & { now: Now },
   stack: AsyncDisposableStack,
 ) {
-  const { database, repo, layers, moderation, now } = needs
+  const { config, identities, crew, database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
-  const notices = new ManifestNotices({ layers, moderation, stats, pullLimits: new PullLimits({ now }) })
+  const appviewDid = config.server.appview_did
+  const posts = new Posts({
+    database,
+    repo,
+    crew,
+    moderation,
+    findHandle: async (did) => (await identities.resolveDid(did)).handle,
+    appviewUrl: appviewDid === undefined ? undefined : urlOfDidWeb(appviewDid),
+    now,
+  })
+  const notices = new ManifestNotices({
+    layers,
+    posts,
+    moderation,
+    stats,
+    pullLimits: new PullLimits({ now }),
+  })
   const moderate = stack.use(moderationJob({ moderation, layers }))
   return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })), moderate }
 }
