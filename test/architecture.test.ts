@@ -54,6 +54,7 @@ const hold = 'src/hold'
 const rules: [place: string, mayImport: string[]][] = [
   ['src/lib/config.ts', [...lib, 'npm:yaml', 'npm:zod']],
   ['src/lib/database.ts', [...lib, 'npm:kysely', 'npm:pg']],
+  ['src/lib/command-help.ts', ['type:npm:commander']],
   ['src/lib/database-lock.ts', [...lib, 'npm:kysely']],
   ['src/lib/log.ts', [...lib, 'npm:pino']],
   ['src/lib/door.ts', [...lib, 'npm:commander', 'type:npm:zod']],
@@ -84,7 +85,8 @@ const rules: [place: string, mayImport: string[]][] = [
   // It mounts any lexicon's methods and knows none of ours: hence no `protocol`.
   ['src/http', [...lib, ...web, ...lexicons]],
 
-  [`${appview}/main.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`]],
+  [`${appview}/main.ts`, [...lib, `${appview}/program.ts`]],
+  [`${appview}/program.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`]],
   [
     `${appview}/start.ts`,
     [...lib, 'src/http', `${appview}/app.ts`, `${appview}/config.ts`, `${appview}/context.ts`],
@@ -133,7 +135,8 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/clients`, [...driver(appview), ...lexicons]],
   [`${appview}/db`, database],
 
-  [`${hold}/main.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`, `${hold}/commands`]],
+  [`${hold}/main.ts`, [...lib, `${hold}/program.ts`]],
+  [`${hold}/program.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`, `${hold}/commands`]],
   // Doors beside `serve`: they open the parts of a hold, or ask the one that runs.
   [
     `${hold}/commands`,
@@ -168,7 +171,11 @@ const rules: [place: string, mayImport: string[]][] = [
       `type:${hold}/context.ts`,
     ],
   ],
-  [`${hold}/xrpc`, [...edge(hold), ...lexicons, `type:${hold}/pds`]],
+  // Who may write into the data repo is the hold's to decide; how, the embedded PDS says.
+  [
+    `${hold}/xrpc`,
+    [...edge(hold), ...lexicons, `${hold}/pds/context.ts`, `${hold}/pds/errors.ts`, `type:${hold}/pds`],
+  ],
   [`${hold}/web`, [...edge(hold), `type:${hold}/pds`]],
   [`${hold}/admin`, [...edge(hold), `type:${hold}/pds`]],
   // It also answers the URLs that the disk's own driver signs.

@@ -19,6 +19,19 @@ const storage = z
   .prefault({})
   .describe('Blobs.')
 
+/** One address, several with commas between, or the word `none`: a list. */
+const relays = z
+  .string()
+  .refine(
+    (text) =>
+      text === 'none' || listed(text).every((url) => /^https?:$/.test(URL.parse(url)?.protocol ?? '')),
+    {
+      error: 'expected addresses of relays, or none',
+    },
+  )
+  .transform((text) => (text === 'none' ? [] : listed(text)))
+  .optional()
+
 const server = z
   .object({
     addr: z.string().default(':8080').describe('Where it listens: `:8080` is every interface, `127.0.0.1:8080` one.'), // prettier-ignore
@@ -26,6 +39,7 @@ const server = z
     public: z.boolean().default(false).describe('Anyone may read.'),
     appview_did: z.string().optional().describe('DID (did:web) of the AppView this hold belongs to: posts link to its pages.'), // prettier-ignore
     successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
+    relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
   })
@@ -51,8 +65,12 @@ const database = z
     path: z.string().optional().describe('SQLite file; its folder is the data folder. Default: /var/lib/atcr/hold.db, or ./data/hold.db when not root.'), // prettier-ignore
     url: z.string().optional().describe('postgres://… in place of the file.'),
     key_path: z.string().optional().describe('Key that signs the data repo. Default: signing.key in the data folder.'), // prettier-ignore
+    rotation_key_path: z.string().optional().describe('did:plc only: key that signs changes of the DID document. Default: rotation.key in the data folder.'), // prettier-ignore
     did: z.string().optional().describe('DID of the hold, when it has one already. Default: did.txt in the data folder, else made.'), // prettier-ignore
-    did_method: z.enum(['web', 'plc']).default('web').describe('What kind of DID is made.'),
+    did_method: z
+      .enum(['web', 'plc'])
+      .default('web')
+      .describe('What kind of DID is made: web lives and ends with the host name, plc can move.'),
     plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'),
   })
   .prefault({})
@@ -65,6 +83,20 @@ const labeler = z
   })
   .prefault({})
   .describe('Moderation by somebody else.')
+/** A client that was told that a blob is there has at least so long to push the manifest that names it. */
+const gcGraceMsMin = 3_600_000
+
+const gc = z
+  .object({
+    enabled: z.boolean().default(false).describe('Delete blobs that no manifest needs, now and then.'),
+    interval: duration().prefault('24h').describe('How often.'),
+    grace: duration()
+      .refine((ms) => ms >= gcGraceMsMin, 'at least 1h')
+      .prefault('168h')
+      .describe('For how long nothing must have needed a blob, and a manifest must have been gone from its owner’s PDS, before either counts.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Garbage collection.')
 
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
@@ -74,6 +106,7 @@ const schema = z.object({
   registration,
   database,
   labeler,
+  gc,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */
@@ -108,6 +141,7 @@ export interface HoldPaths {
   database: string
   blobs: string
   signingKey: string
+  rotationKey: string
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
   did: string
@@ -121,7 +155,19 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     database,
     blobs: config.storage.path ?? join(folder, 'blobs'),
     signingKey: config.database.key_path ?? join(folder, 'signing.key'),
+    rotationKey: config.database.rotation_key_path ?? join(folder, 'rotation.key'),
     secretKey: join(folder, 'hold-secret.key'),
     did: join(folder, 'did.txt'),
   }
+}
+
+/** The relays this hold asks. Unless told, the best known one; none where nobody could follow the hold anyway. */
+export function relayUrls({ server }: HoldConfig): string[] {
+  if (server.relay_endpoint !== undefined) return server.relay_endpoint
+  const isPublic = !server.test_mode && server.public_url.startsWith('https:')
+  return isPublic ? ['https://bsky.network'] : []
+}
+
+function listed(text: string): string[] {
+  return text.split(',').map((part) => part.trim())
 }

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
 import { normalizeDid, parseDid, urlOfDidWeb } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
@@ -10,26 +11,39 @@ import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
-import type { HoldConfig, HoldPaths } from './config.ts'
+import { OwnerManifestsClient } from './clients/owner-manifests.ts'
+import { XrpcRelays } from './clients/relays.ts'
+import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import { LabelFeed } from './jobs/label-feed.ts'
 import { moderationJob } from './jobs/moderation-job.ts'
+import { documentJob } from './jobs/document-job.ts'
+import { gcJob } from './jobs/gc-jobs.ts'
 import type { Periodic } from './jobs/periodic.ts'
+import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
+import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
+import { PdsBlobs } from './pds/blobs.ts'
 import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
+import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
 import { christenHold, type NewHold } from './services/christening.ts'
+import { CrawlRequests } from './services/crawl-requests.ts'
 import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
+import { GarbageCollection } from './services/garbage-collection.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { ManifestAdoption } from './services/manifest-adoption.ts'
+import { ManifestMarking } from './services/manifest-marking.ts'
+import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
 import { Posts } from './services/posts.ts'
@@ -37,6 +51,7 @@ import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
+import { StoreSweep } from './services/store-sweep.ts'
 import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
@@ -46,6 +61,10 @@ import { UrlSigner } from './storage/url-signer.ts'
 /** Parts on their way to S3 at once, over all uploads: this many times 8 MiB of memory. */
 const partSlotCount = 8
 const serviceTokenAgeSecondsMax = 300
+
+/** A page of a hundred manifest records with all their layers. */
+const ownerAnswerBytesMax = 16 * 1024 * 1024
+const ownerAnswerMsMax = 30_000
 
 /** What tests and the dev network put in place of the real thing. */
 export interface HoldOverrides {
@@ -61,10 +80,14 @@ export interface HoldContext {
   publicUrl: string
   database: Database<HoldTables>
   identity: HoldIdentity
+  keeper: DocumentKeeper
   /** Everyone else. */
   identities: Identities
   repo: HoldRepo
   outbox: Outbox
+  pdsBlobs: PdsBlobs
+  recordWrites: RecordWrites
+  crawlRequests: CrawlRequests
   store: BlobStore
   /** What the hold's own signed URLs need; undefined when the store has its own. */
   signedBlobs: { store: FilesystemBlobStore; signer: UrlSigner } | undefined
@@ -83,7 +106,18 @@ export interface HoldContext {
   labelFeed: LabelFeed | undefined
   stats: Stats
   notices: ManifestNotices
-  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic; moderation: Periodic }
+  jobs: {
+    settle: Periodic
+    sweep: Periodic
+    document: Periodic
+    flushStats: Periodic
+    crawl: Periodic
+    moderation: Periodic
+  }
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  /** Undefined where it is not enabled. */
+  gcJob: Periodic | undefined
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -96,15 +130,9 @@ export async function createContext(
   const publicUrl = config.server.public_url.replace(/\/+$/, '')
   await using stack = new AsyncDisposableStack()
   stack.use(lockFolder(dirname(paths.database)))
-  const identity = await loadHoldIdentity({
-    publicUrl: new URL(publicUrl),
-    did: config.database.did ?? null,
-    didMethod: config.database.did_method,
-    didPath: paths.did,
-    keyPath: paths.signingKey,
-  })
   const { test_mode: allowPrivateNetwork } = config.server
   const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
   const plcUrl = config.database.plc_directory_url
   const identities = new Identities({ fetch, plcUrl, handleResolverUrl: null, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
@@ -113,19 +141,35 @@ export async function createContext(
   stack.defer(() => database.destroy())
   if (database.dialect === 'postgres') stack.use(await lockDatabase(database))
   const { did, signingKey } = identity
+  // Before the data repo is signed with a new key, so that nobody is shown what they cannot verify.
+  const isDocumentNew = await keeper.settle()
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
+  if (isDocumentNew) await repo.announceIdentity()
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
+  const pdsBlobs = new PdsBlobs({ database, repo, now })
+  stack.use(pdsBlobJob({ pdsBlobs }))
+  const crawlRequests = new CrawlRequests({
+    database,
+    relays: new XrpcRelays({ fetch }),
+    urls: relayUrls(config),
+    hostname: new URL(publicUrl).host,
+    did,
+    now,
+  })
+  const crawl = stack.use(crawlJob({ crawlRequests }))
 
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await christenHold({ repo, crew, now }, newHold(config))
   const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
+  const access = new Access({ crew, moderation })
   const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
   const usedTokens = new UsedTokens({ database, now })
   const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const document = stack.use(documentJob({ keeper, repo }))
   const directUploads = new DirectUploads({
     database,
     uploads,
@@ -139,19 +183,28 @@ export async function createContext(
     { config, identities, crew, database, repo, layers, moderation, now },
     stack,
   )
+  const { gc, manifestMarking, scheduledGc } = createGc(
+    { config, identity, publicUrl, database, store, blobs, layers, crew, access, identities, now },
+    overrides.fetch,
+    stack,
+  )
   const context: HoldContext = {
     config,
     publicUrl,
     database,
     identity,
+    keeper,
     identities,
     repo,
     outbox,
+    pdsBlobs,
+    recordWrites: new RecordWrites({ repo, crew, access }),
+    crawlRequests,
     store,
     signedBlobs,
     serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
-    access: new Access({ crew, moderation }),
+    access,
     crew,
     blobs,
     layers,
@@ -163,10 +216,42 @@ export async function createContext(
     labelFeed,
     stats,
     notices,
-    jobs: { settle, sweep, flushStats, moderation: moderate },
+    jobs: {
+      settle,
+      sweep,
+      document,
+      flushStats,
+      crawl,
+      moderation: moderate,
+    },
+    gc,
+    manifestMarking,
+    gcJob: scheduledGc,
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Who the hold is, and what keeps its DID document true. */
+async function createIdentity(needs: {
+  config: HoldConfig
+  paths: HoldPaths
+  publicUrl: string
+  fetch: Fetch
+}): Promise<{ identity: HoldIdentity; keeper: DocumentKeeper }> {
+  const { paths, publicUrl, fetch } = needs
+  const { did, did_method: didMethod, plc_directory_url: url } = needs.config.database
+  const directory = new PlcDirectory({ fetch, url })
+  const identity = await loadHoldIdentity({
+    publicUrl: new URL(publicUrl),
+    did: did ?? null,
+    didMethod,
+    didPath: paths.did,
+    keyPath: paths.signingKey,
+    rotationKeyPath: paths.rotationKey,
+    directory,
+  })
+  return { identity, keeper: new DocumentKeeper({ identity, directory }) }
 }
 
 /** What a hold notes down about how it is used. */
@@ -217,6 +302,44 @@ async function createModeration(
   }
 }
 
+/** What finds and deletes what nobody needs. */
+function createGc(
+  needs: Pick<
+    HoldContext,
+    | 'access'
+    | 'blobs'
+    | 'config'
+    | 'crew'
+    | 'database'
+    | 'identities'
+    | 'identity'
+    | 'layers'
+    | 'publicUrl'
+    | 'store'
+  > & { now: Now },
+  fetch: Fetch | undefined,
+  stack: AsyncDisposableStack,
+) {
+  const { config, identity, identities, database, store, blobs, layers, access, crew, now } = needs
+  const { enabled, grace: graceMs, interval: intervalMs } = config.gc
+  const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
+  const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
+  const owners = new OwnerManifestsClient({
+    identities,
+    fetch: fetch ?? createOutboundFetch(outbound, limits),
+  })
+  const { publicUrl } = needs
+  const adoption = new ManifestAdoption({ owners, layers, access, holdDid: identity.did, publicUrl })
+  const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
+  const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
+  const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
+  const gc = stack.use(
+    new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
+  )
+  const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
+  return { gc, manifestMarking, scheduledGc }
+}
+
 function createServiceAuth(needs: {
   identity: HoldIdentity
   identities: Identities
@@ -234,6 +357,7 @@ function createServiceAuth(needs: {
 
 function newHold({ server, registration }: HoldConfig): NewHold {
   return {
+    displayName: new URL(server.public_url).host,
     ownerDid: registration.owner_did,
     isPublic: server.public,
     allowAllCrew: registration.allow_all_crew,
@@ -256,11 +380,37 @@ async function openStore(
     const store = await FilesystemBlobStore.open({ folder: paths.blobs, signer })
     return { store, signedBlobs: { store, signer } }
   }
+  return { store: stack.use(await openBucket(storage)), signedBlobs: undefined }
+}
+
+/**
+ * A store without the hold around it, for commands that copy blobs. It signs no URLs. `beside` another process that owns
+ * it, it is read only. @throws {SettingsError}
+ */
+export async function openStoreAlone(
+  { storage, server }: HoldConfig,
+  paths: HoldPaths,
+  use: 'as owner' | 'beside',
+): Promise<BlobStore & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack()
+  if (storage.driver === 's3') {
+    const bucket = stack.use(await openBucket(storage))
+    const opened = stack.move()
+    return Object.assign(bucket, { [Symbol.asyncDispose]: () => opened.disposeAsync() })
+  }
+  const signer = new UrlSigner({ baseUrl: server.public_url, key: randomBytes(32), now: systemNow })
+  const needs = { folder: paths.blobs, signer }
+  const store =
+    use === 'beside' ? FilesystemBlobStore.openBeside(needs) : await FilesystemBlobStore.open(needs)
+  return Object.assign(store, { [Symbol.asyncDispose]: async () => undefined })
+}
+
+async function openBucket(storage: HoldConfig['storage']): Promise<BlobStore & Disposable> {
   if (storage.bucket === undefined)
     throw new SettingsError(['storage.bucket: missing; the s3 driver needs it'])
   // Only now, because the SDK takes its time to load.
   const { S3BlobStore } = await import('./storage/s3-blob-store.ts')
-  const store = new S3BlobStore({
+  return new S3BlobStore({
     bucket: storage.bucket,
     region: storage.region,
     endpoint: storage.endpoint ?? null,
@@ -269,7 +419,6 @@ async function openStore(
     usesPathStyle: storage.path_style ?? storage.endpoint !== undefined,
     pullZone: storage.pull_zone ?? null,
   })
-  return { store: stack.use(store), signedBlobs: undefined }
 }
 
 /** The one secret that the hold's own signatures come from; the file is made at first start, 0600. */

@@ -6,6 +6,7 @@ import { logger } from '../../lib/log.ts'
 import { digestOf } from '../../lib/streams.ts'
 import { digestAlgorithm, type Digest } from '../../protocol/oci/digest.ts'
 import {
+  countUnsettledBlobs,
   findBlobRow,
   forgetStaleKey,
   insertBlobRow,
@@ -126,6 +127,11 @@ export class Blobs {
       }
     }
     return doneCount
+  }
+
+  /** Blobs that wait for {@link settle}. */
+  countUnsettled(): Promise<number> {
+    return countUnsettledBlobs(this.#database)
   }
 
   async #settleOne({ digest }: BlobRow): Promise<void> {
