@@ -56,6 +56,7 @@ const registration = z
       .describe(
         'The hold posts about pushed tags on Bluesky, a few an hour; the captain record decides once it is there.',
       ),
+    write_owner_records: z.boolean().default(false).describe("At start, ask the owner to let the hold register in his data repo, for older AppViews: the log has the address to visit."), // prettier-ignore
   })
   .prefault({})
   .describe('Whose hold it is. The records in its data repo, once there, win over these.')
@@ -145,6 +146,8 @@ export interface HoldPaths {
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
   did: string
+  /** P-256 key of OAuth logins, on https. */
+  oauthKey: string
 }
 
 /** Where the files of this configuration are; `isRoot` picks the default data folder. */
@@ -158,6 +161,7 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     rotationKey: config.database.rotation_key_path ?? join(folder, 'rotation.key'),
     secretKey: join(folder, 'hold-secret.key'),
     did: join(folder, 'did.txt'),
+    oauthKey: join(folder, 'oauth.key'),
   }
 }
 

@@ -4,6 +4,7 @@ import type { RunWithSettings } from '../../lib/door.ts'
 import type { HoldConfig } from '../config.ts'
 import { addKeyCommands } from './key.ts'
 import { addMigrateCommand } from './migrate.ts'
+import { addRegisterCommand } from './register.ts'
 import { addRepoCommands } from './repo.ts'
 
 /** What `atcr-hold` can do beside `serve`. */
@@ -11,4 +12,5 @@ export function addHoldCommands(command: Command, run: RunWithSettings<HoldConfi
   addRepoCommands(command, run)
   addKeyCommands(command, run)
   addMigrateCommand(command, run)
+  addRegisterCommand(command, run)
 }
