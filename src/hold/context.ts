@@ -162,7 +162,6 @@ export async function createContext(
   })
   const layers = new Layers({ database, repo, blobs, now })
   const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
-  const access = new Access({ crew })
   const { gc, manifestMarking, scheduledGc } = createGc(
     { config, identity, publicUrl, database, store, blobs, layers, crew, access, identities, now },
     overrides.fetch,
