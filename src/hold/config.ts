@@ -62,8 +62,12 @@ const database = z
     path: z.string().optional().describe('SQLite file; its folder is the data folder. Default: /var/lib/atcr/hold.db, or ./data/hold.db when not root.'), // prettier-ignore
     url: z.string().optional().describe('postgres://… in place of the file.'),
     key_path: z.string().optional().describe('Key that signs the data repo. Default: signing.key in the data folder.'), // prettier-ignore
+    rotation_key_path: z.string().optional().describe('did:plc only: key that signs changes of the DID document. Default: rotation.key in the data folder.'), // prettier-ignore
     did: z.string().optional().describe('DID of the hold, when it has one already. Default: did.txt in the data folder, else made.'), // prettier-ignore
-    did_method: z.enum(['web', 'plc']).default('web').describe('What kind of DID is made.'),
+    did_method: z
+      .enum(['web', 'plc'])
+      .default('web')
+      .describe('What kind of DID is made: web lives and ends with the host name, plc can move.'),
     plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'),
   })
   .prefault({})
@@ -84,6 +88,14 @@ const gc = z
   .prefault({})
   .describe('Garbage collection.')
 
+const labeler = z
+  .object({
+    did: z.string().optional().describe("DID of the labeler whose `!takedown` labels this hold honours. Default: nobody's."), // prettier-ignore
+    grace_window: duration().prefault('720h').describe('How long the bytes of what was taken down are kept, hidden; the label may be taken back meanwhile.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Moderation by somebody else.')
+
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
@@ -92,6 +104,7 @@ const schema = z.object({
   registration,
   database,
   gc,
+  labeler,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */
@@ -126,6 +139,7 @@ export interface HoldPaths {
   database: string
   blobs: string
   signingKey: string
+  rotationKey: string
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
   did: string
@@ -139,6 +153,7 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     database,
     blobs: config.storage.path ?? join(folder, 'blobs'),
     signingKey: config.database.key_path ?? join(folder, 'signing.key'),
+    rotationKey: config.database.rotation_key_path ?? join(folder, 'rotation.key'),
     secretKey: join(folder, 'hold-secret.key'),
     did: join(folder, 'did.txt'),
   }

@@ -42,6 +42,8 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
   context.jobs.flushStats.kick()
   context.gcJob?.kick()
   context.jobs.crawl.kick()
+  context.jobs.moderation.kick()
+  context.labelFeed?.start()
   log.info({ url: context.publicUrl, did: context.identity.did, port: server.port }, 'hold is ready')
   const owned = stack.move()
   return {
