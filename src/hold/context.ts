@@ -31,6 +31,8 @@ import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
+import { BlobVerification } from './services/blob-verification.ts'
+import { Maintenance } from './services/maintenance.ts'
 import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
@@ -107,6 +109,7 @@ export interface HoldContext {
   notices: ManifestNotices
   gc: GarbageCollection
   manifestMarking: ManifestMarking
+  maintenance: Maintenance
   /** Undefined where it is not enabled. */
   gcJob: Periodic | undefined
   jobs: {
@@ -182,7 +185,7 @@ export async function createContext(
     { database, repo, layers, moderation, now },
     stack,
   )
-  const { gc, manifestMarking, scheduledGc } = createGc(
+  const { gc, manifestMarking, maintenance, scheduledGc } = createGc(
     {
       config,
       identity,
@@ -230,6 +233,7 @@ export async function createContext(
     notices,
     gc,
     manifestMarking,
+    maintenance,
     gcJob: scheduledGc,
     jobs: {
       settle,
@@ -339,7 +343,9 @@ function createGc(
     new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
-  return { gc, manifestMarking, scheduledGc }
+  const verification = new BlobVerification({ database, store })
+  const maintenance = new Maintenance({ gc, verification, storeSweep })
+  return { gc, manifestMarking, maintenance, scheduledGc }
 }
 
 function createServiceAuth(needs: {
