@@ -3,10 +3,13 @@ import type { Command } from 'commander'
 import type { RunWithSettings } from '../../lib/door.ts'
 import type { HoldConfig } from '../config.ts'
 import { addBackupCommand } from './backup.ts'
+import { addGcCommand } from './gc.ts'
 import { addKeyCommands } from './key.ts'
 import { addMigrateCommand } from './migrate.ts'
 import { addRegisterCommand } from './register.ts'
 import { addRepoCommands } from './repo.ts'
+import { addStorageCommands } from './storage.ts'
+import { addVerifyCommand } from './verify.ts'
 
 /** What `atcr-hold` can do beside `serve`. */
 export function addHoldCommands(command: Command, run: RunWithSettings<HoldConfig>): void {
@@ -15,4 +18,7 @@ export function addHoldCommands(command: Command, run: RunWithSettings<HoldConfi
   addMigrateCommand(command, run)
   addBackupCommand(command, run)
   addRegisterCommand(command, run)
+  addGcCommand(command, run)
+  addVerifyCommand(command, run)
+  addStorageCommands(command, run)
 }
