@@ -5,8 +5,6 @@ import type { ServerEnv } from '../http/serve.ts'
 import { mountXrpc } from '../http/xrpc-routes.ts'
 import { logger } from '../lib/log.ts'
 import type { HoldContext } from './context.ts'
-import { toXrpcError as repoErrorToXrpc } from './pds/context.ts'
-import { RepoError } from './pds/errors.ts'
 import { pdsMethods } from './pds/xrpc/methods.ts'
 import { mountUploads } from './uploads/routes.ts'
 import { mountSignedBlobs } from './uploads/signed-blobs.ts'
@@ -25,9 +23,7 @@ export function createApp(context: HoldContext): Hono<ServerEnv> {
   mountUploads(app, context)
   if (context.signedBlobs !== undefined) mountSignedBlobs(app, context.signedBlobs)
   mountGetBlob(app, context)
-  mountXrpc(app, [...holdMethods(context), ...pdsMethods(context)], {
-    translate: (error) => (error instanceof RepoError ? repoErrorToXrpc(error) : toXrpcError(error)),
-  })
+  mountXrpc(app, [...holdMethods(context), ...pdsMethods(context)], { translate: toXrpcError })
   app.notFound((c) => c.json({ error: 'NotFound', message: 'there is nothing here' }, 404))
   app.onError((error, c) => {
     log.error({ err: error, requestId: c.get('requestId') }, 'a request failed')

@@ -10,15 +10,18 @@ import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
-import type { HoldConfig, HoldPaths } from './config.ts'
+import { XrpcRelays } from './clients/relays.ts'
+import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import { documentJob } from './jobs/document-job.ts'
 import type { Periodic } from './jobs/periodic.ts'
+import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
+import { PdsBlobs } from './pds/blobs.ts'
 import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
@@ -26,10 +29,12 @@ import { Access } from './services/access.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
 import { christenHold, type NewHold } from './services/christening.ts'
+import { CrawlRequests } from './services/crawl-requests.ts'
 import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
@@ -64,6 +69,9 @@ export interface HoldContext {
   identities: Identities
   repo: HoldRepo
   outbox: Outbox
+  pdsBlobs: PdsBlobs
+  recordWrites: RecordWrites
+  crawlRequests: CrawlRequests
   store: BlobStore
   /** What the hold's own signed URLs need; undefined when the store has its own. */
   signedBlobs: { store: FilesystemBlobStore; signer: UrlSigner } | undefined
@@ -79,7 +87,7 @@ export interface HoldContext {
   capabilities: UploadCapabilities
   stats: Stats
   notices: ManifestNotices
-  jobs: { settle: Periodic; sweep: Periodic; document: Periodic; flushStats: Periodic }
+  jobs: { settle: Periodic; sweep: Periodic; document: Periodic; flushStats: Periodic; crawl: Periodic }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -108,11 +116,23 @@ export async function createContext(
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   if (isDocumentNew) await repo.announceIdentity()
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
+  const pdsBlobs = new PdsBlobs({ database, repo, now })
+  stack.use(pdsBlobJob({ pdsBlobs }))
+  const crawlRequests = new CrawlRequests({
+    database,
+    relays: new XrpcRelays({ fetch }),
+    urls: relayUrls(config),
+    hostname: new URL(publicUrl).host,
+    did,
+    now,
+  })
+  const crawl = stack.use(crawlJob({ crawlRequests }))
 
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await christenHold({ repo, crew, now }, newHold(config))
+  const access = new Access({ crew })
   const blobs = new Blobs({ database, store, now })
   const settle = stack.use(settleJob({ blobs }))
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
@@ -138,11 +158,14 @@ export async function createContext(
     identities,
     repo,
     outbox,
+    pdsBlobs,
+    recordWrites: new RecordWrites({ repo, crew, access }),
+    crawlRequests,
     store,
     signedBlobs,
     serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
-    access: new Access({ crew }),
+    access,
     crew,
     blobs,
     layers,
@@ -152,7 +175,7 @@ export async function createContext(
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
     stats,
     notices,
-    jobs: { settle, sweep, document, flushStats },
+    jobs: { settle, sweep, document, flushStats, crawl },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -208,6 +231,7 @@ function createServiceAuth(needs: {
 
 function newHold({ server, registration }: HoldConfig): NewHold {
   return {
+    displayName: new URL(server.public_url).host,
     ownerDid: registration.owner_did,
     isPublic: server.public,
     allowAllCrew: registration.allow_all_crew,
@@ -230,11 +254,37 @@ async function openStore(
     const store = await FilesystemBlobStore.open({ folder: paths.blobs, signer })
     return { store, signedBlobs: { store, signer } }
   }
+  return { store: stack.use(await openBucket(storage)), signedBlobs: undefined }
+}
+
+/**
+ * A store without the hold around it, for commands that copy blobs. It signs no URLs. `beside` another process that owns
+ * it, it is read only. @throws {SettingsError}
+ */
+export async function openStoreAlone(
+  { storage, server }: HoldConfig,
+  paths: HoldPaths,
+  use: 'as owner' | 'beside',
+): Promise<BlobStore & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack()
+  if (storage.driver === 's3') {
+    const bucket = stack.use(await openBucket(storage))
+    const opened = stack.move()
+    return Object.assign(bucket, { [Symbol.asyncDispose]: () => opened.disposeAsync() })
+  }
+  const signer = new UrlSigner({ baseUrl: server.public_url, key: randomBytes(32), now: systemNow })
+  const needs = { folder: paths.blobs, signer }
+  const store =
+    use === 'beside' ? FilesystemBlobStore.openBeside(needs) : await FilesystemBlobStore.open(needs)
+  return Object.assign(store, { [Symbol.asyncDispose]: async () => undefined })
+}
+
+async function openBucket(storage: HoldConfig['storage']): Promise<BlobStore & Disposable> {
   if (storage.bucket === undefined)
     throw new SettingsError(['storage.bucket: missing; the s3 driver needs it'])
   // Only now, because the SDK takes its time to load.
   const { S3BlobStore } = await import('./storage/s3-blob-store.ts')
-  const store = new S3BlobStore({
+  return new S3BlobStore({
     bucket: storage.bucket,
     region: storage.region,
     endpoint: storage.endpoint ?? null,
@@ -243,7 +293,6 @@ async function openStore(
     usesPathStyle: storage.path_style ?? storage.endpoint !== undefined,
     pullZone: storage.pull_zone ?? null,
   })
-  return { store: stack.use(store), signedBlobs: undefined }
 }
 
 /** The one secret that the hold's own signatures come from; the file is made at first start, 0600. */

@@ -1,16 +1,18 @@
 import type { Migrations } from '../../lib/database.ts'
+import { pdsMigrations, type PdsTables } from './pds-tables.ts'
 import { gcTables } from './gc-tables.ts'
 import { bookkeepingTables, type BookkeepingTables } from './bookkeeping-tables.ts'
-import { pdsTables, type PdsTables } from './pds-tables.ts'
+import { relayTables, type RelayTables } from './relay-tables.ts'
 import { storageTables, type StorageTables } from './storage-tables.ts'
 
 /** Everything a hold keeps in its database. */
-export type HoldTables = PdsTables & StorageTables & BookkeepingTables
+export type HoldTables = PdsTables & RelayTables & StorageTables & BookkeepingTables
 
 /** Applied in the order of their names, and never edited after a release. */
 export const holdMigrations: Migrations = {
-  '001-pds': pdsTables,
+  ...pdsMigrations,
   '002-storage': storageTables,
+  '003-relays': relayTables,
   '005-gc': gcTables,
   '007-bookkeeping': bookkeepingTables,
 }
