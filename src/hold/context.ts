@@ -1,11 +1,13 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
+import type { OAuthClient } from '../atproto/oauth-client.ts'
+import { OAuthMemoryStore } from '../atproto/oauth-memory-store.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
-import { normalizeDid, parseDid } from '../atproto/syntax.ts'
+import { normalizeDid, parseDid, urlOfDidWeb } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
@@ -25,12 +27,15 @@ import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
+import { backupMarkName, resumeFromBackup } from './pds/backup-mark.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
 import { PdsBlobs } from './pds/blobs.ts'
 import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
+import { BlobVerification } from './services/blob-verification.ts'
+import { Maintenance } from './services/maintenance.ts'
 import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
@@ -41,16 +46,26 @@ import { DirectUploads } from './services/direct-uploads.ts'
 import { GarbageCollection } from './services/garbage-collection.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { Quotas } from './services/quotas.ts'
 import { ManifestAdoption } from './services/manifest-adoption.ts'
 import { ManifestMarking } from './services/manifest-marking.ts'
 import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
+import {
+  OwnerRegistration,
+  registrationCallbackPath,
+  registrationPath,
+  registrationScope,
+} from './services/owner-registration.ts'
+import { Posts } from './services/posts.ts'
 import { PullLimits } from './services/pull-limits.ts'
+import { Reservations } from './services/reservations.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RepoImport } from './services/repo-import.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
+import { KeyedLocks } from '../lib/keyed-locks.ts'
 import { StoreSweep } from './services/store-sweep.ts'
 import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
@@ -98,6 +113,7 @@ export interface HoldContext {
   crew: Crew
   blobs: Blobs
   layers: Layers
+  quotas: Quotas
   uploads: Uploads
   relayUploads: RelayUploads
   directUploads: DirectUploads
@@ -105,8 +121,16 @@ export interface HoldContext {
   moderation: Moderation
   /** Undefined when there is no labeler. */
   labelFeed: LabelFeed | undefined
+  registration: OwnerRegistration
+  /** The OAuth client of the registration, made when it is asked for first. */
+  registrationClient: () => Promise<OAuthClient>
   stats: Stats
   notices: ManifestNotices
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  maintenance: Maintenance
+  /** Undefined where it is not enabled. */
+  gcJob: Periodic | undefined
   jobs: {
     settle: Periodic
     sweep: Periodic
@@ -115,10 +139,6 @@ export interface HoldContext {
     crawl: Periodic
     moderation: Periodic
   }
-  gc: GarbageCollection
-  manifestMarking: ManifestMarking
-  /** Undefined where it is not enabled. */
-  gcJob: Periodic | undefined
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -146,6 +166,7 @@ export async function createContext(
   const isDocumentNew = await keeper.settle()
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   if (isDocumentNew) await repo.announceIdentity()
+  await resumeFromBackup(repo, join(dirname(paths.database), backupMarkName), now)
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
@@ -167,25 +188,41 @@ export async function createContext(
   const access = new Access({ crew, moderation })
   const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
-  const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
+  const { quotas, reservations } = createQuotas({ config, database, crew, now })
+  const onUnsettled = () => settle.kick()
+  const uploads = new Uploads({ database, store, blobs, reservations, now, onUnsettled })
   const usedTokens = new UsedTokens({ database, now })
-  const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const sweep = stack.use(sweepJob({ uploads, reservations, usedTokens }))
   const document = stack.use(documentJob({ keeper, repo }))
   const directUploads = new DirectUploads({
     database,
     uploads,
+    reservations,
     blobs,
     store,
     hashes: new RunningHashes(),
     slots: new Slots(partSlotCount),
   })
-  const layers = new Layers({ database, repo, blobs, now })
+  const layers = new Layers({ database, repo, blobs, reservations, now })
   const { stats, notices, flushStats, moderate } = createBookkeeping(
-    { database, repo, layers, moderation, now },
+    { config, identities, crew, database, repo, layers, moderation, now },
     stack,
   )
-  const { gc, manifestMarking, scheduledGc } = createGc(
-    { config, identity, publicUrl, database, store, blobs, layers, crew, access, identities, now },
+  const { gc, manifestMarking, maintenance, scheduledGc } = createGc(
+    {
+      config,
+      identity,
+      publicUrl,
+      database,
+      store,
+      blobs,
+      layers,
+      crew,
+      access,
+      moderation,
+      identities,
+      now,
+    },
     overrides.fetch,
     stack,
   )
@@ -210,14 +247,20 @@ export async function createContext(
     crew,
     blobs,
     layers,
+    quotas,
     uploads,
-    relayUploads: new RelayUploads({ uploads, store, blobs }),
+    relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    ...createRegistration({ config, paths, publicUrl, crew, identities, fetch, now }),
     moderation,
     labelFeed,
     stats,
     notices,
+    gc,
+    manifestMarking,
+    maintenance,
+    gcJob: scheduledGc,
     jobs: {
       settle,
       sweep,
@@ -226,9 +269,6 @@ export async function createContext(
       crawl,
       moderation: moderate,
     },
-    gc,
-    manifestMarking,
-    gcJob: scheduledGc,
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -258,12 +298,31 @@ async function createIdentity(needs: {
 
 /** What a hold notes down about how it is used. */
 function createBookkeeping(
-  needs: Pick<HoldContext, 'database' | 'repo' | 'layers' | 'moderation'> & { now: Now },
+  needs: Pick<
+    HoldContext,
+    'config' | 'identities' | 'crew' | 'database' | 'repo' | 'layers' | 'moderation'
+  > & { now: Now },
   stack: AsyncDisposableStack,
 ) {
-  const { database, repo, layers, moderation, now } = needs
+  const { config, identities, crew, database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
-  const notices = new ManifestNotices({ layers, moderation, stats, pullLimits: new PullLimits({ now }) })
+  const appviewDid = config.server.appview_did
+  const posts = new Posts({
+    database,
+    repo,
+    crew,
+    moderation,
+    findHandle: async (did) => (await identities.resolveDid(did)).handle,
+    appviewUrl: appviewDid === undefined ? undefined : urlOfDidWeb(appviewDid),
+    now,
+  })
+  const notices = new ManifestNotices({
+    layers,
+    posts,
+    moderation,
+    stats,
+    pullLimits: new PullLimits({ now }),
+  })
   const moderate = stack.use(moderationJob({ moderation, layers }))
   return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })), moderate }
 }
@@ -297,13 +356,15 @@ function createGc(
     | 'identities'
     | 'identity'
     | 'layers'
+    | 'moderation'
     | 'publicUrl'
     | 'store'
   > & { now: Now },
   fetch: Fetch | undefined,
   stack: AsyncDisposableStack,
 ) {
-  const { config, identity, identities, database, store, blobs, layers, access, crew, now } = needs
+  const { config, identity, identities, database, store, blobs, layers, access, moderation, crew, now } =
+    needs
   const { enabled, grace: graceMs, interval: intervalMs } = config.gc
   const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
   const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
@@ -312,7 +373,14 @@ function createGc(
     fetch: fetch ?? createOutboundFetch(outbound, limits),
   })
   const { publicUrl } = needs
-  const adoption = new ManifestAdoption({ owners, layers, access, holdDid: identity.did, publicUrl })
+  const adoption = new ManifestAdoption({
+    owners,
+    layers,
+    access,
+    moderation,
+    holdDid: identity.did,
+    publicUrl,
+  })
   const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
   const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
   const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
@@ -320,7 +388,57 @@ function createGc(
     new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
-  return { gc, manifestMarking, scheduledGc }
+  const verification = new BlobVerification({ database, store })
+  const maintenance = new Maintenance({ gc, verification, storeSweep })
+  return { gc, manifestMarking, maintenance, scheduledGc }
+}
+
+/** How the hold gets into its owner's data repo. */
+function createRegistration(
+  needs: Pick<HoldContext, 'config' | 'publicUrl' | 'crew' | 'identities'> & {
+    paths: HoldPaths
+    fetch: Fetch
+    now: Now
+  },
+): Pick<HoldContext, 'registration' | 'registrationClient'> {
+  const { config, publicUrl, crew, identities, fetch, now } = needs
+  const stores = { now, lifetimeSeconds: 3600, entryCountMax: 100 }
+  let client: Promise<OAuthClient> | undefined
+  const create = async (): Promise<OAuthClient> => {
+    const { ownerDid } = await crew.getCaptain()
+    // Takes its time to load, and few holds ever need it.
+    const { createOAuthClient } = await import('../atproto/oauth-client.ts')
+    return createOAuthClient({
+      publicUrl,
+      clientName: `Hold ${new URL(publicUrl).host}`,
+      scope: registrationScope,
+      redirectPath: registrationCallbackPath,
+      documentsPath: `${registrationPath}/oauth`,
+      keyFile: needs.paths.oauthKey,
+      stores: { states: new OAuthMemoryStore(stores), sessions: new OAuthMemoryStore(stores) },
+      fetch,
+      plcUrl: config.database.plc_directory_url,
+      // The owner is known by DID; his own server may say what it likes about handles.
+      handleResolverUrl: (await identities.resolveDid(ownerDid)).pdsUrl ?? null,
+      allowHttp: config.server.test_mode,
+    })
+  }
+  const registrationClient = () =>
+    (client ??= create().catch((error: unknown) => {
+      client = undefined
+      throw error
+    }))
+  return {
+    registration: new OwnerRegistration({
+      client: registrationClient,
+      crew,
+      identities,
+      fetch,
+      publicUrl,
+      now,
+    }),
+    registrationClient,
+  }
 }
 
 function createServiceAuth(needs: {
@@ -336,6 +454,26 @@ function createServiceAuth(needs: {
     replayStore: usedTokens,
     maxAgeSeconds: serviceTokenAgeSecondsMax,
   })
+}
+
+function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew; now: Now }): {
+  quotas: Quotas
+  reservations: Reservations
+} {
+  const { database, crew, now } = needs
+  const { tiers, defaults } = needs.config.quota
+  const quotas = new Quotas({
+    database,
+    crew,
+    tiers: tiers.map((tier) => ({
+      name: tier.name,
+      quotaBytes: tier.quota,
+      isScannedOnPush: tier.scan_on_push,
+    })),
+    defaultTier: defaults.new_crew_tier,
+  })
+  const reservations = new Reservations({ database, quotas, users: new KeyedLocks(), now })
+  return { quotas, reservations }
 }
 
 function newHold({ server, registration }: HoldConfig): NewHold {

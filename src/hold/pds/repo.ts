@@ -300,6 +300,19 @@ export class HoldRepo {
     await this.#queue.run(async () => undefined)
   }
 
+  /**
+   * Goes on after the database was put back to an older state. Others may have seen newer commits and events: events are
+   * numbered beyond all that may have been sent (`seqGap` at most), and a `#sync` event with a new rev says what is true now.
+   */
+  async announceRestore(seqGap: number): Promise<void> {
+    await this.#queue.run(async () => {
+      await this.#restoreIfUnsure()
+      this.sequencer.resume(this.#state.head.last_seq + seqGap)
+      this.#isStateUnsure = true
+      await this.#resign()
+    })
+  }
+
   async #writeOne(write: RecordWrite): Promise<{ uri: AtUriString; cid: string; rev: string }> {
     const { commit, results } = await this.applyWrites([write])
     const [result] = results
@@ -404,15 +417,19 @@ export class HoldRepo {
   async #resignIfKeyChanged(): Promise<void> {
     const { repo } = this.#state
     if (await verifyCommitSig(repo.commit, this.#signingKey.did())) return
-    await this.#queue.run(async () => {
-      const commit = await repo.formatResignCommit(nextTid(repo.commit.rev), this.#signingKey)
-      const bytes = commit.newBlocks.get(commit.cid)
-      assert(bytes !== undefined, 'a commit brings its own block')
-      await this.#write({ commit, plan: [] }, [
-        { kind: 'identity', body: { did: this.did } },
-        { kind: 'sync', body: await syncBody(this.did, commit.rev, commit.cid, bytes) },
-      ])
-    })
+    await this.#queue.run(() => this.#resign())
+  }
+
+  /** The same records in a new commit, which others are told to take for the state whatever they knew. */
+  async #resign(): Promise<void> {
+    const { repo } = this.#state
+    const commit = await repo.formatResignCommit(nextTid(repo.commit.rev), this.#signingKey)
+    const bytes = commit.newBlocks.get(commit.cid)
+    assert(bytes !== undefined, 'a commit brings its own block')
+    await this.#write({ commit, plan: [] }, [
+      { kind: 'identity', body: { did: this.did } },
+      { kind: 'sync', body: await syncBody(this.did, commit.rev, commit.cid, bytes) },
+    ])
   }
 
   #uriOf(collection: string, rkey: string): AtUriString {
