@@ -51,9 +51,17 @@ const database = z
     did: z.string().optional().describe('DID of the hold, when it has one already. Default: did.txt in the data folder, else made.'), // prettier-ignore
     did_method: z.enum(['web', 'plc']).default('web').describe('What kind of DID is made.'),
     plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'),
+    handle_resolver_url: z.url().optional().describe('Ask this server for handles instead of DNS and HTTPS (development).'), // prettier-ignore
   })
   .prefault({})
   .describe('The data repo and the rows beside it, and who the hold is.')
+
+const admin = z
+  .object({
+    enabled: z.boolean().default(true).describe('Serve the admin panel, for the captain and crew with crew:admin.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('The admin panel under /admin.')
 
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
@@ -62,6 +70,7 @@ const schema = z.object({
   server,
   registration,
   database,
+  admin,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */
@@ -98,6 +107,8 @@ export interface HoldPaths {
   signingKey: string
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
+  /** Key by which the hold proves to PDSes that it is itself when somebody signs in. */
+  oauthKey: string
   did: string
 }
 
@@ -110,6 +121,7 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     blobs: config.storage.path ?? join(folder, 'blobs'),
     signingKey: config.database.key_path ?? join(folder, 'signing.key'),
     secretKey: join(folder, 'hold-secret.key'),
+    oauthKey: join(folder, 'oauth.key'),
     did: join(folder, 'did.txt'),
   }
 }

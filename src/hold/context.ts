@@ -2,6 +2,9 @@ import { hkdfSync, randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
+import type { OAuthClient } from '../atproto/oauth-client.ts'
+import { OAuthMemoryStore } from '../atproto/oauth-memory-store.ts'
+import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
@@ -20,6 +23,9 @@ import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
+import { AdminLogins } from './services/admin-logins.ts'
+import { AdminSessions } from './services/admin-sessions.ts'
+import { AttemptLimits } from './services/attempt-limits.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
 import { christenHold, type NewHold } from './services/christening.ts'
@@ -75,7 +81,21 @@ export interface HoldContext {
   capabilities: UploadCapabilities
   stats: Stats
   notices: ManifestNotices
+  /** Undefined when it is switched off. */
+  admin: AdminPanel | undefined
+  now: Now
   jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic }
+}
+
+/** What the admin panel has for itself. */
+export interface AdminPanel {
+  /** Where it is in browsers: see {@link OAuthClient.origin}. */
+  origin: string
+  /** Made when it is first wanted, with its key. */
+  oauth: () => Promise<OAuthClient>
+  logins: AdminLogins
+  sessions: AdminSessions
+  loginLimits: AttemptLimits
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -98,7 +118,8 @@ export async function createContext(
   const { test_mode: allowPrivateNetwork } = config.server
   const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
   const plcUrl = config.database.plc_directory_url
-  const identities = new Identities({ fetch, plcUrl, handleResolverUrl: null, now })
+  const handleResolverUrl = config.database.handle_resolver_url ?? null
+  const identities = new Identities({ fetch, plcUrl, handleResolverUrl, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
   const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
   const database = await openDatabase<HoldTables>(location, holdMigrations)
@@ -149,10 +170,56 @@ export async function createContext(
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
     stats,
     notices,
+    admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
+    now,
     jobs: { settle, sweep, flushStats },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+const loginSecondsMax = 15 * 60
+
+/** The admin panel: the captain and crew admins sign in at their own servers. */
+function createAdmin(needs: {
+  config: HoldConfig
+  paths: HoldPaths
+  publicUrl: string
+  database: Database<HoldTables>
+  fetch: Fetch
+  now: Now
+}): AdminPanel {
+  const { config, paths, publicUrl, database, fetch, now } = needs
+  const limits = { now, lifetimeSeconds: loginSecondsMax, entryCountMax: 1000 }
+  let client: Promise<OAuthClient> | undefined
+  const createClient = async (): Promise<OAuthClient> => {
+    // Only now, because it takes its time to load, and most starts of a hold see no login.
+    const { createOAuthClient } = await import('../atproto/oauth-client.ts')
+    return createOAuthClient({
+      publicUrl,
+      clientName: `Hold ${new URL(publicUrl).host}`,
+      scope: 'atproto',
+      redirectPath: '/admin/oauth/callback',
+      keyFile: paths.oauthKey,
+      stores: { states: new OAuthMemoryStore(limits), sessions: new OAuthMemoryStore(limits) },
+      fetch,
+      plcUrl: config.database.plc_directory_url,
+      handleResolverUrl: config.database.handle_resolver_url ?? null,
+      allowHttp: config.server.test_mode,
+    })
+  }
+  const oauth = () =>
+    (client ??= createClient().catch((error: unknown) => {
+      client = undefined
+      throw error
+    }))
+  return {
+    origin: oauthOrigin(new URL(publicUrl)),
+    oauth,
+    logins: new AdminLogins({ client: oauth }),
+    sessions: new AdminSessions({ database, now }),
+    loginLimits: new AttemptLimits({ now, attemptCountMax: 20, windowSeconds: 600 }),
+  }
 }
 
 /** What a hold notes down about how it is used. */

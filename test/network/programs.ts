@@ -61,7 +61,12 @@ export class Programs implements AsyncDisposable {
       },
       storage: this.#storage(),
       registration: { owner_did: accounts.alice.did, allow_all_crew: true },
-      database: { path: join(folder, 'hold/hold.db'), did: this.holdDid, plc_directory_url: plc.url },
+      database: {
+        path: join(folder, 'hold/hold.db'),
+        did: this.holdDid,
+        plc_directory_url: plc.url,
+        handle_resolver_url: infrastructure.pds.url,
+      },
     } as const
     this.#hold = await startHold(holdConfig(merge(settings, hold)), { now })
     gates.install(this.#hold.server.server, 'hold')

@@ -1,14 +1,16 @@
 import type { Migrations } from '../../lib/database.ts'
+import { adminTables, type AdminTables } from './admin-tables.ts'
 import { bookkeepingTables, type BookkeepingTables } from './bookkeeping-tables.ts'
 import { pdsTables, type PdsTables } from './pds-tables.ts'
 import { storageTables, type StorageTables } from './storage-tables.ts'
 
 /** Everything a hold keeps in its database. */
-export type HoldTables = PdsTables & StorageTables & BookkeepingTables
+export type HoldTables = PdsTables & StorageTables & AdminTables & BookkeepingTables
 
 /** Applied in the order of their names, and never edited after a release. */
 export const holdMigrations: Migrations = {
   '001-pds': pdsTables,
   '002-storage': storageTables,
+  '006-admin': adminTables,
   '007-bookkeeping': bookkeepingTables,
 }
