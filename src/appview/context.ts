@@ -131,6 +131,7 @@ export async function createContext(
   const notifications = new HoldNotifications({
     db,
     notifier: new HoldNotifierClient({ caller }),
+    holds,
     log: logger('appview:notifications'),
     now,
   })

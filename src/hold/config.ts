@@ -24,7 +24,7 @@ const server = z
     addr: z.string().default(':8080').describe('Where it listens: `:8080` is every interface, `127.0.0.1:8080` one.'), // prettier-ignore
     public_url: z.url().describe('Where others reach it. Makes the did:web of the hold.'),
     public: z.boolean().default(false).describe('Anyone may read.'),
-    successor: z.string().optional().describe('DID of the hold to use in place of this one.'),
+    successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
   })

@@ -8,6 +8,22 @@ import { digestOf, patterned, TestHold, type Driver } from './test-hold.ts'
 const byText = (a: unknown[], b: unknown[]) => String(a[0]).localeCompare(String(b[0]))
 const lxm = (name: string) => `io.atcr.hold.${name}`
 
+test('a hold that was succeeded begins no upload, says why, and lets those end that go on', async () => {
+  await using hold = await TestHold.start()
+  const as = hold.accounts.captain
+  const begin = () => hold.call(lxm('initiateUpload'), { as, input: { digest: 'uploads/x' } })
+  const { uploadId } = (await begin()).body
+  const successorDid = 'did:web:next.example'
+  await hold.running.context.crew.updateCaptain({ successorDid })
+  const { status, body } = await begin()
+  expect([status, body['error']]).toEqual([403, 'AccessDenied'])
+  expect(body['message']).toContain(successorDid)
+  const part = await hold.call(lxm('getPartUploadUrl'), { as, input: { uploadId, partNumber: 1 } })
+  expect(part.status).toBe(200)
+  await hold.running.context.crew.updateCaptain({ successorDid: undefined })
+  expect((await begin()).status).toBe(200)
+})
+
 describe.each<Driver>(['filesystem', 's3'])('relay uploads to %s', (driver) => {
   let hold: TestHold
   beforeAll(async () => {

@@ -127,6 +127,11 @@ export class TestNetwork implements AsyncDisposable {
     await this.#programs.startAppView()
   }
 
+  /** The hold is gone, until {@link restartHold}. */
+  stopHold(): Promise<void> {
+    return this.#programs.stopHold()
+  }
+
   async restartHold(): Promise<void> {
     await this.#programs.stopHold()
     await this.#programs.startHold()

@@ -1,9 +1,13 @@
 import type { Did } from '../../src/atproto/syntax.ts'
+import { AppViewError } from '../../src/appview/errors.ts'
 import type { BlobLocation, HoldBlobs } from '../../src/appview/ports/hold-blobs.ts'
 
 /** Every blob is at a URL that names who asked; counts how often it is asked. */
 export class HoldBlobsTwin implements HoldBlobs {
   callCount = 0
+  /** Holds that have no blob at all, and such that do not answer. */
+  readonly lacking = new Set<Did>()
+  readonly down = new Set<Did>()
   lifetimeMs = 900_000
   now: () => Date
 
@@ -15,8 +19,10 @@ export class HoldBlobsTwin implements HoldBlobs {
     holdDid: Did,
     readerDid: Did | undefined,
     blob: { ownerDid: Did; digest: string },
-  ): Promise<BlobLocation> {
+  ): Promise<BlobLocation | undefined> {
     this.callCount++
+    if (this.down.has(holdDid)) throw new AppViewError('hold_unreachable', `hold ${holdDid} did not answer`)
+    if (this.lacking.has(holdDid)) return undefined
     const url = `https://${holdDid.slice(8)}/blobs/${blob.digest}?for=${readerDid ?? 'anyone'}`
     return { url, expiresAtMs: this.now().getTime() + this.lifetimeMs }
   }

@@ -15,16 +15,19 @@ export class HoldUploadsTwin implements HoldUploads {
   readonly calls: string[] = []
   readonly partSizes: number[] = []
   isDirectOffered = false
+  /** Holds that take no uploads any more. */
+  readonly closed = new Set<string>()
   /** Called before a part is stored; may throw or wait. */
   beforePart: (partNumber: number) => Promise<void> = async () => undefined
   readonly #uploads = new Map<string, Map<number, Buffer>>()
   readonly #status = new Map<string, UploadStatus>()
 
   async initiate(
-    _call: HoldCall,
+    { holdDid }: HoldCall,
     input: { digest: string; directBlobsUrl?: string | undefined },
   ): Promise<{ uploadId: string; uploadUrl?: string | undefined }> {
     this.calls.push('initiate')
+    if (this.closed.has(holdDid)) throw new AppViewError('hold_refused', 'no uploads here any more')
     const uploadId = `upload-${this.#uploads.size + 1}`
     this.#uploads.set(uploadId, new Map())
     const isDirect = this.isDirectOffered && input.directBlobsUrl !== undefined

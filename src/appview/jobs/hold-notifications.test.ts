@@ -16,6 +16,8 @@ let nowMs: number
 let db: Database<AppViewTables>
 let told: string[]
 let isHoldDown: boolean
+let toldHolds: Did[]
+const successors = new Map<Did, Did>()
 const now = () => new Date(nowMs)
 
 const job = () =>
@@ -23,9 +25,11 @@ const job = () =>
     db,
     now,
     log: logger('test'),
+    holds: { currentHold: async (did) => successors.get(did) ?? did },
     notifier: {
-      notify: async (_call, notice: ManifestNotice) => {
+      notify: async ({ holdDid }, notice: ManifestNotice) => {
         await Promise.resolve()
+        toldHolds.push(holdDid)
         if (isHoldDown) throw new AppViewError('hold_unreachable', 'down')
         told.push(notice.manifestDigest)
       },
@@ -50,6 +54,8 @@ beforeEach(async () => {
   db = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
   told = []
   isHoldDown = false
+  toldHolds = []
+  successors.clear()
 })
 
 test('what is in the queue is told in order, once, and gone', async () => {
@@ -111,6 +117,20 @@ test('a notification that never gets through is given up after about a day', asy
   expect(hours).toBeLessThan(40)
 })
 
+test('what waits for a hold that was succeeded meanwhile is told to the successor', async () => {
+  isHoldDown = true
+  await queue('first')
+  await using notifications = job()
+  notifications.start()
+  await notifications.idle()
+  isHoldDown = false
+  successors.set(hold, 'did:web:next.example')
+  nowMs += 3_600_001
+  notifications.wake()
+  await notifications.idle()
+  expect([toldHolds, told]).toEqual([[hold, 'did:web:next.example'], ['first']])
+})
+
 test('whoever stops waits for the notification in hand, not for the queue', async () => {
   for (const id of ['in hand', 'waits', 'waits too']) await queue(id)
   const [begun, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
@@ -118,6 +138,7 @@ test('whoever stops waits for the notification in hand, not for the queue', asyn
     db,
     now,
     log: logger('test'),
+    holds: { currentHold: async (did) => did },
     notifier: {
       notify: async (_call, notice: ManifestNotice) => {
         begun.resolve()

@@ -8,6 +8,7 @@ import {
 } from '../db/hold-notifications.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import type { HoldNotifier, ManifestNotice } from '../ports/hold-notifier.ts'
+import type { Holds } from '../services/holds.ts'
 
 const pageSize = 20
 const firstDelayMs = 30_000
@@ -21,6 +22,7 @@ const pollMs = 15_000
 interface Needs {
   db: AppViewDb
   notifier: HoldNotifier
+  holds: Pick<Holds, 'currentHold'>
   log: Logger
   now: Now
 }
@@ -99,13 +101,15 @@ export class HoldNotifications {
   }
 
   async #send(notification: HoldNotification): Promise<void> {
-    const { db, log, notifier, now } = this.#needs
+    const { db, holds, log, notifier, now } = this.#needs
     const { id, holdDid, accountDid, attempts } = notification
     const delayMs = Math.min(firstDelayMs * 2 ** attempts, longestDelayMs)
     const nextAt = new Date(now().getTime() + delayMs).toISOString()
     if (!(await postponeHoldNotification(db, notification, nextAt))) return
     try {
-      await notifier.notify({ holdDid, accountDid }, notification.payload as ManifestNotice)
+      // The hold may have been succeeded while this waited; it is the successor that keeps account then.
+      const current = await holds.currentHold(holdDid)
+      await notifier.notify({ holdDid: current, accountDid }, notification.payload as ManifestNotice)
       await deleteHoldNotification(db, id)
     } catch (err) {
       if (attempts + 1 < attemptCountMax) {

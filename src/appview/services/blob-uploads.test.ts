@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 
 import { beforeEach, describe, expect, test } from 'vitest'
 
+import type { Did } from '../../atproto/syntax.ts'
 import { openDatabase, type Database } from '../../lib/database.ts'
 import { parseDigest } from '../../protocol/oci/digest.ts'
 import { HoldUploadsTwin } from '../../../test/twins/hold-uploads.ts'
@@ -19,6 +20,8 @@ const owner = { accountDid: alice, repository: { ownerDid: alice, name: 'app' } 
 const blobsUrl = 'https://registry.example/v2/alice.test/app/blobs/'
 const MiB = 1024 * 1024
 
+/** What the hold says when it is asked whether it was succeeded. */
+let successor: Did | undefined
 let nowMs: number
 let db: Database<AppViewTables>
 let twin: HoldUploadsTwin
@@ -28,12 +31,14 @@ const holds = {
   pushHold: async () => hold,
   checkWrite: async () => undefined,
   isManaged: () => true,
+  findNewSuccessor: async () => successor,
 } as const
 const instance = (uploadMode: 'direct' | 'relay' = 'relay') =>
   new BlobUploads({ db, uploads: twin, holds: { ...holds, pushHold: async () => hold }, uploadMode, now })
 
 beforeEach(async () => {
   nowMs = Date.parse('2026-01-01T00:00:00Z')
+  successor = undefined
   db = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
   twin = new HoldUploadsTwin()
   uploads = instance()
@@ -220,6 +225,14 @@ describe('a relayed upload', () => {
   })
 })
 
+test('a hold that refuses is asked whether it was succeeded, and the upload begins there', async () => {
+  twin.closed.add(hold)
+  await expect(uploads.start(owner, { blobsUrl })).rejects.toThrow('no uploads here any more')
+  successor = 'did:web:next.example'
+  const { upload } = await uploads.start(owner, { blobsUrl })
+  expect(upload.holdDid).toBe(successor)
+})
+
 describe('a direct upload', () => {
   const digest = digestOf(Buffer.from('direct'))
 
@@ -232,6 +245,7 @@ describe('a direct upload', () => {
       holds: {
         ...holds,
         pushHold: async () => hold,
+        currentHold: async (did) => did,
         canRead: async () => true,
         locateBlob: async () => undefined,
       },

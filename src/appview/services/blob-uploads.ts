@@ -50,13 +50,24 @@ export interface UploadChunk {
 interface Needs {
   db: AppViewDb
   uploads: HoldUploads
-  holds: Pick<Holds, 'pushHold' | 'checkWrite' | 'isManaged'>
+  holds: Pick<Holds, 'pushHold' | 'checkWrite' | 'isManaged' | 'findNewSuccessor'>
   /** `direct` hands out the URLs of the operator's own holds, `auto` only to clients that follow, `relay` never. */
   uploadMode: 'auto' | 'direct' | 'relay'
   now: Now
 }
 
 const log = logger('appview:uploads')
+
+/** What a client says when it begins. */
+interface UploadStart {
+  algorithm?: DigestAlgorithm | undefined
+  digest?: Digest | undefined
+  sizeBytes?: number | undefined
+  /** Where the repository's blobs are served, up to the digest. */
+  blobsUrl: string
+  /** Whether the client would take the upload to another host. */
+  isFollowing?: boolean
+}
 
 /**
  * Blob uploads. Offset, parts and tail are in the database, so another instance can go on with an upload; only the
@@ -80,31 +91,18 @@ export class BlobUploads {
    */
   async start(
     owner: UploadOwner,
-    options: {
-      algorithm?: DigestAlgorithm | undefined
-      digest?: Digest | undefined
-      sizeBytes?: number | undefined
-      /** Where the repository's blobs are served, up to the digest. */
-      blobsUrl: string
-      /** Whether the client would take the upload to another host. */
-      isFollowing?: boolean
-    },
+    options: UploadStart,
   ): Promise<{ upload: Upload; uploadUrl?: string | undefined }> {
-    const { holds, uploads, uploadMode, now, db } = this.#needs
-    const holdDid = await holds.pushHold(owner.repository.ownerDid)
-    await holds.checkWrite(holdDid, owner.accountDid)
+    const { holds, now, db } = this.#needs
     const id = randomId()
-    // A POST that brings its digest along brings the bytes too: those are here already.
-    const isWelcome = uploadMode === 'direct' || (uploadMode === 'auto' && options.isFollowing === true)
-    const isDirect = isWelcome && options.digest === undefined && holds.isManaged(holdDid)
-    const { uploadId, uploadUrl } = await uploads.initiate(
-      { holdDid, accountDid: owner.accountDid },
-      {
-        digest: options.digest ?? `uploads/${id}`,
-        sizeBytes: options.sizeBytes,
-        ...(isDirect ? { directBlobsUrl: options.blobsUrl } : {}),
-      },
-    )
+    const chosen = await holds.pushHold(owner.repository.ownerDid)
+    const begun = await this.#begin(chosen, id, owner, options).catch(async (error: unknown) => {
+      // It may have been succeeded without our having heard of it.
+      const successor = isHoldFailure(error) ? await holds.findNewSuccessor(chosen) : undefined
+      if (successor === undefined) throw error
+      return this.#begin(successor, id, owner, options)
+    })
+    const { holdDid, uploadId, uploadUrl, isDirect } = begun
     const createdAt = now()
     const upload: Upload = {
       id,
@@ -120,6 +118,23 @@ export class BlobUploads {
     }
     await upsertUpload(db, upload)
     return { upload, ...(upload.mode === 'direct' ? { uploadUrl } : {}) }
+  }
+
+  async #begin(holdDid: Did, id: string, owner: UploadOwner, options: UploadStart) {
+    const { holds, uploads, uploadMode } = this.#needs
+    await holds.checkWrite(holdDid, owner.accountDid)
+    // A POST that brings its digest along brings the bytes too: those are here already.
+    const isWelcome = uploadMode === 'direct' || (uploadMode === 'auto' && options.isFollowing === true)
+    const isDirect = isWelcome && options.digest === undefined && holds.isManaged(holdDid)
+    const { uploadId, uploadUrl } = await uploads.initiate(
+      { holdDid, accountDid: owner.accountDid },
+      {
+        digest: options.digest ?? `uploads/${id}`,
+        sizeBytes: options.sizeBytes,
+        ...(isDirect ? { directBlobsUrl: options.blobsUrl } : {}),
+      },
+    )
+    return { holdDid, uploadId, uploadUrl, isDirect }
   }
 
   /** @throws {AppViewError} `upload_unknown`, also for another account's or another repository's upload */
@@ -307,4 +322,8 @@ function checkPlace(upload: Upload, { range, lengthBytes }: UploadChunk): void {
 
 function brokenOff(cause: unknown): AppViewError {
   return new AppViewError('upload_invalid', 'the request broke off before its end', { cause })
+}
+
+function isHoldFailure(error: unknown): boolean {
+  return error instanceof AppViewError && ['hold_unreachable', 'hold_refused'].includes(error.code)
 }

@@ -22,6 +22,8 @@ let db: Database<AppViewTables>
 let blobs: Blobs
 /** Who reads the (private) holds. */
 let readers: (Did | undefined)[]
+/** Whether the old hold's captain named the other as its successor. */
+let isOldSucceeded: boolean
 /** Whether the hold has the bytes. */
 let isThere: boolean
 
@@ -29,12 +31,14 @@ beforeEach(async () => {
   db = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
   readers = [alice]
   isThere = true
+  isOldSucceeded = false
   blobs = new Blobs({
     db,
     now,
     uploads: new HoldUploadsTwin(),
     holds: {
       pushHold: async () => hold,
+      currentHold: async (did) => (did === oldHold && isOldSucceeded ? hold : did),
       checkWrite: async () => undefined,
       canRead: async (_hold, reader) => readers.includes(reader),
       locateBlob: async () => (isThere ? { url: 'https://hold.example/x', expiresAtMs: 0 } : undefined),
@@ -76,6 +80,23 @@ test('a mount takes what the writer may read on the hold he pushes to, where it 
   readers = [alice, bob]
   await link(app, oldHold)
   expect(await mount(app)).toBeUndefined()
+})
+
+test('a blob of a hold that was succeeded is not sent again if the successor has it', async () => {
+  isOldSucceeded = true
+  isThere = false
+  await link(app, oldHold)
+  expect(await blobs.findForPush(app, digest, alice)).toBeUndefined()
+  expect((await blobs.findLinked(app, [digest], alice)).get(digest)).toMatchObject({ holdDid: oldHold })
+  readers = [alice, bob]
+  const from = { repository: app, reader: bob }
+  expect(await blobs.mount(bobs, digest, { writer: bob, from })).toBeUndefined()
+  isThere = true
+  expect(await blobs.mount(bobs, digest, { writer: bob, from })).toMatchObject({ holdDid: hold })
+  expect((await blobs.findLinked(app, [digest], alice)).get(digest)).toMatchObject({ holdDid: hold })
+  expect(await blobs.findForPush(app, digest, alice)).toMatchObject({ holdDid: hold })
+  isOldSucceeded = false
+  expect(await blobs.find(app, digest, alice), 'kept').toMatchObject({ holdDid: hold })
 })
 
 const asSource = (repository: typeof app | undefined, reader: Did) =>

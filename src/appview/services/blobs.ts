@@ -23,7 +23,7 @@ export type { BlobLink }
 interface Needs {
   db: Database<AppViewTables>
   uploads: HoldUploads
-  holds: Pick<Holds, 'canRead' | 'locateBlob' | 'pushHold' | 'checkWrite'>
+  holds: Pick<Holds, 'canRead' | 'currentHold' | 'locateBlob' | 'pushHold' | 'checkWrite'>
   now: Now
 }
 
@@ -69,9 +69,11 @@ export class Blobs {
    * sent again, since one manifest's blobs are on one hold.
    */
   async findForPush(repository: RepositoryKey, digest: Digest, writer: Did): Promise<BlobLink | undefined> {
-    const link = await this.find(repository, digest, writer)
-    if (link === undefined) return undefined
-    return link.holdDid === (await this.#needs.holds.pushHold(repository.ownerDid)) ? link : undefined
+    const found = await this.find(repository, digest, writer)
+    if (found === undefined) return undefined
+    const holdDid = await this.#needs.holds.pushHold(repository.ownerDid)
+    const link = found.holdDid === holdDid ? found : await this.#follow(repository, found, writer)
+    return link.holdDid === holdDid ? link : undefined
   }
 
   /** Those of the digests that are linked in the repository. */
@@ -80,10 +82,29 @@ export class Blobs {
     digests: readonly Digest[],
     writer: Did,
   ): Promise<Map<string, BlobLink>> {
-    const found = await findBlobLinks(this.#needs.db, repository, digests)
-    if (digests.every((digest) => found.has(digest))) return found
-    await this.settleDirectUploads(writer, repository)
-    return findBlobLinks(this.#needs.db, repository, digests)
+    let found = await findBlobLinks(this.#needs.db, repository, digests)
+    if (!digests.every((digest) => found.has(digest))) {
+      await this.settleDirectUploads(writer, repository)
+      found = await findBlobLinks(this.#needs.db, repository, digests)
+    }
+    for (const [digest, link] of found) found.set(digest, await this.#follow(repository, link, writer))
+    return found
+  }
+
+  /**
+   * A link to a hold that was succeeded, as a link to the successor if that has the blob, which is then kept so.
+   * Otherwise the link as it was.
+   */
+  async #follow(repository: RepositoryKey, link: BlobLink, writer: Did): Promise<BlobLink> {
+    const { db, holds, now } = this.#needs
+    const holdDid = await holds.currentHold(link.holdDid)
+    if (holdDid === link.holdDid) return link
+    const blob = { ownerDid: repository.ownerDid, digest: link.digest }
+    const location = await holds.locateBlob(holdDid, writer, blob).catch(() => undefined)
+    if (location === undefined) return link
+    const moved = { ...link, holdDid }
+    await putBlobLink(db, repository, { ...moved, createdAt: now().toISOString() })
+    return moved
   }
 
   /** Where to read a blob that {@link find} found; `undefined` when the hold has lost it. */
@@ -113,7 +134,9 @@ export class Blobs {
       options.from === undefined
         ? await findBlobAnywhereOnHold(db, holdDid, digest)
         : await this.find(options.from.repository, digest, options.from.reader, options.writer)
-    if (source === undefined || source.holdDid !== holdDid) return undefined
+    if (source === undefined) return undefined
+    // A hold that was succeeded by ours has handed its blobs on; whether this one too is asked below.
+    if (source.holdDid !== holdDid && (await holds.currentHold(source.holdDid)) !== holdDid) return undefined
     if (!(await holds.canRead(holdDid, options.writer))) return undefined
     // Records of strangers may name blobs that no hold has: only the hold's word counts here.
     const blob = { ownerDid: repository.ownerDid, digest }

@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 
 import { openDatabase, type Database } from '../../lib/database.ts'
 import type { Did } from '../../atproto/syntax.ts'
@@ -135,10 +135,97 @@ test('pushes go to the profile’s hold, else the default, and follow a successo
   expect(await holds.pushHold(writer)).toBe(next)
 })
 
-test('holds that name each other as successors are an error, not a loop', async () => {
-  open(true, { successorDid: next })
-  crew.captains.set(next, { ownerDid: captain, isPublic: true, allowAllCrew: false, successorDid: hold })
-  expect(await codeOf(holds.pushHold(writer))).toBe('hold_unknown')
+describe('a hold with a successor', () => {
+  const blob = { ownerDid: captain, digest: 'sha256:x' }
+  const at0 = (did: string) => `https://${did.slice(8)}/blobs/sha256:x?for=anyone`
+  const nextCaptain = { ownerDid: captain, isPublic: true, allowAllCrew: false }
+
+  beforeEach(() => {
+    open(true, { successorDid: next })
+    crew.captains.set(next, nextCaptain)
+  })
+
+  test('holds that name each other are an error, not a loop', async () => {
+    crew.captains.set(next, { ...nextCaptain, successorDid: hold })
+    expect(await codeOf(holds.pushHold(writer))).toBe('hold_unknown')
+    expect(await codeOf(holds.locateBlob(hold, undefined, blob))).toBe('hold_unknown')
+    crew.captains.set('did:web:self.example', { ...nextCaptain, successorDid: 'did:web:self.example' })
+    expect(await codeOf(holds.currentHold('did:web:self.example'))).toBe('hold_unknown')
+  })
+
+  test('a chain has an end', async () => {
+    const nth = (index: number): Did => `did:web:h${index}.example`
+    for (let index = 0; index < 20; index++)
+      crew.captains.set(nth(index), {
+        ...nextCaptain,
+        ...(index === 9 ? {} : { successorDid: nth(index + 1) }),
+      })
+    expect(await holds.currentHold(nth(1))).toBe(nth(9))
+    expect(await codeOf(holds.currentHold(nth(0)))).toBe('hold_unknown')
+    expect(await codeOf(holds.currentHold(nth(10)))).toBe('hold_unknown')
+  })
+
+  test('the successor serves, and what it lacks the old one', async () => {
+    expect((await holds.locateBlob(hold, undefined, blob))?.url).toBe(at0(next))
+    nowMs += blobs.lifetimeMs
+    blobs.lacking.add(next)
+    expect((await holds.locateBlob(hold, undefined, blob))?.url).toBe(at0(hold))
+    nowMs += blobs.lifetimeMs
+    blobs.lacking.add(hold)
+    expect(await holds.locateBlob(hold, undefined, blob)).toBeUndefined()
+  })
+
+  test('it is remembered when the old hold is gone', async () => {
+    expect(await holds.currentHold(hold)).toBe(next)
+    crew.captains.delete(hold)
+    blobs.down.add(hold)
+    nowMs += 3_600_000
+    expect((await holds.locateBlob(hold, undefined, blob))?.url).toBe(at0(next))
+    expect(await holds.canRead(hold, undefined)).toBe(true)
+    blobs.lacking.add(next)
+    nowMs += blobs.lifetimeMs
+    await expect(holds.locateBlob(hold, undefined, blob)).rejects.toThrow(/did not answer, and its successor/)
+  })
+
+  test('one that nobody heard of is found by asking when the blob is missing', async () => {
+    await putCaptain(db, { did: hold, captain: nextCaptain, updatedAt: at })
+    blobs.lacking.add(hold)
+    expect((await holds.locateBlob(hold, undefined, blob))?.url).toBe(at0(next))
+    crew.captains.delete(hold)
+    expect(await holds.pushHold(writer)).toBe(next)
+  })
+
+  test('a hold that is gone without a word is named, and asked once a minute', async () => {
+    await putCaptain(db, { did: hold, captain: nextCaptain, updatedAt: at })
+    crew.captains.delete(hold)
+    blobs.down.add(hold)
+    for (let ask = 0; ask < 3; ask++) {
+      await expect(holds.locateBlob(hold, undefined, blob)).rejects.toThrow(
+        `hold ${hold} did not answer, and it has named no successor that this registry knows of`,
+      )
+    }
+    expect(crew.callCount).toBe(1)
+    expect(await holds.findNewSuccessor(hold)).toBeUndefined()
+  })
+
+  test('a successor that was never there serves no pull and takes no push', async () => {
+    crew.captains.delete(next)
+    expect((await holds.locateBlob(hold, undefined, blob))?.url).toBe(at0(hold))
+    expect(await holds.canRead(hold, undefined)).toBe(true)
+    await expect(holds.pushHold(writer)).rejects.toThrow(`was succeeded by ${next}, which did not answer`)
+  })
+
+  test('the successor says who may read', async () => {
+    crew.captains.set(next, { ...nextCaptain, isPublic: false })
+    crew.crew.set(`${next} ${stranger}`, ['blob:read'])
+    const readers = [undefined, captain, reader, stranger]
+    expect(await Promise.all(readers.map((did) => holds.canRead(hold, did)))).toEqual([
+      false,
+      true,
+      false,
+      true,
+    ])
+  })
 })
 
 test('URLs of a public hold are shared by all readers, those of a private one are not', async () => {

@@ -2,7 +2,7 @@ import type { Did } from '../../atproto/syntax.ts'
 import { normalizeDid } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import type { Database } from '../../lib/database.ts'
-import { findCrewPermissions, findHold, type Captain } from '../db/holds.ts'
+import { findCrewPermissions } from '../db/holds.ts'
 import { RecentRows } from '../db/recent-rows.ts'
 import { findSailorProfile, type SailorProfile } from '../db/sailor-profiles.ts'
 import type { AppViewTables } from '../db/schema.ts'
@@ -10,6 +10,7 @@ import { AppViewError } from '../errors.ts'
 import type { BlobLocation, HoldBlobs } from '../ports/hold-blobs.ts'
 import type { HoldCrew } from '../ports/hold-crew.ts'
 import type { SailorProfiles } from '../ports/sailor-profiles.ts'
+import { Captains, type KnownHold } from './captains.ts'
 import { FreshCache } from './fresh-cache.ts'
 
 /** How long what a hold or a PDS said of itself is believed where the index has nothing. */
@@ -18,7 +19,6 @@ const viewFreshMs = 60_000
 const profileFreshMs = 10 * 60_000
 /** A cached URL is handed out only while the client can still start with it. */
 const urlMarginMs = 60_000
-const successorCountMax = 4
 
 interface Needs {
   db: Database<AppViewTables>
@@ -34,22 +34,20 @@ interface Needs {
 /** Which hold serves what, and who may do what there. */
 export class Holds {
   readonly #needs: Needs
-  readonly #captainRows: RecentRows<Captain | undefined>
+  readonly #captains: Captains
   readonly #profileRows: RecentRows<SailorProfile | undefined>
   readonly #crewRows: RecentRows<readonly string[] | undefined>
   readonly #managed: ReadonlySet<Did>
-  readonly #captains: FreshCache<Captain>
   readonly #permissions: FreshCache<readonly string[] | undefined>
   readonly #profiles: FreshCache<Did | 'none' | undefined>
   readonly #locations = new FreshCache<BlobLocation | undefined>({ countMax: 50_000 })
 
   constructor(needs: Needs) {
     this.#needs = needs
-    this.#captainRows = new RecentRows(needs.db)
+    this.#captains = new Captains(needs)
     this.#profileRows = new RecentRows(needs.db)
     this.#crewRows = new RecentRows(needs.db)
     this.#managed = new Set([needs.defaultHoldDid, ...needs.managedHoldDids].map(normalizeDid))
-    this.#captains = new FreshCache({ countMax: 5_000 })
     this.#permissions = new FreshCache({ countMax: 50_000 })
     this.#profiles = new FreshCache({ countMax: 50_000 })
   }
@@ -72,17 +70,44 @@ export class Holds {
     if (chosen === 'none') {
       throw new AppViewError('hold_unknown', 'your profile names no default hold; choose one in the settings')
     }
-    return this.#current(chosen ?? this.#needs.defaultHoldDid)
+    return this.currentHold(chosen ?? this.#needs.defaultHoldDid)
   }
 
-  /** Whether `reader` (`undefined`: nobody in particular) may read what this hold keeps. */
+  /**
+   * The hold that took the place of this one, if its captain named a successor, and so on; else itself.
+   * @throws {AppViewError} `hold_unreachable`, also when nothing is known of the successor; `hold_unknown` for a circle
+   */
+  async currentHold(holdDid: Did): Promise<Did> {
+    const { known, unknown } = await this.#captains.lineage(holdDid)
+    if (unknown === undefined) return (known.at(-1) as KnownHold).did
+    throw new AppViewError(
+      'hold_unreachable',
+      `hold ${holdDid} was succeeded by ${unknown.did}, which did not answer`,
+      { cause: unknown.cause },
+    )
+  }
+
+  /**
+   * Asks a hold that failed or refused whether it was succeeded meanwhile; the successor, or `undefined`. Asked once a
+   * minute at most.
+   */
+  async findNewSuccessor(holdDid: Did): Promise<Did | undefined> {
+    const captain = await this.#captains.lookAgain(holdDid)
+    return captain?.successorDid === undefined ? undefined : this.currentHold(captain.successorDid)
+  }
+
+  /**
+   * Whether `reader` (`undefined`: nobody in particular) may read what this hold keeps. A hold that was succeeded has
+   * handed its say over too; a successor nobody has heard of yet has none.
+   */
   async canRead(holdDid: Did, reader: Did | undefined): Promise<boolean> {
-    const captain = await this.#captain(holdDid)
+    const { known } = await this.#captains.lineage(holdDid)
+    const { did, captain } = known.at(-1) as KnownHold
     if (captain.isPublic) return true
     if (reader === undefined) return false
     if (captain.ownerDid === reader) return true
     // Write implies read, and so does administering the crew: any permission at all does.
-    return this.#hasPermission(holdDid, reader, ['blob:read', 'blob:write', 'crew:admin'])
+    return this.#hasPermission(did, reader, ['blob:read', 'blob:write', 'crew:admin'])
   }
 
   /**
@@ -90,7 +115,7 @@ export class Holds {
    * @throws {AppViewError} `not_crew` with the denial text other implementations know
    */
   async checkWrite(holdDid: Did, writer: Did): Promise<void> {
-    const captain = await this.#captain(holdDid)
+    const captain = await this.#captains.get(holdDid)
     if (captain.ownerDid === writer) return
     if (await this.#hasPermission(holdDid, writer, ['blob:write'])) return
     if (captain.allowAllCrew) {
@@ -106,47 +131,62 @@ export class Holds {
   }
 
   /**
-   * A URL for a blob, good for at least a minute; `undefined` when the hold has no such blob. URLs of public holds are
-   * shared by all readers, others are kept per reader, so a pull of known content asks nobody.
+   * A URL for a blob, good for at least a minute; `undefined` when the hold has no such blob. A hold that was succeeded
+   * is asked only for what its successor does not have. URLs of public holds are shared by all readers, others are kept
+   * per reader, so a pull of known content asks nobody.
    */
   async locateBlob(
     holdDid: Did,
     reader: Did | undefined,
     blob: { ownerDid: Did; digest: string },
   ): Promise<BlobLocation | undefined> {
-    const current = await this.#current(holdDid)
-    const captain = await this.#captain(current)
+    const { known } = await this.#captains.lineage(holdDid)
+    const found = await this.#locateAtAny(known, reader, blob)
+    if (found.location !== undefined) return found.location
+    // The last of them may have handed its blobs on since we heard from it.
+    const last = (known.at(-1) as KnownHold).did
+    const successorDid = (await this.#captains.lookAgain(last))?.successorDid
+    if (successorDid !== undefined) {
+      const { known: later } = await this.#captains.lineage(successorDid)
+      const foundLater = await this.#locateAtAny(later, reader, blob)
+      if (foundLater.location !== undefined) return foundLater.location
+    }
+    if (found.failure === undefined) return undefined
+    throw found.failure
+  }
+
+  /** The newest hold's word first: what it lacks may not have been copied yet. */
+  async #locateAtAny(
+    lineage: readonly KnownHold[],
+    reader: Did | undefined,
+    blob: { ownerDid: Did; digest: string },
+  ): Promise<{ location?: BlobLocation; failure?: AppViewError }> {
+    let failure: AppViewError | undefined
+    for (const hold of lineage.toReversed()) {
+      try {
+        const location = await this.#locateAt(hold, reader, blob)
+        if (location !== undefined) return { location }
+      } catch (error) {
+        if (!(error instanceof AppViewError)) throw error
+        failure = explained(error, hold.did, lineage)
+      }
+    }
+    return failure === undefined ? {} : { failure }
+  }
+
+  #locateAt(
+    { did, captain }: KnownHold,
+    reader: Did | undefined,
+    blob: { ownerDid: Did; digest: string },
+  ): Promise<BlobLocation | undefined> {
     const as = captain.isPublic ? undefined : reader
-    return this.#locations.get(`${current} ${as ?? ''} ${blob.digest}`, this.#nowMs(), async () => {
-      const location = await this.#needs.blobs.locate(current, as, blob)
+    return this.#locations.get(`${did} ${as ?? ''} ${blob.digest}`, this.#nowMs(), async () => {
+      const location = await this.#needs.blobs.locate(did, as, blob)
       return {
         value: location,
         freshUntilMs: location === undefined ? 0 : location.expiresAtMs - urlMarginMs,
       }
     })
-  }
-
-  /** The hold's `successor`, if its captain named one, and so on. */
-  async #current(holdDid: Did): Promise<Did> {
-    let current = holdDid
-    for (let hop = 0; hop < successorCountMax; hop++) {
-      const { successorDid } = await this.#captain(current)
-      if (successorDid === undefined || successorDid === current) return current
-      current = successorDid
-    }
-    throw new AppViewError('hold_unknown', `hold ${holdDid} has an endless chain of successors`)
-  }
-
-  async #captain(holdDid: Did): Promise<Captain> {
-    const indexed = await this.#captainRows.get(
-      holdDid,
-      async () => (await findHold(this.#needs.db, normalizeDid(holdDid)))?.captain,
-    )
-    if (indexed !== undefined) return indexed
-    return this.#captains.get(holdDid, this.#nowMs(), async () => ({
-      value: await this.#needs.crew.getCaptain(holdDid),
-      freshUntilMs: this.#nowMs() + viewFreshMs,
-    }))
   }
 
   /** The index may lag behind a hold, so only what it grants is believed; before a refusal the hold is asked. */
@@ -174,4 +214,18 @@ export class Holds {
   #nowMs(): number {
     return this.#needs.now().getTime()
   }
+}
+
+/** What is wrong when a hold does not answer, for the one who has to do something about it. */
+function explained(error: AppViewError, did: Did, lineage: readonly KnownHold[]): AppViewError {
+  if (error.code !== 'hold_unreachable') return error
+  const last = (lineage.at(-1) as KnownHold).did
+  const message =
+    did === last
+      ? `hold ${did} did not answer, and it has named no successor that this registry knows of`
+      : `hold ${did} did not answer, and its successor ${last} does not have this blob`
+  return new AppViewError('hold_unreachable', message, {
+    cause: error,
+    ...(error.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: error.retryAfterSeconds }),
+  })
 }

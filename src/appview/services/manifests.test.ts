@@ -49,6 +49,7 @@ function service(database: Database<AppViewTables>): Manifests {
     },
     holds: {
       pushHold: async () => hold,
+      currentHold: async (did) => (did === 'did:web:succeeded.example' ? hold : did),
       checkWrite: async () => void queuedCount++,
       canRead: async () => isReadable,
     },
@@ -322,6 +323,14 @@ test('blobs that are missing, on another hold, or of another size are told', asy
   linked.set(layer, { holdDid: hold, sizeBytes: 6 })
   expect(await codeOf(put(bytes))).toBe('size_invalid')
   expect(pds.calls).toEqual([])
+})
+
+test('a new manifest never names a hold that was succeeded', async () => {
+  const bytes = image('succeeded')
+  for (const digest of [config, layer]) {
+    linked.set(digest, { holdDid: 'did:web:succeeded.example', sizeBytes: digest === layer ? 5 : 2 })
+  }
+  expect(await codeOf(put(bytes))).toBe('manifest_blob_missing')
 })
 
 test('layers that are never pushed need not be there', async () => {

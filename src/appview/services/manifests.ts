@@ -52,7 +52,7 @@ interface Needs {
   lookup: ManifestLookup
   store: ManifestStore
   blobs: Pick<Blobs, 'findLinked'>
-  holds: Pick<Holds, 'pushHold' | 'checkWrite' | 'canRead'>
+  holds: Pick<Holds, 'pushHold' | 'currentHold' | 'checkWrite' | 'canRead'>
   /** Whether an image may name layers that are not here. */
   allowsSparseImages: boolean
   /** Called after a push is acknowledged in the database: there is something to tell a hold. */
@@ -154,8 +154,9 @@ export class Manifests {
     const [only] = holdDids
     // Blobs on two holds: the owner changed his default between them. One manifest has one hold, so the
     // client is told to upload the rest again.
-    const holdDid =
-      only !== undefined && holdDids.size === 1 ? only : await holds.pushHold(repository.ownerDid)
+    // Nor does a new manifest name a hold that was succeeded, even where the successor lacks its blobs so far.
+    const isSettled = only !== undefined && holdDids.size === 1 && (await holds.currentHold(only)) === only
+    const holdDid = isSettled ? only : await holds.pushHold(repository.ownerDid)
     const absent = needed.filter(({ digest }) => links.get(digest)?.holdDid !== holdDid)
     const missing = [...new Set(absent.map(({ digest }) => digest))]
     if (missing.length > 0 && !this.#needs.allowsSparseImages) {
@@ -182,8 +183,11 @@ export class Manifests {
     const children = await findManifests(this.#needs.db, repository.ownerDid, digests)
     const holdDids = new Set([...children.values()].map((child) => child.holdDid))
     const [only] = holdDids
+    const { holds } = this.#needs
     const holdDid =
-      only !== undefined && holdDids.size === 1 ? only : await this.#needs.holds.pushHold(repository.ownerDid)
+      only !== undefined && holdDids.size === 1
+        ? await holds.currentHold(only)
+        : await holds.pushHold(repository.ownerDid)
     return { holdDid, missing: digests.filter((digest) => !children.has(digest)) }
   }
 }

@@ -6,14 +6,32 @@ export function findBlobRow(database: Kysely<StorageTables>, digest: string): Pr
   return database.selectFrom('blobs').selectAll().where('digest', '=', digest).executeTakeFirst()
 }
 
-/** Adds a blob unless it is known; false when it was. */
+/**
+ * Adds a blob unless it is known; false when it was. Either way it is no longer condemned, and what a deletion of
+ * earlier bytes left to do is forgotten: these bytes are to stay.
+ */
 export async function insertBlobRow(database: Kysely<StorageTables>, row: BlobRow): Promise<boolean> {
-  const { numInsertedOrUpdatedRows } = await database
-    .insertInto('blobs')
-    .values(row)
-    .onConflict((conflict) => conflict.column('digest').doNothing())
+  await database.deleteFrom('gc_deletions').where('digest', '=', row.digest).execute()
+  for (;;) {
+    const { numInsertedOrUpdatedRows } = await database
+      .insertInto('blobs')
+      .values(row)
+      .onConflict((conflict) => conflict.column('digest').doNothing())
+      .executeTakeFirst()
+    if (numInsertedOrUpdatedRows === 1n) return true
+    // Deleted in between by another process, and then it is new after all.
+    if (await pardonBlob(database, row.digest)) return false
+  }
+}
+
+/** Takes a condemnation back; false when there is no such blob (any more). */
+export async function pardonBlob(database: Kysely<StorageTables>, digest: string): Promise<boolean> {
+  const { numUpdatedRows } = await database
+    .updateTable('blobs')
+    .set({ condemned_at: null })
+    .where('digest', '=', digest)
     .executeTakeFirst()
-  return numInsertedOrUpdatedRows === 1n
+  return numUpdatedRows === 1n
 }
 
 /** Blobs that are still served from where they were uploaded. */

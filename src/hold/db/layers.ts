@@ -35,3 +35,11 @@ export async function markLayersWritten(database: Kysely<StorageTables>, manifes
     .where('manifest_uri', '=', manifestUri)
     .execute()
 }
+
+export function listLayers(database: Kysely<StorageTables>, manifestUri: string): Promise<LayerRow[]> {
+  return database.selectFrom('layers').selectAll().where('manifest_uri', '=', manifestUri).execute()
+}
+
+export async function deleteLayers(database: Kysely<StorageTables>, manifestUri: string): Promise<void> {
+  await database.deleteFrom('layers').where('manifest_uri', '=', manifestUri).execute()
+}

@@ -1,6 +1,7 @@
 import type { Migrations } from '../../lib/database.ts'
 import { adminTables, type AdminTables } from './admin-tables.ts'
 import { bookkeepingTables, type BookkeepingTables } from './bookkeeping-tables.ts'
+import { gcTables } from './gc-tables.ts'
 import { pdsTables, type PdsTables } from './pds-tables.ts'
 import { storageTables, type StorageTables } from './storage-tables.ts'
 
@@ -11,6 +12,7 @@ export type HoldTables = PdsTables & StorageTables & AdminTables & BookkeepingTa
 export const holdMigrations: Migrations = {
   '001-pds': pdsTables,
   '002-storage': storageTables,
+  '005-gc': gcTables,
   '006-admin': adminTables,
   '007-bookkeeping': bookkeepingTables,
 }

@@ -1,8 +1,10 @@
 import { sql, type ColumnType } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
+import type { GcTables } from './gc-tables.ts'
+
 /** What a hold keeps about blobs and those who push and pull them. Times are ISO text, flags 0 or 1. */
-export interface StorageTables {
+export interface StorageTables extends GcTables {
   uploads: UploadTable
   upload_parts: UploadPartRow
   blobs: BlobRow
@@ -51,6 +53,8 @@ export interface BlobRow {
   /** Where its bytes also are; somebody may hold a URL to them until `stale_until`. */
   stale_key: string | null
   stale_until: string | null
+  /** Since when nothing needs it, as garbage collection found; null again as soon as anybody asks for it. */
+  condemned_at: string | null
 }
 
 /** Which record says that a manifest names a blob. The key is chosen, and kept here, before the record is written. */

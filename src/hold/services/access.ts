@@ -67,6 +67,17 @@ export class Access {
     throw new HoldError(callerDid === undefined ? 'auth_required' : 'access_denied', message)
   }
 
+  /**
+   * Whether uploads may still begin here. Those that have begun may end, so that nobody's push breaks in the middle.
+   * @throws {HoldError} `access_denied` when the captain named another hold in place of this one
+   */
+  async checkTakesUploads(): Promise<void> {
+    const { successorDid } = await this.#crew.getCaptain()
+    if (successorDid === undefined) return
+    const reason = `this hold takes no uploads any more; ${successorDid} has taken its place`
+    throw new HoldError('access_denied', `access denied for blob:write: ${reason} (required: blob:write)`)
+  }
+
   /** Whether nobody needs to sign in to read. */
   async isPublic(): Promise<boolean> {
     return (await this.#crew.getCaptain()).isPublic

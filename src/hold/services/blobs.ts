@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 
 import type { Now } from '../../lib/clock.ts'
+import { KeyedLocks } from '../../lib/keyed-locks.ts'
 import { logger } from '../../lib/log.ts'
 import { digestOf } from '../../lib/streams.ts'
 import { digestAlgorithm, type Digest } from '../../protocol/oci/digest.ts'
@@ -11,11 +12,14 @@ import {
   listStaleBlobs,
   listUnsettledBlobs,
   moveBlobRow,
+  pardonBlob,
 } from '../db/blobs.ts'
+import { hasDeletion } from '../db/gc-deletions.ts'
+
 import type { BlobRow, StorageTables } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobKey, BlobStore } from '../ports/blob-store.ts'
-import { blobKey } from '../storage/blob-keys.ts'
+import { blobKey, uploadsPrefix } from '../storage/blob-keys.ts'
 
 const log = logger('hold:blobs')
 
@@ -38,6 +42,8 @@ export class Blobs {
   readonly #database: Kysely<StorageTables>
   readonly #store: BlobStore
   readonly #now: Now
+  /** By digest: held by whoever puts bytes to its key, or takes them away, until the database says so too. */
+  readonly locks = new KeyedLocks()
 
   constructor(needs: { database: Kysely<StorageTables>; store: BlobStore; now: Now }) {
     this.#database = needs.database
@@ -45,10 +51,21 @@ export class Blobs {
     this.#now = needs.now
   }
 
-  /** A blob by its digest. One that only the store knows (an older bucket, a lost database) is taken in. */
+  /**
+   * A blob by its digest. One that only the store knows (an older bucket, a lost database) is taken in. Whoever is told
+   * that it is there may rely on it: garbage collection begins anew to wait before it deletes it.
+   */
   async find(digest: Digest): Promise<Blob | undefined> {
     const row = await findBlobRow(this.#database, digest)
-    if (row !== undefined) return { digest, sizeBytes: row.size_bytes, key: row.store_key as BlobKey }
+    const isThere =
+      row !== undefined && (row.condemned_at === null || (await pardonBlob(this.#database, digest)))
+    if (isThere) return { digest, sizeBytes: row.size_bytes, key: row.store_key as BlobKey }
+    return this.locks.run(digest, () => this.#takeIn(digest))
+  }
+
+  async #takeIn(digest: Digest): Promise<Blob | undefined> {
+    // What is left of a blob whose deletion was interrupted is none.
+    if (await hasDeletion(this.#database, digest)) return undefined
     const blob = { digest, key: blobKey(digest) }
     const sizeBytes = await this.#store.findSize(blob.key)
     if (sizeBytes === undefined) return undefined
@@ -77,6 +94,7 @@ export class Blobs {
       verified_at: this.#now().toISOString(),
       stale_key: null,
       stale_until: null,
+      condemned_at: null,
     }
   }
 
@@ -90,7 +108,7 @@ export class Blobs {
     for (const row of rows) {
       if (signal.aborted) return 0
       try {
-        await this.#settleOne(row)
+        await this.locks.run(row.digest, () => this.#settleOne(row))
         doneCount += 1
       } catch (error) {
         // It is served from where it is meanwhile; the others need not wait for it.
@@ -100,7 +118,10 @@ export class Blobs {
     return doneCount
   }
 
-  async #settleOne(row: BlobRow): Promise<void> {
+  async #settleOne({ digest }: BlobRow): Promise<void> {
+    const row = await findBlobRow(this.#database, digest)
+    // Gone meanwhile, as garbage.
+    if (row === undefined || !row.store_key.startsWith(uploadsPrefix)) return
     const storeKey = blobKey(row.digest as Digest)
     await this.#store.copy(row.store_key as BlobKey, storeKey)
     const staleUntilMs = this.#now().getTime() + (presignLifetimeSeconds + 60) * 1000

@@ -194,8 +194,10 @@ export class DirectUploads {
     if (hashed !== undefined) await this.#verify(row, hashed, digest)
     if (upload === undefined) {
       if (hashed === undefined) await this.#verify(row, digestOfBytes(tail, algorithm), digest)
-      await store.put(blobKey(digest), tail)
-      await uploads.complete(row, { digest, sizeBytes: tail.byteLength, key: blobKey(digest) })
+      await blobs.locks.run(digest, async () => {
+        await store.put(blobKey(digest), tail)
+        await uploads.complete(row, { digest, sizeBytes: tail.byteLength, key: blobKey(digest) })
+      })
       return
     }
     const isVerifiedForKey = hashed !== undefined && upload.key === blobKey(digest)
@@ -206,16 +208,18 @@ export class DirectUploads {
     }
     const lastNumber = received.parts.at(-1)?.partNumber ?? 0
     const last = tail.byteLength === 0 ? [] : [await store.writePart(upload, lastNumber + 1, once(tail))]
-    const { sizeBytes, sha256Hex } = await store.completeUpload(upload, [...received.parts, ...last])
-    if (hashed === undefined) {
-      const actual =
-        algorithm === 'sha256' && sha256Hex !== undefined
-          ? formatDigest(algorithm, sha256Hex)
-          : await blobs.readBack(upload.key, digest)
-      await this.#verify(row, actual, digest)
-    }
-    // What was written meanwhile, the store's key among it, is in the row of the database.
-    await uploads.complete(row, { digest, sizeBytes, key: upload.key })
+    await blobs.locks.run(digest, async () => {
+      const { sizeBytes, sha256Hex } = await store.completeUpload(upload, [...received.parts, ...last])
+      if (hashed === undefined) {
+        const actual =
+          algorithm === 'sha256' && sha256Hex !== undefined
+            ? formatDigest(algorithm, sha256Hex)
+            : await blobs.readBack(upload.key, digest)
+        await this.#verify(row, actual, digest)
+      }
+      // What was written meanwhile, the store's key among it, is in the row of the database.
+      await uploads.complete(row, { digest, sizeBytes, key: upload.key })
+    })
   }
 
   async #verify(row: UploadRow, actual: Digest, digest: Digest): Promise<void> {

@@ -2,10 +2,11 @@ import type { Kysely } from 'kysely'
 
 import { formatAtUri, nextTid, normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import { KeyedLocks } from '../../lib/keyed-locks.ts'
 import { buildLayerRecord, layerCollection } from '../../protocol/lexicon/layer-record.ts'
 import { manifestCollection, manifestRkey } from '../../protocol/lexicon/manifest-record.ts'
 import { isDigest, type Digest } from '../../protocol/oci/digest.ts'
-import { insertLayers, listUnwrittenLayers, markLayersWritten } from '../db/layers.ts'
+import { deleteLayers, insertLayers, listLayers, listUnwrittenLayers, markLayersWritten } from '../db/layers.ts'
 import type { LayerRow, StorageTables } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { HoldRepo } from '../pds/repo.ts'
@@ -34,6 +35,8 @@ interface Needs {
 /** Which manifests name which blobs of this hold: its layer records. */
 export class Layers {
   readonly #needs: Needs
+  /** By manifest URI: whoever notes its layers or removes them holds it, from when it was looked for. */
+  readonly locks = new KeyedLocks()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -43,10 +46,34 @@ export class Layers {
    * Writes a layer record for each blob of this hold that the manifest names, in one commit (of 200 at most); answers how many are new.
    * The same notice again adds none: the keys of the records are chosen, and kept, before they are written.
    */
-  async recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
-    const { database, repo, now } = this.#needs
+  recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
     const ownerDid = normalizeDid(notice.ownerDid)
     const manifestUri = formatAtUri(ownerDid, manifestCollection, manifestRkey(notice.digest))
+    return this.locks.run(manifestUri, () => this.#record(ownerDid, manifestUri, manifest))
+  }
+
+  /** Removes what was noted of these manifests: records, then rows. Whoever calls it holds their locks. */
+  async removeManifests(manifestUris: readonly string[]): Promise<{ layersRemoved: number }> {
+    const { database, repo } = this.#needs
+    let layersRemoved = 0
+    for (const manifestUri of manifestUris) {
+      const rows = await listLayers(database, manifestUri)
+      const writes = []
+      for (const { rkey } of rows) {
+        if ((await repo.findRecord(layerCollection, rkey)) === undefined) continue
+        writes.push({ action: 'delete', collection: layerCollection, rkey } as const)
+      }
+      for (let start = 0; start < writes.length; start += writesPerCommitMax) {
+        await repo.applyWrites(writes.slice(start, start + writesPerCommitMax))
+      }
+      await deleteLayers(database, manifestUri)
+      layersRemoved += rows.length
+    }
+    return { layersRemoved }
+  }
+
+  async #record(ownerDid: Did, manifestUri: string, manifest: unknown): Promise<number> {
+    const { database, repo, now } = this.#needs
     const named = descriptorsOf(manifest)
     const rows = await this.#rowsFor(manifestUri, ownerDid, [...named.keys()])
     if (rows.length > 0) await insertLayers(database, rows)

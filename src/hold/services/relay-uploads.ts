@@ -73,7 +73,8 @@ export class RelayUploads {
       await this.#uploads.discard(row)
       throw new HoldError('digest_mismatch', `the bytes are ${actual}, not ${digest}`)
     }
-    await this.#uploads.complete(row, { digest, sizeBytes, key: upload.key })
+    const blob = { digest, sizeBytes, key: upload.key }
+    await this.#blobs.locks.run(digest, () => this.#uploads.complete(row, blob))
   }
 }
 

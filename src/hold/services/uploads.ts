@@ -5,6 +5,8 @@ import { waitAtMost, type Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findBlobRow, insertBlobRow } from '../db/blobs.ts'
+import { insertBlobUploader } from '../db/blob-uploaders.ts'
+
 import type { StorageTables } from '../db/storage-tables.ts'
 import {
   deleteUpload,
@@ -136,7 +138,10 @@ export class Uploads {
     }
   }
 
-  /** Ends an upload whose bytes, at `blob.key`, were found to have the digest: from now on they are given out. */
+  /**
+   * Ends an upload whose bytes, at `blob.key`, were found to have the digest: from now on they are given out. Whoever
+   * calls it holds the lock of the digest, from when bytes came to the key of the digest if they are there.
+   */
   async complete(row: UploadRow, blob: Blob): Promise<void> {
     const { database, store, blobs } = this.#needs
     const wantedKey = blobKey(blob.digest)
@@ -153,6 +158,7 @@ export class Uploads {
       } as const
       if (!(await updateUpload(transaction, row, change))) throw new HoldError('upload_busy', 'the upload has changed') // prettier-ignore
       await deleteUploadParts(transaction, row.id)
+      await insertBlobUploader(transaction, blob.digest, normalizeDid(row.user_did as Did))
       return isNew
     })
     const isUnsettled = isNew && key !== wantedKey

@@ -12,6 +12,7 @@ export const initiateUploadMethod = (
   xrpcMethod(initiateUpload.main, (call) =>
     answerCaller(call, context, async (callerDid) => {
       await context.access.check(callerDid, 'blob:write')
+      await context.access.checkTakesUploads()
       const { digest, size, direct, blobsUrl } = call.input
       const { id } = await context.uploads.begin({
         userDid: callerDid,
