@@ -1,0 +1,66 @@
+const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
+
+/** Bytes as people say them, in steps of a thousand as the clients print them: `512 B`, `1.4 MB`, `23 MB`. */
+export function formatSize(sizeBytes: number): string {
+  let value = sizeBytes
+  let unit = 0
+  // Rounding must not print "1000 kB".
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  const digits = unit === 0 || value >= 9.95 ? 0 : 1
+  return `${value.toFixed(digits)} ${units[unit]}`
+}
+
+const steps: readonly [unit: Intl.RelativeTimeFormatUnit, seconds: number][] = [
+  ['year', 365 * 86_400],
+  ['month', 30 * 86_400],
+  ['week', 7 * 86_400],
+  ['day', 86_400],
+  ['hour', 3600],
+  ['minute', 60],
+]
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always' })
+
+/** How long ago: `just now`, `5 minutes ago`, `2 weeks ago`. Clocks differ a little, so the future is now. */
+export function formatAge(then: Date, now: Date): string {
+  const seconds = Math.floor((now.getTime() - then.getTime()) / 1000)
+  for (const [unit, size] of steps) {
+    if (seconds >= size) return relative.format(-Math.floor(seconds / size), unit)
+  }
+  return 'just now'
+}
+
+const exact = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' })
+
+/** `22 November 2026 at 10:00 UTC` */
+export function formatTime(time: Date): string {
+  return `${exact.format(time)} UTC`
+}
+
+/** `sha256:` and the first twelve digits: what people compare by eye. */
+export function shortDigest(digest: string): string {
+  const [algorithm = '', hex = ''] = digest.split(':')
+  return `${algorithm}:${hex.slice(0, 12)}`
+}
+
+/** `1 tag`, `2 tags`, `1,024 tags` */
+export function formatCount(count: number, noun: string): string {
+  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
+}
+
+// Controls, overrides of writing direction, and what takes no room: a name must not pass for another. Joiners and
+// variation selectors stay, because scripts and emoji need them.
+const unseen =
+  /(?!\u200c|\u200d|\ufe0e|\ufe0f)(?:\p{Cc}|\p{Cs}|\p{Default_Ignorable_Code_Point}|\p{Bidi_Control}|\u2028|\u2029)/gu
+
+/**
+ * Text of a stranger on one line: white space becomes a space, what cannot be seen becomes `�`, what is too long
+ * is cut. (Escaping is the templates' business.)
+ */
+export function cleanText(text: string, lengthMax: number): string {
+  const line = text.replaceAll(/\s+/gu, ' ').trim().replaceAll(unseen, '\ufffd')
+  const characters = Array.from(line)
+  return characters.length <= lengthMax ? line : `${characters.slice(0, lengthMax - 1).join('')}…`
+}
