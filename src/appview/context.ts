@@ -35,7 +35,7 @@ import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
 
-const userAgent = 'atcr-appview/0.1.0'
+const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000

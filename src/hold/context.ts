@@ -116,7 +116,7 @@ export async function createContext(
     keyPath: paths.signingKey,
   })
   const { test_mode: allowPrivateNetwork } = config.server
-  const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork })
   const plcUrl = config.database.plc_directory_url
   const handleResolverUrl = config.database.handle_resolver_url ?? null
   const identities = new Identities({ fetch, plcUrl, handleResolverUrl, now })
