@@ -165,7 +165,11 @@ const rules: [place: string, mayImport: string[]][] = [
       `type:${hold}/context.ts`,
     ],
   ],
-  [`${hold}/xrpc`, [...edge(hold), ...lexicons, `type:${hold}/pds`]],
+  // Who may write into the data repo is the hold's to decide; how, the embedded PDS says.
+  [
+    `${hold}/xrpc`,
+    [...edge(hold), ...lexicons, `${hold}/pds/context.ts`, `${hold}/pds/errors.ts`, `type:${hold}/pds`],
+  ],
   [`${hold}/web`, [...edge(hold), `type:${hold}/pds`]],
   [`${hold}/admin`, [...edge(hold), `type:${hold}/pds`]],
   // It also answers the URLs that the disk's own driver signs.

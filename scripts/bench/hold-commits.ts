@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import { Secp256k1Keypair } from '@atproto/crypto'
 
-import { pdsTables, type PdsTables } from '../../src/hold/db/pds-tables.ts'
+import { pdsMigrations, type PdsTables } from '../../src/hold/db/pds-tables.ts'
 import { HoldRepo } from '../../src/hold/pds/repo.ts'
 import { systemNow } from '../../src/lib/clock.ts'
 import { openDatabase } from '../../src/lib/database.ts'
@@ -16,7 +16,7 @@ const countMax = Number(process.argv[2] ?? 10_000)
 const folder = await mkdtemp(join(tmpdir(), 'hold-commits-'))
 const did = 'did:web:hold.example'
 const signingKey = await Secp256k1Keypair.create()
-const database = await openDatabase<PdsTables>({ path: join(folder, 'hold.db') }, { '001': pdsTables })
+const database = await openDatabase<PdsTables>({ path: join(folder, 'hold.db') }, pdsMigrations)
 const repo = await HoldRepo.open({ database, did, signingKey, now: systemNow })
 
 let made = 0

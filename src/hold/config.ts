@@ -19,12 +19,26 @@ const storage = z
   .prefault({})
   .describe('Blobs.')
 
+/** One address, several with commas between, or the word `none`: a list. */
+const relays = z
+  .string()
+  .refine(
+    (text) =>
+      text === 'none' || listed(text).every((url) => /^https?:$/.test(URL.parse(url)?.protocol ?? '')),
+    {
+      error: 'expected addresses of relays, or none',
+    },
+  )
+  .transform((text) => (text === 'none' ? [] : listed(text)))
+  .optional()
+
 const server = z
   .object({
     addr: z.string().default(':8080').describe('Where it listens: `:8080` is every interface, `127.0.0.1:8080` one.'), // prettier-ignore
     public_url: z.url().describe('Where others reach it. Makes the did:web of the hold.'),
     public: z.boolean().default(false).describe('Anyone may read.'),
     successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
+    relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
   })
@@ -124,4 +138,15 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     oauthKey: join(folder, 'oauth.key'),
     did: join(folder, 'did.txt'),
   }
+}
+
+/** The relays this hold asks. Unless told, the best known one; none where nobody could follow the hold anyway. */
+export function relayUrls({ server }: HoldConfig): string[] {
+  if (server.relay_endpoint !== undefined) return server.relay_endpoint
+  const isPublic = !server.test_mode && server.public_url.startsWith('https:')
+  return isPublic ? ['https://bsky.network'] : []
+}
+
+function listed(text: string): string[] {
+  return text.split(',').map((part) => part.trim())
 }

@@ -12,13 +12,17 @@ import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
-import type { HoldConfig, HoldPaths } from './config.ts'
+import { version } from '../lib/version.ts'
+import { XrpcRelays } from './clients/relays.ts'
+import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
 import type { Periodic } from './jobs/periodic.ts'
+import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
+import { PdsBlobs } from './pds/blobs.ts'
 import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
@@ -29,16 +33,19 @@ import { AttemptLimits } from './services/attempt-limits.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
 import { christenHold, type NewHold } from './services/christening.ts'
+import { CrawlRequests } from './services/crawl-requests.ts'
 import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
 import { Slots } from '../lib/slots.ts'
+import { StorageChecks } from './services/storage-health.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
 import { FilesystemBlobStore } from './storage/filesystem-blob-store.ts'
@@ -66,6 +73,9 @@ export interface HoldContext {
   identities: Identities
   repo: HoldRepo
   outbox: Outbox
+  pdsBlobs: PdsBlobs
+  recordWrites: RecordWrites
+  crawlRequests: CrawlRequests
   store: BlobStore
   /** What the hold's own signed URLs need; undefined when the store has its own. */
   signedBlobs: { store: FilesystemBlobStore; signer: UrlSigner } | undefined
@@ -81,10 +91,11 @@ export interface HoldContext {
   capabilities: UploadCapabilities
   stats: Stats
   notices: ManifestNotices
+  storageHealth: StorageChecks
   /** Undefined when it is switched off. */
   admin: AdminPanel | undefined
   now: Now
-  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic }
+  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic; crawl: Periodic }
 }
 
 /** What the admin panel has for itself. */
@@ -116,7 +127,8 @@ export async function createContext(
     keyPath: paths.signingKey,
   })
   const { test_mode: allowPrivateNetwork } = config.server
-  const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork })
+  const fetch =
+    overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork })
   const plcUrl = config.database.plc_directory_url
   const handleResolverUrl = config.database.handle_resolver_url ?? null
   const identities = new Identities({ fetch, plcUrl, handleResolverUrl, now })
@@ -128,11 +140,23 @@ export async function createContext(
   const { did, signingKey } = identity
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
+  const pdsBlobs = new PdsBlobs({ database, repo, now })
+  stack.use(pdsBlobJob({ pdsBlobs }))
+  const crawlRequests = new CrawlRequests({
+    database,
+    relays: new XrpcRelays({ fetch }),
+    urls: relayUrls(config),
+    hostname: new URL(publicUrl).host,
+    did,
+    now,
+  })
+  const crawl = stack.use(crawlJob({ crawlRequests }))
 
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await christenHold({ repo, crew, now }, newHold(config))
+  const access = new Access({ crew })
   const blobs = new Blobs({ database, store, now })
   const settle = stack.use(settleJob({ blobs }))
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
@@ -156,11 +180,14 @@ export async function createContext(
     identities,
     repo,
     outbox,
+    pdsBlobs,
+    recordWrites: new RecordWrites({ repo, crew, access }),
+    crawlRequests,
     store,
     signedBlobs,
     serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
-    access: new Access({ crew }),
+    access,
     crew,
     blobs,
     layers,
@@ -170,12 +197,18 @@ export async function createContext(
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
     stats,
     notices,
+    storageHealth: createStorageChecks(config, paths, store),
     admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
     now,
-    jobs: { settle, sweep, flushStats },
+    jobs: { settle, sweep, flushStats, crawl },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function createStorageChecks({ storage }: HoldConfig, paths: HoldPaths, store: BlobStore): StorageChecks {
+  const { driver, bucket = '' } = storage
+  return new StorageChecks({ store, driver, place: driver === 's3' ? bucket : paths.blobs })
 }
 
 const loginSecondsMax = 15 * 60
@@ -250,6 +283,7 @@ function createServiceAuth(needs: {
 
 function newHold({ server, registration }: HoldConfig): NewHold {
   return {
+    displayName: new URL(server.public_url).host,
     ownerDid: registration.owner_did,
     isPublic: server.public,
     allowAllCrew: registration.allow_all_crew,
@@ -272,11 +306,37 @@ async function openStore(
     const store = await FilesystemBlobStore.open({ folder: paths.blobs, signer })
     return { store, signedBlobs: { store, signer } }
   }
+  return { store: stack.use(await openBucket(storage)), signedBlobs: undefined }
+}
+
+/**
+ * A store without the hold around it, for commands that copy blobs. It signs no URLs. `beside` another process that owns
+ * it, it is read only. @throws {SettingsError}
+ */
+export async function openStoreAlone(
+  { storage, server }: HoldConfig,
+  paths: HoldPaths,
+  use: 'as owner' | 'beside',
+): Promise<BlobStore & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack()
+  if (storage.driver === 's3') {
+    const bucket = stack.use(await openBucket(storage))
+    const opened = stack.move()
+    return Object.assign(bucket, { [Symbol.asyncDispose]: () => opened.disposeAsync() })
+  }
+  const signer = new UrlSigner({ baseUrl: server.public_url, key: randomBytes(32), now: systemNow })
+  const needs = { folder: paths.blobs, signer }
+  const store =
+    use === 'beside' ? FilesystemBlobStore.openBeside(needs) : await FilesystemBlobStore.open(needs)
+  return Object.assign(store, { [Symbol.asyncDispose]: async () => undefined })
+}
+
+async function openBucket(storage: HoldConfig['storage']): Promise<BlobStore & Disposable> {
   if (storage.bucket === undefined)
     throw new SettingsError(['storage.bucket: missing; the s3 driver needs it'])
   // Only now, because the SDK takes its time to load.
   const { S3BlobStore } = await import('./storage/s3-blob-store.ts')
-  const store = new S3BlobStore({
+  return new S3BlobStore({
     bucket: storage.bucket,
     region: storage.region,
     endpoint: storage.endpoint ?? null,
@@ -285,7 +345,6 @@ async function openStore(
     usesPathStyle: storage.path_style ?? storage.endpoint !== undefined,
     pullZone: storage.pull_zone ?? null,
   })
-  return { store: stack.use(store), signedBlobs: undefined }
 }
 
 /** The one secret that the hold's own signatures come from; the file is made at first start, 0600. */

@@ -40,6 +40,7 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
   context.jobs.settle.kick()
   context.jobs.sweep.kick()
   context.jobs.flushStats.kick()
+  context.jobs.crawl.kick()
   log.info({ url: context.publicUrl, did: context.identity.did, port: server.port }, 'hold is ready')
   const owned = stack.move()
   return {

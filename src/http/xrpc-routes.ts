@@ -111,7 +111,9 @@ async function readInput(schema: Procedure, context: Context<ServerEnv>): Promis
   const { input } = schema
   if (input.encoding === undefined) return undefined
   if (input.encoding !== 'application/json') return undefined // The handler streams it from the raw request.
-  const bytes = await collectBytes(context.env.incoming, inputBytesMax).catch((error: unknown) => {
+  // Leaving early keeps the connection, so that a refusal can still be answered.
+  const body = context.env.incoming.iterator({ destroyOnReturn: false })
+  const bytes = await collectBytes(body, inputBytesMax).catch((error: unknown) => {
     if (error instanceof ByteLimitError)
       throw new XrpcError(413, 'PayloadTooLarge', `at most ${inputBytesMax} bytes`)
     throw error
@@ -119,8 +121,8 @@ async function readInput(schema: Procedure, context: Context<ServerEnv>): Promis
   const value = invalidUnless(() =>
     jsonToLex(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as JsonValue),
   )
-  const { schema: body } = input
-  return body === undefined ? value : invalidUnless(() => body.parse(value))
+  const { schema: shape } = input
+  return shape === undefined ? value : invalidUnless(() => shape.parse(value))
 }
 
 function invalidUnless<T>(read: () => T): T {

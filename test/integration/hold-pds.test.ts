@@ -79,6 +79,7 @@ test('the exported data repo verifies against the key of the DID document', asyn
   const key = `did:key:${verificationMethod[0]?.publicKeyMultibase}`
   const { creates } = await verifyRepoCar(car, hold.did, key)
   expect(creates.map(({ collection }) => collection).toSorted()).toEqual([
+    'app.bsky.actor.profile',
     'io.atcr.hold.captain',
     'io.atcr.hold.crew',
   ])

@@ -9,7 +9,7 @@ import { Secp256k1Keypair } from '@atproto/crypto'
 import { verifyRepoCar } from '@atproto/repo'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { pdsTables, type PdsTables } from '../../src/hold/db/pds-tables.ts'
+import { pdsMigrations, type PdsTables } from '../../src/hold/db/pds-tables.ts'
 import { HoldRepo } from '../../src/hold/pds/repo.ts'
 import { systemNow } from '../../src/lib/clock.ts'
 import { openDatabase } from '../../src/lib/database.ts'
@@ -29,10 +29,10 @@ afterAll(() => rm(folder, { recursive: true }))
 /** Writes records as fast as it can and prints the number of each once it is answered. */
 const writer = (path: string) => `
   import { Secp256k1Keypair } from '@atproto/crypto'
-  import { pdsTables } from '${import.meta.resolve('../../src/hold/db/pds-tables.ts')}'
+  import { pdsMigrations } from '${import.meta.resolve('../../src/hold/db/pds-tables.ts')}'
   import { HoldRepo } from '${import.meta.resolve('../../src/hold/pds/repo.ts')}'
   import { openDatabase } from '${import.meta.resolve('../../src/lib/database.ts')}'
-  const database = await openDatabase({ path: ${JSON.stringify(path)} }, { '001': pdsTables })
+  const database = await openDatabase({ path: ${JSON.stringify(path)} }, pdsMigrations)
   const signingKey = await Secp256k1Keypair.import('${privateKey}')
   const repo = await HoldRepo.open({ database, did: '${did}', signingKey, now: () => new Date() })
   const from = await repo.countRecords()
@@ -59,7 +59,7 @@ test(
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
       expect(count).toBeGreaterThanOrEqual(killAfter)
 
-      const database = await openDatabase<PdsTables>({ path }, { '001': pdsTables })
+      const database = await openDatabase<PdsTables>({ path }, pdsMigrations)
       const repo = await HoldRepo.open({ database, did, signingKey, now: systemNow })
       for (let i = 0; i <= answered; i += 1) {
         expect((await repo.findRecord(note, `n${i}`))?.value['text']).toBe(`note ${i}`)

@@ -15,7 +15,7 @@ import { WebSocket } from 'ws'
 
 import { Identities } from '../../src/atproto/identity.ts'
 import { createOutboundFetch } from '../../src/atproto/outbound-fetch.ts'
-import { pdsTables, type PdsTables } from '../../src/hold/db/pds-tables.ts'
+import { pdsMigrations, type PdsTables } from '../../src/hold/db/pds-tables.ts'
 import { toXrpcError, type PdsContext } from '../../src/hold/pds/context.ts'
 import { RepoError } from '../../src/hold/pds/errors.ts'
 import { loadHoldIdentity } from '../../src/hold/pds/identity.ts'
@@ -56,7 +56,7 @@ beforeAll(async () => {
     didPath: join(folder, 'did.txt'),
     keyPath: join(folder, 'signing.key'),
   })
-  database = await openDatabase<PdsTables>({ path: join(folder, 'hold.db') }, { '001': pdsTables })
+  database = await openDatabase<PdsTables>({ path: join(folder, 'hold.db') }, pdsMigrations)
   const { did, signingKey } = identity
   repo = await HoldRepo.open({ database, did, signingKey, now: () => time(), backlogCountMax })
   outbox = new Outbox({ sequencer: repo.sequencer })

@@ -339,7 +339,7 @@ describe('a public hold that takes everyone', () => {
       [{ cid: digest, method: 'DELETE' }, 400],
       [{ did: 'did:plc:x' }, 400],
       [{ cid: 'sha256:abc' }, 400],
-      [{ cid: 'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy' }, 404],
+      [{ did: hold.running.did, cid: 'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy' }, 404],
     ] as [Record<string, string>, number][]) {
       expect((await hold.call('com.atproto.sync.getBlob', { params: query })).status).toBe(status)
     }

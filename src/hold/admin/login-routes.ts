@@ -115,11 +115,7 @@ export function mountLogin(app: Hono<ServerEnv>, panel: Panel, needs: Pick<HoldC
   )
 }
 
-async function readLoginForm(
-  context: Ctx,
-  origin: string,
-  secret: string,
-): Promise<Form | FormError> {
+async function readLoginForm(context: Ctx, origin: string, secret: string): Promise<Form | FormError> {
   try {
     return await readForm(context, { origin, secret })
   } catch (error) {

@@ -23,7 +23,8 @@ export function mountSettings(app: Hono<ServerEnv>, panel: Panel, needs: Needs):
     adminPage(panel, async ({ account, context }) => {
       const { isPublic, allowAllCrew, enableBlueskyPosts, region, successorDid } = await crew.getCaptain()
       const fields = { isPublic, allowAllCrew, enableBlueskyPosts, region: region ?? '', successorDid: successorDid ?? '' } // prettier-ignore
-      const notice = context.req.query('done') === undefined ? undefined : 'Saved. It is in force from now on.'
+      const notice =
+        context.req.query('done') === undefined ? undefined : 'Saved. It is in force from now on.'
       const view = { fields, errors: {}, tiers: quotas.tiers(), notice }
       return answerAdminPage(context, settingsPage(panel.shell, account, view))
     }),

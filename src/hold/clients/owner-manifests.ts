@@ -36,7 +36,10 @@ export class OwnerManifestsClient implements OwnerManifests {
       const reason = `its PDS says it is ${body.status ?? 'inactive'}`
       return { state: body.status === 'deleted' ? 'gone' : 'unsure', reason }
     } catch (error) {
-      return { state: saysGone(error) ? 'gone' : 'unsure', reason: error instanceof Error ? error.message : String(error) }
+      return {
+        state: saysGone(error) ? 'gone' : 'unsure',
+        reason: error instanceof Error ? error.message : String(error),
+      }
     }
   }
 

@@ -81,10 +81,14 @@ export function deleteCondemnedBlobs(
       .where('digest', 'in', digests)
       .where('condemned_at', '<=', condemnedUntil)
       .where(({ not, exists, selectFrom }) =>
-        not(exists(selectFrom('layers').select('layers.digest').whereRef('layers.digest', '=', 'blobs.digest'))),
+        not(
+          exists(selectFrom('layers').select('layers.digest').whereRef('layers.digest', '=', 'blobs.digest')),
+        ),
       )
       .where(({ not, exists, selectFrom }) =>
-        not(exists(selectFrom('uploads').select('uploads.id').whereRef('uploads.digest', '=', 'blobs.digest'))),
+        not(
+          exists(selectFrom('uploads').select('uploads.id').whereRef('uploads.digest', '=', 'blobs.digest')),
+        ),
       )
       .returning(['digest', 'size_bytes', 'store_key', 'stale_key'])
       .execute()
@@ -96,7 +100,9 @@ export function deleteCondemnedBlobs(
     }))
     await transaction
       .insertInto('gc_deletions')
-      .values(deleted.flatMap(({ digest, storeKeys }) => storeKeys.map((store_key) => ({ store_key, digest }))))
+      .values(
+        deleted.flatMap(({ digest, storeKeys }) => storeKeys.map((store_key) => ({ store_key, digest }))),
+      )
       .onConflict((conflict) => conflict.column('store_key').doNothing())
       .execute()
     await transaction

@@ -3,10 +3,7 @@ import type { Kysely } from 'kysely'
 import type { GcOwnerRow } from './gc-tables.ts'
 import type { StorageTables } from './storage-tables.ts'
 
-export function findGcOwner(
-  database: Kysely<StorageTables>,
-  did: string,
-): Promise<GcOwnerRow | undefined> {
+export function findGcOwner(database: Kysely<StorageTables>, did: string): Promise<GcOwnerRow | undefined> {
   return database.selectFrom('gc_owners').selectAll().where('did', '=', did).executeTakeFirst()
 }
 

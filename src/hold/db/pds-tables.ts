@@ -1,8 +1,10 @@
 import { sql, type SchemaModule } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
+import { pdsBlobTables, type PdsBlobTables } from './pds-blob-tables.ts'
+
 /** What the embedded PDS keeps. CIDs and revs are text as they are printed; times are ISO text. */
-export interface PdsTables {
+export interface PdsTables extends PdsBlobTables {
   repo_head: RepoHeadRow
   repo_blocks: RepoBlockRow
   repo_records: RepoRecordRow
@@ -55,7 +57,7 @@ export interface RepoEventRow {
 const bytes = sql`bytea`
 
 /** The tables of the embedded PDS, for the first migration. */
-export const pdsTables: Migration = {
+const pdsTables: Migration = {
   up: async ({ schema }) => {
     await schema
       .createTable('repo_head')
@@ -76,6 +78,9 @@ export const pdsTables: Migration = {
     await schema.createIndex('repo_events_created').on('repo_events').column('created_at').execute()
   },
 }
+
+/** What the embedded PDS needs, by itself. */
+export const pdsMigrations = { '001-pds': pdsTables, '003-pds-blobs': pdsBlobTables }
 
 async function createBlocks(schema: SchemaModule): Promise<void> {
   await schema

@@ -82,22 +82,24 @@ export async function putRecordRow(
   }
 }
 
-/** Takes a record and what it says about PDS blobs out of the index. */
+/** Takes a record and what it says about PDS blobs out of the index; answers the CIDs of those blobs. */
 export async function deleteRecordRow(
   database: Kysely<PdsTables>,
   collection: string,
   rkey: string,
-): Promise<void> {
-  await database
+): Promise<string[]> {
+  const blobs = await database
     .deleteFrom('repo_record_blobs')
     .where('collection', '=', collection)
     .where('rkey', '=', rkey)
+    .returning('blob_cid')
     .execute()
   await database
     .deleteFrom('repo_records')
     .where('collection', '=', collection)
     .where('rkey', '=', rkey)
     .execute()
+  return blobs.map((row) => row.blob_cid)
 }
 
 export async function countRecordRows(database: Kysely<PdsTables>, collection?: string): Promise<number> {

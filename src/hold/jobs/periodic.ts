@@ -8,27 +8,34 @@ export class Periodic implements AsyncDisposable {
   readonly #name: string
   readonly #run: (signal: AbortSignal) => Promise<void>
   readonly #patienceMs: number
-  readonly #timer: NodeJS.Timeout
+  readonly #intervalMs: number
+  #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   readonly #stop = new AbortController()
   #isWanted = false
 
-  /** `run` is to end soon once its signal is aborted: whoever stops the program waits for it, `patienceMs` at most. */
+  /**
+   * `run` is to end soon once its signal is aborted: whoever stops the program waits for it, `patienceMs` at most. Work
+   * that only a running server should do `waitsForKick`, and repeats from then on.
+   */
   constructor(needs: {
     name: string
     intervalMs: number
     run: (signal: AbortSignal) => Promise<void>
     patienceMs?: number
+    waitsForKick?: boolean
   }) {
     this.#name = needs.name
     this.#run = needs.run
     this.#patienceMs = needs.patienceMs ?? 10_000
-    this.#timer = setInterval(() => this.kick(), needs.intervalMs).unref()
+    this.#intervalMs = needs.intervalMs
+    if (needs.waitsForKick !== true) this.#repeat()
   }
 
   /** Asks for a run as soon as the present one, if any, is over. */
   kick(): void {
     this.#isWanted = true
+    this.#repeat()
     this.#running ??= this.#work().finally(() => (this.#running = undefined))
   }
 
@@ -41,6 +48,11 @@ export class Periodic implements AsyncDisposable {
     this.#stop.abort()
     clearInterval(this.#timer)
     await waitAtMost(this.#patienceMs, this.idle())
+  }
+
+  #repeat(): void {
+    if (this.#stop.signal.aborted) return
+    this.#timer ??= setInterval(() => this.kick(), this.#intervalMs).unref()
   }
 
   async #work(): Promise<void> {

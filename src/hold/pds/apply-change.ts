@@ -1,7 +1,9 @@
+import { getBlobCidString } from '@atproto/lex'
 import type { CommitData } from '@atproto/repo'
 import type { Kysely } from 'kysely'
 
 import type { PdsTables } from '../db/pds-tables.ts'
+import { deleteUnnamedPdsBlobs } from '../db/pds-blobs.ts'
 import { deleteBlocks, insertBlocks, markBlocksRemoved, sweepRemovedBlocks } from '../db/repo-blocks.ts'
 import { deleteRecordRow, listCidsInUse, putRecordRow } from '../db/repo-records.ts'
 import type { PlannedWrite } from './write-plan.ts'
@@ -34,12 +36,21 @@ export async function applyChange(
 }
 
 async function applyToIndex(transaction: Kysely<PdsTables>, { commit, plan }: Change): Promise<void> {
+  const unnamedCids: string[] = []
   for (const { action, collection, rkey, record } of plan) {
-    if (action === 'update' || action === 'delete') await deleteRecordRow(transaction, collection, rkey)
+    if (action === 'update' || action === 'delete') {
+      unnamedCids.push(...(await deleteRecordRow(transaction, collection, rkey)))
+    }
     if (action === undefined || record === undefined) continue
     const row = { collection, rkey, cid: record.cid.toString(), rev: commit.rev }
-    await putRecordRow(transaction, row, record.blobCids)
+    await putRecordRow(
+      transaction,
+      row,
+      record.blobs.map((blob) => getBlobCidString(blob)),
+    )
   }
+  // Only now: another record of the same commit may name them.
+  await deleteUnnamedPdsBlobs(transaction, unnamedCids)
 }
 
 /** What the tree dropped, but for record blocks that another record shares: the tree does not know of those. */

@@ -6,12 +6,12 @@ import { WebSocket } from 'ws'
 
 import { systemNow } from '../../lib/clock.ts'
 import { openDatabase } from '../../lib/database.ts'
-import { pdsTables, type PdsTables } from '../db/pds-tables.ts'
+import { pdsMigrations, type PdsTables } from '../db/pds-tables.ts'
 import { Outbox } from './outbox.ts'
 import { Sequencer } from './sequencer.ts'
 
 test('stopping closes every connection as going away, and takes no more', async () => {
-  await using database = await openDatabase<PdsTables>({ path: ':memory:' }, { '001': pdsTables })
+  await using database = await openDatabase<PdsTables>({ path: ':memory:' }, pdsMigrations)
   const outbox = new Outbox({ sequencer: new Sequencer({ database, now: systemNow, newestSeq: 0 }) })
   const server = createServer()
   server.on('upgrade', (request, socket, head: Buffer) => {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemNow } from '../../lib/clock.ts'
 import { collectBytes } from '../../lib/streams.ts'
 import { openDatabase, type Database } from '../../lib/database.ts'
-import { pdsTables, type PdsTables } from '../db/pds-tables.ts'
+import { pdsMigrations, type PdsTables } from '../db/pds-tables.ts'
 import { HoldRepo } from './repo.ts'
 
 const did = 'did:web:hold.example'
@@ -17,7 +17,7 @@ let database: Database<PdsTables>
 let repo: HoldRepo
 
 beforeEach(async () => {
-  database = await openDatabase<PdsTables>({ path: ':memory:' }, { '001': pdsTables })
+  database = await openDatabase<PdsTables>({ path: ':memory:' }, pdsMigrations)
   repo = await open()
 })
 afterEach(() => database.destroy())
@@ -172,7 +172,10 @@ describe('listing', () => {
   test('knows the PDS blobs that records name', async () => {
     const cid = 'bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku'
     const picture = { $type: 'blob', ref: { $link: cid }, mimeType: 'image/png', size: 4 }
-    await repo.putRecord('app.bsky.actor.profile', 'self', { displayName: 'hold', avatar: picture })
+    const profile = { collection: 'app.bsky.actor.profile', rkey: 'self' }
+    const write = { action: 'put' as const, ...profile, record: { displayName: 'hold', avatar: picture } }
+    await expect(repo.applyWrites([write])).rejects.toMatchObject({ code: 'blob_missing' })
+    await repo.applyWrites([write], { allowsMissingBlobs: true })
     expect(await repo.listBlobCids({ limit: 10 })).toEqual([cid])
     await repo.putRecord('app.bsky.actor.profile', 'self', { displayName: 'hold' })
     expect(await repo.listBlobCids({ limit: 10 })).toEqual([])
@@ -213,7 +216,7 @@ test('any sequence of writes leaves what a map would hold, also after opening an
     fc.asyncProperty(
       fc.array(fc.uniqueArray(write, { selector: (w) => w.rkey, maxLength: 4 })),
       async (commits) => {
-        await using fresh = await openDatabase<PdsTables>({ path: ':memory:' }, { '001': pdsTables })
+        await using fresh = await openDatabase<PdsTables>({ path: ':memory:' }, pdsMigrations)
         const options = { database: fresh, did, signingKey, now: systemNow } as const
         const repo = await HoldRepo.open(options)
         const model = new Map<string, string>()

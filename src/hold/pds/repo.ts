@@ -26,7 +26,8 @@ import { commitBody, syncBody, type RepoOp } from './frames.ts'
 import { RepoStore } from './repo-store.ts'
 import { Sequencer, type NewEvent } from './sequencer.ts'
 import { SerialQueue } from './serial-queue.ts'
-import { planWrites, repoOpsOf, type PlannedWrite, type RecordWrite } from './write-plan.ts'
+import type { ValidationStatus } from './record-schemas.ts'
+import { planWrites, repoOpsOf, type PlannedWrite, type RecordWrite, type WriteChecks } from './write-plan.ts'
 
 export interface CommitResult {
   cid: string
@@ -37,6 +38,15 @@ export interface CommitResult {
 export interface WriteResult {
   uri: AtUriString
   cid: string | undefined
+  validationStatus: ValidationStatus
+}
+
+/** What must be so for writes to happen. */
+export interface WriteConditions extends WriteChecks {
+  /** CID that the newest commit must have. */
+  swapCommit?: string | undefined
+  /** Asked when no other write can come between it and these; they fail when it throws. */
+  guard?: (() => Promise<void>) | undefined
 }
 
 export interface StoredRecord {
@@ -124,13 +134,8 @@ export class HoldRepo {
 
   /** Resolves to whether there was a record to delete. */
   async deleteRecord(collection: string, rkey: string): Promise<boolean> {
-    try {
-      await this.applyWrites([{ action: 'delete', collection, rkey }])
-      return true
-    } catch (error) {
-      if (error instanceof RepoError && error.code === 'record_missing') return false
-      throw error
-    }
+    const { isChanged } = await this.applyWrites([{ action: 'ensure-absent', collection, rkey }])
+    return isChanged
   }
 
   /**
@@ -140,21 +145,24 @@ export class HoldRepo {
    */
   applyWrites(
     writes: readonly RecordWrite[],
-    options: { swapCommit?: string | undefined } = {},
-  ): Promise<{ commit: CommitResult; results: WriteResult[] }> {
+    conditions: WriteConditions = {},
+  ): Promise<{ commit: CommitResult; isChanged: boolean; results: WriteResult[] }> {
     return this.#queue.run(async () => {
       await this.#restoreIfUnsure()
-      const { swapCommit } = options
+      const { swapCommit, guard } = conditions
       if (swapCommit !== undefined && swapCommit !== this.#state.head.commit_cid) {
         throw new RepoError('swap_mismatch', `the newest commit is ${this.#state.head.commit_cid}`)
       }
-      const plan = await planWrites(this.#database, writes)
-      if (plan.some(({ action }) => action !== undefined)) await this.#commit(plan)
+      await guard?.()
+      const plan = await planWrites(this.#database, writes, conditions)
+      const isChanged = plan.some(({ action }) => action !== undefined)
+      if (isChanged) await this.#commit(plan)
       const results = plan.map(({ collection, rkey, record }) => ({
         uri: this.#uriOf(collection, rkey),
         cid: record?.cid.toString(),
+        validationStatus: record?.status,
       }))
-      return { commit: this.getLatestCommit(), results }
+      return { commit: this.getLatestCommit(), isChanged, results }
     })
   }
 
@@ -222,6 +230,11 @@ export class HoldRepo {
     const root = await this.#store.getBytes(cid)
     assert(root !== null, 'the newest commit is in the block table')
     yield* carOf(this.#database, { cid, bytes: root, rev: commit.rev }, options.since)
+  }
+
+  /** Runs work that must not see, nor change, half a commit. */
+  betweenCommits<T>(work: () => Promise<T>): Promise<T> {
+    return this.#queue.run(work)
   }
 
   /** Tells the network to look at our DID document again. */

@@ -2,7 +2,7 @@ import { decodeAll } from '@atproto/lex-cbor'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { openDatabase, type Database } from '../../lib/database.ts'
-import { pdsTables, type PdsTables } from '../db/pds-tables.ts'
+import { pdsMigrations, type PdsTables } from '../db/pds-tables.ts'
 import { insertEvents } from '../db/repo-events.ts'
 import { Sequencer } from './sequencer.ts'
 
@@ -15,7 +15,7 @@ let sequencer: Sequencer
 let stop: AbortController
 
 beforeEach(async () => {
-  database = await openDatabase<PdsTables>({ path: ':memory:' }, { '001': pdsTables })
+  database = await openDatabase<PdsTables>({ path: ':memory:' }, pdsMigrations)
   nowMs = Date.parse('2026-01-01T00:00:00Z')
   sequencer = new Sequencer({ database, now: () => new Date(nowMs), newestSeq: 0, backlogCountMax: 20 })
   stop = new AbortController()

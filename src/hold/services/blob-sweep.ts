@@ -91,7 +91,9 @@ export class BlobSweep {
         async (free) => {
           // Those that were uploaded again since are no longer noted.
           const isFree = new Set(free)
-          const left = (await listDeletions(database, sweepPageSize)).filter(({ digest }) => isFree.has(digest))
+          const left = (await listDeletions(database, sweepPageSize)).filter(({ digest }) =>
+            isFree.has(digest),
+          )
           return this.#deleteBytes(left.map(({ store_key }) => store_key))
         },
       )

@@ -23,7 +23,13 @@ beforeEach(async () => {
   repo = await HoldRepo.open({ database, did: 'did:web:hold.example', signingKey, now })
   crew = new Crew({ repo, now })
   const switches = { isPublic: false, allowAllCrew: false, enableBlueskyPosts: false }
-  const hold = { ownerDid: captainDid, ...switches, region: 'north', successorDid: undefined }
+  const hold = {
+    displayName: 'hold.example',
+    ownerDid: captainDid,
+    ...switches,
+    region: 'north',
+    successorDid: undefined,
+  }
   await christenHold({ repo, crew, now }, hold)
 })
 afterEach(() => database.destroy())

@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest'
 
-import { decideMissing, decideSweep, goneAccountPeriodMs, isAccountGone, type SweptBlob } from './gc-decisions.ts'
+import {
+  decideMissing,
+  decideSweep,
+  goneAccountPeriodMs,
+  isAccountGone,
+  type SweptBlob,
+} from './gc-decisions.ts'
 
 const hourMs = 3_600_000
 const time = (hours: number) => new Date(Date.UTC(2030, 0, 1) + hours * hourMs).toISOString()

@@ -6,7 +6,13 @@ import { KeyedLocks } from '../../lib/keyed-locks.ts'
 import { buildLayerRecord, layerCollection } from '../../protocol/lexicon/layer-record.ts'
 import { manifestCollection, manifestRkey } from '../../protocol/lexicon/manifest-record.ts'
 import { isDigest, type Digest } from '../../protocol/oci/digest.ts'
-import { deleteLayers, insertLayers, listLayers, listUnwrittenLayers, markLayersWritten } from '../db/layers.ts'
+import {
+  deleteLayers,
+  insertLayers,
+  listLayers,
+  listUnwrittenLayers,
+  markLayersWritten,
+} from '../db/layers.ts'
 import type { LayerRow, StorageTables } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { HoldRepo } from '../pds/repo.ts'

@@ -3,7 +3,11 @@ import type { Kysely } from 'kysely'
 import { formatAtUri, parseAtUri, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import { logger } from '../../lib/log.ts'
-import { manifestCollection, manifestRkey, parseManifestRecord } from '../../protocol/lexicon/manifest-record.ts'
+import {
+  manifestCollection,
+  manifestRkey,
+  parseManifestRecord,
+} from '../../protocol/lexicon/manifest-record.ts'
 import { RecordError } from '../../protocol/lexicon/record.ts'
 import {
   deleteMissing,

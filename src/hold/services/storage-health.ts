@@ -32,7 +32,13 @@ export class StorageChecks {
       // Nothing is there; a store that can say so works.
       await Promise.race([store.findSize('uploads/storage-check'), rejectOn(tooLate)])
       const durationMs = Math.round(performance.now() - startedAtMs)
-      return { driver, place, state: 'works', durationMs, ...(driver === 'filesystem' && (await room(place))) }
+      return {
+        driver,
+        place,
+        state: 'works',
+        durationMs,
+        ...(driver === 'filesystem' && (await room(place))),
+      }
     } catch (error) {
       const message = tooLate.aborted ? 'it did not answer in time' : 'it did not answer, or refused'
       return { driver, place, state: 'failed', message: error instanceof Error ? `${message} (${error.message})` : message } // prettier-ignore

@@ -55,6 +55,11 @@ export class FilesystemBlobStore implements BlobStore {
     return new FilesystemBlobStore(needs)
   }
 
+  /** For reading beside the process that owns the folder: makes nothing and removes nothing. */
+  static openBeside(needs: Needs): FilesystemBlobStore {
+    return new FilesystemBlobStore(needs)
+  }
+
   async findSize(key: BlobKey): Promise<number | undefined> {
     const found = await stat(this.#path(key)).catch(absent)
     return found?.size

@@ -17,7 +17,7 @@ interface Call {
 
 /**
  * Runs a method for whoever calls: by a service token, good for one call, or by the hold session that was given for it.
- * Answers to the former carry such a session, failures included.
+ * Answers to the former carry such a session, failures included. What `run` gives is JSON, or an answer of its own.
  * @throws {XrpcError} `AuthRequired`, `InvalidToken`, or what `run` threw
  */
 export function answerCaller(
@@ -39,7 +39,10 @@ export async function answerAnyone(
 ): Promise<Response> {
   const { did, headers } = await identify(call, needs)
   try {
-    return Response.json(await run(did), { headers })
+    const answer = await run(did)
+    if (!(answer instanceof Response)) return Response.json(answer, { headers })
+    for (const [name, value] of Object.entries(headers)) answer.headers.set(name, value)
+    return answer
   } catch (error) {
     const failure = toXrpcError(error)
     const all = { ...failure.headers, ...headers }

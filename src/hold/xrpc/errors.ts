@@ -4,6 +4,8 @@ import { logger } from '../../lib/log.ts'
 import { RecordError } from '../../protocol/lexicon/record.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
 import { HoldError, type HoldErrorCode } from '../errors.ts'
+import { toXrpcError as repoErrorToXrpc } from '../pds/context.ts'
+import { RepoError } from '../pds/errors.ts'
 
 /** What each of our errors is called in XRPC; the names are those of the lexicons where a lexicon has one. */
 export const xrpcAnswers: Record<HoldErrorCode, { status: number; error: string }> = {
@@ -38,6 +40,7 @@ export function toXrpcError(error: unknown): XrpcError {
 function translate(error: unknown): XrpcError {
   if (error instanceof XrpcError) return error
   if (error instanceof HoldError) return holdError(error)
+  if (error instanceof RepoError) return repoErrorToXrpc(error)
   if (error instanceof AtprotoError && error.code === 'auth_failed') {
     return new XrpcError(401, 'InvalidToken', error.message, {
       cause: error,

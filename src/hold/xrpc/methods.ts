@@ -1,14 +1,20 @@
 import type { XrpcMethod } from '../../http/xrpc-routes.ts'
 import type { HoldContext } from '../context.ts'
 import { abortUploadMethod } from './abortUpload.ts'
+import { applyWritesMethod } from './applyWrites.ts'
 import { completeUploadMethod } from './completeUpload.ts'
+import { createRecordMethod } from './createRecord.ts'
+import { deleteRecordMethod } from './deleteRecord.ts'
 import { getPartUploadUrlMethod } from './getPartUploadUrl.ts'
 import { getUploadStatusMethod } from './getUploadStatus.ts'
 import { initiateUploadMethod } from './initiateUpload.ts'
+import { listMissingBlobsMethod } from './listMissingBlobs.ts'
 import { notifyManifestMethod } from './notifyManifest.ts'
+import { putRecordMethod } from './putRecord.ts'
 import { requestCrewMethod } from './requestCrew.ts'
+import { uploadBlobMethod } from './uploadBlob.ts'
 
-/** The `io.atcr.hold` methods. */
+/** The `io.atcr.hold` methods, and what the captain may call of `com.atproto`. */
 export function holdMethods(context: HoldContext): XrpcMethod[] {
   const makers = [
     initiateUploadMethod,
@@ -18,6 +24,12 @@ export function holdMethods(context: HoldContext): XrpcMethod[] {
     getUploadStatusMethod,
     notifyManifestMethod,
     requestCrewMethod,
+    createRecordMethod,
+    putRecordMethod,
+    deleteRecordMethod,
+    applyWritesMethod,
+    uploadBlobMethod,
+    listMissingBlobsMethod,
   ]
   return makers.map((make) => make(context))
 }

@@ -88,8 +88,17 @@ function memberRow(member: MemberView, now: Date): Html {
 export function usage({ sizeBytes, limitBytes, tier }: UsageView, name: string): Html {
   if (limitBytes === undefined) return html`<span>${formatSize(sizeBytes)}</span>`
   const text = `${formatSize(sizeBytes)} of ${formatSize(limitBytes)}`
-  return html`<span>${text}
-    <meter min="0" max="${limitBytes}" low="${limitBytes * 0.8}" high="${limitBytes * 0.95}" optimum="0" value="${Math.min(sizeBytes, limitBytes)}" aria-label="${name} keeps ${text}"></meter>
+  return html`<span
+    >${text}
+    <meter
+      min="0"
+      max="${limitBytes}"
+      low="${limitBytes * 0.8}"
+      high="${limitBytes * 0.95}"
+      optimum="0"
+      value="${Math.min(sizeBytes, limitBytes)}"
+      aria-label="${name} keeps ${text}"
+    ></meter>
     ${tier !== undefined && html`<span class="note">${tier}</span>`}</span
   >`
 }
@@ -119,7 +128,9 @@ export function addCrewPage(
     main: html`
       <div>
         <h1>Add to the crew</h1>
-        <p class="lead">Who is it? In the next step you see whom the name leads to, and say what they may do.</p>
+        <p class="lead">
+          Who is it? In the next step you see whom the name leads to, and say what they may do.
+        </p>
       </div>
       <form class="form panel" method="get" action="/admin/crew/add">
         <div class="field">
@@ -177,13 +188,11 @@ export function memberFormPage(shell: Shell, account: Account, view: MemberFormV
     title,
     main: html`
       <h1>${title}</h1>
-      <form
-        class="form panel"
-        method="post"
-        action="${isNew ? '/admin/crew' : memberPath(view.did)}"
-      >
+      <form class="form panel" method="post" action="${isNew ? '/admin/crew' : memberPath(view.did)}">
         ${formTokenField(account.formToken)} <input type="hidden" name="did" value="${view.did}" />
-        <div class="field">${person(view)} ${view.pdsUrl !== undefined && html`<p class="note">Account at ${view.pdsUrl}</p>`}</div>
+        <div class="field">
+          ${person(view)} ${view.pdsUrl !== undefined && html`<p class="note">Account at ${view.pdsUrl}</p>`}
+        </div>
         ${view.isSelf && notice('warm', 'This is you. Without crew:admin you are out of this panel at once.')}
         <fieldset aria-describedby="permissions-error">
           <legend>May</legend>

@@ -25,10 +25,12 @@ export const loginReasons: ReadonlyMap<string, string> = new Map([
 
 /** What failed, and what to do. Codes that are not here are answered like `bad_answer`. */
 export const loginFailures: Partial<Record<AtprotoErrorCode, string>> & { bad_answer: string } = {
-  handle_unresolved: 'Nobody was found under this handle. Check the spelling; it looks like alice.example.com.',
+  handle_unresolved:
+    'Nobody was found under this handle. Check the spelling; it looks like alice.example.com.',
   did_unresolved: 'Nobody was found under this DID.',
   unreachable: 'The server of this account did not answer. Try again in a moment.',
-  address_refused: 'Signing in does not work at this address of the hold: servers know only hosts with a public name.',
+  address_refused:
+    'Signing in does not work at this address of the hold: servers know only hosts with a public name.',
   rate_limited: 'The server of this account asks to wait. Try again in a few minutes.',
   login_denied: 'You did not give access, so you are not signed in. Nothing else has happened.',
   login_unknown: 'This login was begun in another browser, or too long ago. Begin again.',

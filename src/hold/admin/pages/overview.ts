@@ -63,8 +63,7 @@ export function overviewPage(shell: Shell, account: Account, view: OverviewView)
         </section>
         ${relaySection(view, account)}
       </div>
-      ${topUsersSection(view)}
-      ${sessionsSection(account)}
+      ${topUsersSection(view)} ${sessionsSection(account)}
     `,
   })
 }
@@ -83,7 +82,9 @@ function healthFigure(health: StorageHealth): string {
 
 function healthLine(health: StorageHealth): Html {
   const where =
-    health.driver === 's3' ? html`bucket <code>${health.place}</code>` : html`disk, <code>${health.place}</code>`
+    health.driver === 's3'
+      ? html`bucket <code>${health.place}</code>`
+      : html`disk, <code>${health.place}</code>`
   const state =
     health.state === 'failed'
       ? html`<span class="chip bad">${health.message}</span>`
@@ -139,9 +140,7 @@ function topUsersSection({ topUsers }: OverviewView): Html {
                   html`<tr>
                     <th scope="row">${person(user)}</th>
                     <td data-label="Blobs" class="number">${user.usage.blobCount.toLocaleString('en')}</td>
-                    <td data-label="Keeps" class="number">
-                      ${usage(user.usage, user.handle ?? user.did)}
-                    </td>
+                    <td data-label="Keeps" class="number">${usage(user.usage, user.handle ?? user.did)}</td>
                   </tr>`,
               )}
             </tbody>
@@ -160,4 +159,3 @@ function sessionsSection(account: Account): Html {
     </form>
   </section>`
 }
-

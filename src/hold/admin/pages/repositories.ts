@@ -29,7 +29,9 @@ export function repositoriesPage(shell: Shell, account: Account, view: Repositor
       <div class="head">
         <div>
           <h1>Repositories</h1>
-          <p class="lead">The most used ones, by how often they were ${order === 'pulls' ? 'pulled' : 'pushed'}.</p>
+          <p class="lead">
+            The most used ones, by how often they were ${order === 'pulls' ? 'pulled' : 'pushed'}.
+          </p>
         </div>
         <p class="buttons">
           ${

@@ -28,7 +28,8 @@ export async function viewCrew(
   }))
   return {
     members: await Promise.all(views),
-    nextPath: next === undefined ? undefined : `/admin/crew?${new URLSearchParams({ cursor: next }).toString()}`,
+    nextPath:
+      next === undefined ? undefined : `/admin/crew?${new URLSearchParams({ cursor: next }).toString()}`,
     now: now(),
   }
 }

@@ -39,14 +39,12 @@ export async function viewOverview(needs: OverviewNeeds): Promise<Omit<OverviewV
       usage: { limitBytes, tier, sizeBytes: totalSizeBytes, blobCount: uniqueBlobs },
     })),
     health,
-    relays: relays.map(
-      ({ message, outcome, requestedAt, url }): RelayView => ({
-        host: new URL(url).host,
-        outcome,
-        requestedAt: requestedAt === undefined ? undefined : new Date(requestedAt),
-        message,
-      }),
-    ),
+    relays: relays.map(({ message, outcome, requestedAt, url }): RelayView => ({
+      host: new URL(url).host,
+      outcome,
+      requestedAt: requestedAt === undefined ? undefined : new Date(requestedAt),
+      message,
+    })),
     now: now(),
   }
 }

@@ -4,6 +4,8 @@ import { describeRepoMethod } from './describeRepo.ts'
 import { describeServerMethod } from './describeServer.ts'
 import { getBlocksMethod } from './getBlocks.ts'
 import { getLatestCommitMethod } from './getLatestCommit.ts'
+import { getProfileMethod } from './getProfile.ts'
+import { getProfilesMethod } from './getProfiles.ts'
 import { getRecordMethod } from './getRecord.ts'
 import { getRecordProofMethod } from './getRecordProof.ts'
 import { getRepoMethod } from './getRepo.ts'
@@ -13,7 +15,7 @@ import { listRecordsMethod } from './listRecords.ts'
 import { listReposMethod } from './listRepos.ts'
 import { resolveHandleMethod } from './resolveHandle.ts'
 
-/** The `com.atproto` methods that anyone may call on a PDS; `subscribeRepos` is in `outbox.ts`. */
+/** The methods that anyone may call on a PDS, and about its profile; `subscribeRepos` is in `outbox.ts`. */
 export function pdsMethods(context: PdsContext): XrpcMethod[] {
   const makers = [
     describeServerMethod,
@@ -28,6 +30,8 @@ export function pdsMethods(context: PdsContext): XrpcMethod[] {
     getLatestCommitMethod,
     getRepoStatusMethod,
     listBlobsMethod,
+    getProfileMethod,
+    getProfilesMethod,
   ]
   return makers.map((make) => make(context))
 }
