@@ -46,6 +46,7 @@ import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
 import { Slots } from '../lib/slots.ts'
 import { StorageChecks } from './services/storage-health.ts'
+import { Quotas } from './services/quotas.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
 import { FilesystemBlobStore } from './storage/filesystem-blob-store.ts'
@@ -92,6 +93,7 @@ export interface HoldContext {
   stats: Stats
   notices: ManifestNotices
   storageHealth: StorageChecks
+  quotas: Quotas
   /** Undefined when it is switched off. */
   admin: AdminPanel | undefined
   now: Now
@@ -197,6 +199,7 @@ export async function createContext(
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
     stats,
     notices,
+    quotas: new Quotas(),
     storageHealth: createStorageChecks(config, paths, store),
     admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
     now,
