@@ -1,12 +1,14 @@
 /** `npm run docs [-- --check]`: writes the generated pages of docs/, or says which are out of date. */
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 
+import { cliPage } from './docs/cli-page.ts'
 import { clientsPage } from './docs/clients-page.ts'
 import { configPage } from './docs/config-page.ts'
 import { errorsPage } from './docs/errors-page.ts'
 import { lexiconsPage } from './docs/lexicons-page.ts'
 
 const pages: Record<string, () => string> = {
+  'docs/CLI.md': cliPage,
   'docs/CLIENTS.md': clientsPage,
   'docs/CONFIG.md': configPage,
   'docs/ERRORS.md': errorsPage,

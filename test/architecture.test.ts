@@ -54,6 +54,7 @@ const hold = 'src/hold'
 const rules: [place: string, mayImport: string[]][] = [
   ['src/lib/config.ts', [...lib, 'npm:yaml', 'npm:zod']],
   ['src/lib/database.ts', [...lib, 'npm:kysely', 'npm:pg']],
+  ['src/lib/command-help.ts', ['type:npm:commander']],
   ['src/lib/database-lock.ts', [...lib, 'npm:kysely']],
   ['src/lib/log.ts', [...lib, 'npm:pino']],
   ['src/lib/door.ts', [...lib, 'npm:commander', 'type:npm:zod']],
@@ -73,15 +74,19 @@ const rules: [place: string, mayImport: string[]][] = [
       'npm:@atcute/xrpc-server',
       'npm:@atproto-labs/fetch-node',
       'npm:@atproto/common-web',
+      'npm:@atproto/crypto',
+      'npm:@atproto/lex-cbor',
       'npm:@atproto/oauth-client-node',
       'npm:@atproto/identity',
       'npm:@atproto/syntax',
+      'npm:ws',
     ],
   ],
   // It mounts any lexicon's methods and knows none of ours: hence no `protocol`.
   ['src/http', [...lib, ...web, ...lexicons]],
 
-  [`${appview}/main.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`]],
+  [`${appview}/main.ts`, [...lib, `${appview}/program.ts`]],
+  [`${appview}/program.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`]],
   [
     `${appview}/start.ts`,
     [...lib, 'src/http', `${appview}/app.ts`, `${appview}/config.ts`, `${appview}/context.ts`],
@@ -130,7 +135,8 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/clients`, [...driver(appview), ...lexicons]],
   [`${appview}/db`, database],
 
-  [`${hold}/main.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`, `${hold}/commands`]],
+  [`${hold}/main.ts`, [...lib, `${hold}/program.ts`]],
+  [`${hold}/program.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`, `${hold}/commands`]],
   // Doors beside `serve`: they open the parts of a hold, or ask the one that runs.
   [
     `${hold}/commands`,

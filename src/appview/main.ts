@@ -1,13 +1,4 @@
 import { openDoor } from '../lib/door.ts'
-import { appViewSettings } from './config.ts'
-import { startAppView } from './start.ts'
+import { appViewProgram } from './program.ts'
 
-await openDoor(
-  {
-    name: 'atcr-appview',
-    description: 'The front of an ATCR registry.',
-    settings: appViewSettings,
-    start: startAppView,
-  },
-  process.env,
-)
+await openDoor(appViewProgram, process.env)

@@ -62,7 +62,10 @@ export function formatAtUri(did: Did, collection: string, rkey: string): string 
   return `at://${did}/${collection}/${rkey}`
 }
 
-/** A record key from the clock, greater than every one this process made before. */
-export function nextTid(): string {
-  return TID.nextStr()
+/**
+ * A record key or rev from the clock, greater than every one this process made before and than `previous`, even where the
+ * clock was put back.
+ */
+export function nextTid(previous?: string): string {
+  return TID.nextStr(previous)
 }

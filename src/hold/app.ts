@@ -25,7 +25,8 @@ export function createApp(context: HoldContext): Hono<ServerEnv> {
   mountWeb(app, context, assets)
   mountAdmin(app, context, assets)
   mountUploads(app, context)
-  if (context.signedBlobs !== undefined) mountSignedBlobs(app, context.signedBlobs)
+  const { signedBlobs, moderation } = context
+  if (signedBlobs !== undefined) mountSignedBlobs(app, { ...signedBlobs, moderation })
   mountGetBlob(app, context)
   mountXrpc(app, [...holdMethods(context), ...pdsMethods(context)], { translate: toXrpcError })
   app.notFound((c) => c.json({ error: 'NotFound', message: 'there is nothing here' }, 404))

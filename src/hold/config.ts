@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path'
 
 import { z } from 'zod'
 
-import { secret, type SettingsDeclaration } from '../lib/config.ts'
+import { duration, secret, type SettingsDeclaration } from '../lib/config.ts'
 
 const storage = z
   .object({
@@ -62,8 +62,12 @@ const database = z
     path: z.string().optional().describe('SQLite file; its folder is the data folder. Default: /var/lib/atcr/hold.db, or ./data/hold.db when not root.'), // prettier-ignore
     url: z.string().optional().describe('postgres://… in place of the file.'),
     key_path: z.string().optional().describe('Key that signs the data repo. Default: signing.key in the data folder.'), // prettier-ignore
+    rotation_key_path: z.string().optional().describe('did:plc only: key that signs changes of the DID document. Default: rotation.key in the data folder.'), // prettier-ignore
     did: z.string().optional().describe('DID of the hold, when it has one already. Default: did.txt in the data folder, else made.'), // prettier-ignore
-    did_method: z.enum(['web', 'plc']).default('web').describe('What kind of DID is made.'),
+    did_method: z
+      .enum(['web', 'plc'])
+      .default('web')
+      .describe('What kind of DID is made: web lives and ends with the host name, plc can move.'),
     plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'),
     handle_resolver_url: z.url().optional().describe('Ask this server for handles instead of DNS and HTTPS (development).'), // prettier-ignore
   })
@@ -76,6 +80,27 @@ const admin = z
   })
   .prefault({})
   .describe('The admin panel under /admin.')
+const labeler = z
+  .object({
+    did: z.string().optional().describe("DID of the labeler whose `!takedown` labels this hold honours. Default: nobody's."), // prettier-ignore
+    grace_window: duration().prefault('720h').describe('How long the bytes of what was taken down are kept, hidden; the label may be taken back meanwhile.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Moderation by somebody else.')
+/** A client that was told that a blob is there has at least so long to push the manifest that names it. */
+const gcGraceMsMin = 3_600_000
+
+const gc = z
+  .object({
+    enabled: z.boolean().default(false).describe('Delete blobs that no manifest needs, now and then.'),
+    interval: duration().prefault('24h').describe('How often.'),
+    grace: duration()
+      .refine((ms) => ms >= gcGraceMsMin, 'at least 1h')
+      .prefault('168h')
+      .describe('For how long nothing must have needed a blob, and a manifest must have been gone from its owner’s PDS, before either counts.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Garbage collection.')
 
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
@@ -85,6 +110,8 @@ const schema = z.object({
   registration,
   database,
   admin,
+  labeler,
+  gc,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */
@@ -119,6 +146,7 @@ export interface HoldPaths {
   database: string
   blobs: string
   signingKey: string
+  rotationKey: string
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
   /** Key by which the hold proves to PDSes that it is itself when somebody signs in. */
@@ -134,6 +162,7 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     database,
     blobs: config.storage.path ?? join(folder, 'blobs'),
     signingKey: config.database.key_path ?? join(folder, 'signing.key'),
+    rotationKey: config.database.rotation_key_path ?? join(folder, 'rotation.key'),
     secretKey: join(folder, 'hold-secret.key'),
     oauthKey: join(folder, 'oauth.key'),
     did: join(folder, 'did.txt'),

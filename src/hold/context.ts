@@ -6,20 +6,28 @@ import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { OAuthMemoryStore } from '../atproto/oauth-memory-store.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
+import { normalizeDid, parseDid } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
 import { version } from '../lib/version.ts'
+import { OwnerManifestsClient } from './clients/owner-manifests.ts'
 import { XrpcRelays } from './clients/relays.ts'
 import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
+import { LabelFeed } from './jobs/label-feed.ts'
+import { moderationJob } from './jobs/moderation-job.ts'
+import { documentJob } from './jobs/document-job.ts'
+import { gcJob } from './jobs/gc-jobs.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
+import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
 import { PdsBlobs } from './pds/blobs.ts'
@@ -30,20 +38,26 @@ import { Access } from './services/access.ts'
 import { AdminLogins } from './services/admin-logins.ts'
 import { AdminSessions } from './services/admin-sessions.ts'
 import { AttemptLimits } from './services/attempt-limits.ts'
+import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
 import { christenHold, type NewHold } from './services/christening.ts'
 import { CrawlRequests } from './services/crawl-requests.ts'
 import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
+import { GarbageCollection } from './services/garbage-collection.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { ManifestAdoption } from './services/manifest-adoption.ts'
+import { ManifestMarking } from './services/manifest-marking.ts'
 import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
+import { Moderation } from './services/moderation.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
+import { StoreSweep } from './services/store-sweep.ts'
 import { Slots } from '../lib/slots.ts'
 import { StorageChecks } from './services/storage-health.ts'
 import { Quotas } from './services/quotas.ts'
@@ -55,6 +69,10 @@ import { UrlSigner } from './storage/url-signer.ts'
 /** Parts on their way to S3 at once, over all uploads: this many times 8 MiB of memory. */
 const partSlotCount = 8
 const serviceTokenAgeSecondsMax = 300
+
+/** A page of a hundred manifest records with all their layers. */
+const ownerAnswerBytesMax = 16 * 1024 * 1024
+const ownerAnswerMsMax = 30_000
 
 /** What tests and the dev network put in place of the real thing. */
 export interface HoldOverrides {
@@ -70,6 +88,7 @@ export interface HoldContext {
   publicUrl: string
   database: Database<HoldTables>
   identity: HoldIdentity
+  keeper: DocumentKeeper
   /** Everyone else. */
   identities: Identities
   repo: HoldRepo
@@ -90,6 +109,9 @@ export interface HoldContext {
   relayUploads: RelayUploads
   directUploads: DirectUploads
   capabilities: UploadCapabilities
+  moderation: Moderation
+  /** Undefined when there is no labeler. */
+  labelFeed: LabelFeed | undefined
   stats: Stats
   notices: ManifestNotices
   storageHealth: StorageChecks
@@ -97,7 +119,18 @@ export interface HoldContext {
   /** Undefined when it is switched off. */
   admin: AdminPanel | undefined
   now: Now
-  jobs: { settle: Periodic; sweep: Periodic; flushStats: Periodic; crawl: Periodic }
+  jobs: {
+    settle: Periodic
+    sweep: Periodic
+    document: Periodic
+    flushStats: Periodic
+    crawl: Periodic
+    moderation: Periodic
+  }
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  /** Undefined where it is not enabled. */
+  gcJob: Periodic | undefined
 }
 
 /** What the admin panel has for itself. */
@@ -121,16 +154,10 @@ export async function createContext(
   const publicUrl = config.server.public_url.replace(/\/+$/, '')
   await using stack = new AsyncDisposableStack()
   stack.use(lockFolder(dirname(paths.database)))
-  const identity = await loadHoldIdentity({
-    publicUrl: new URL(publicUrl),
-    did: config.database.did ?? null,
-    didMethod: config.database.did_method,
-    didPath: paths.did,
-    keyPath: paths.signingKey,
-  })
   const { test_mode: allowPrivateNetwork } = config.server
   const fetch =
     overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork })
+  const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
   const plcUrl = config.database.plc_directory_url
   const handleResolverUrl = config.database.handle_resolver_url ?? null
   const identities = new Identities({ fetch, plcUrl, handleResolverUrl, now })
@@ -140,7 +167,10 @@ export async function createContext(
   stack.defer(() => database.destroy())
   if (database.dialect === 'postgres') stack.use(await lockDatabase(database))
   const { did, signingKey } = identity
+  // Before the data repo is signed with a new key, so that nobody is shown what they cannot verify.
+  const isDocumentNew = await keeper.settle()
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
+  if (isDocumentNew) await repo.announceIdentity()
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
@@ -158,12 +188,14 @@ export async function createContext(
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await christenHold({ repo, crew, now }, newHold(config))
-  const access = new Access({ crew })
-  const blobs = new Blobs({ database, store, now })
+  const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
+  const access = new Access({ crew, moderation })
+  const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
   const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
   const usedTokens = new UsedTokens({ database, now })
   const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const document = stack.use(documentJob({ keeper, repo }))
   const directUploads = new DirectUploads({
     database,
     uploads,
@@ -173,12 +205,21 @@ export async function createContext(
     slots: new Slots(partSlotCount),
   })
   const layers = new Layers({ database, repo, blobs, now })
-  const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
+  const { stats, notices, flushStats, moderate } = createBookkeeping(
+    { database, repo, layers, moderation, now },
+    stack,
+  )
+  const { gc, manifestMarking, scheduledGc } = createGc(
+    { config, identity, publicUrl, database, store, blobs, layers, crew, access, identities, now },
+    overrides.fetch,
+    stack,
+  )
   const context: HoldContext = {
     config,
     publicUrl,
     database,
     identity,
+    keeper,
     identities,
     repo,
     outbox,
@@ -197,13 +238,25 @@ export async function createContext(
     relayUploads: new RelayUploads({ uploads, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    moderation,
+    labelFeed,
     stats,
     notices,
     quotas: new Quotas(),
     storageHealth: createStorageChecks(config, paths, store),
     admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
     now,
-    jobs: { settle, sweep, flushStats, crawl },
+    jobs: {
+      settle,
+      sweep,
+      document,
+      flushStats,
+      crawl,
+      moderation: moderate,
+    },
+    gc,
+    manifestMarking,
+    gcJob: scheduledGc,
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -258,15 +311,93 @@ function createAdmin(needs: {
   }
 }
 
+/** Who the hold is, and what keeps its DID document true. */
+async function createIdentity(needs: {
+  config: HoldConfig
+  paths: HoldPaths
+  publicUrl: string
+  fetch: Fetch
+}): Promise<{ identity: HoldIdentity; keeper: DocumentKeeper }> {
+  const { paths, publicUrl, fetch } = needs
+  const { did, did_method: didMethod, plc_directory_url: url } = needs.config.database
+  const directory = new PlcDirectory({ fetch, url })
+  const identity = await loadHoldIdentity({
+    publicUrl: new URL(publicUrl),
+    did: did ?? null,
+    didMethod,
+    didPath: paths.did,
+    keyPath: paths.signingKey,
+    rotationKeyPath: paths.rotationKey,
+    directory,
+  })
+  return { identity, keeper: new DocumentKeeper({ identity, directory }) }
+}
+
 /** What a hold notes down about how it is used. */
 function createBookkeeping(
-  needs: Pick<HoldContext, 'database' | 'repo' | 'layers'> & { now: Now },
+  needs: Pick<HoldContext, 'database' | 'repo' | 'layers' | 'moderation'> & { now: Now },
   stack: AsyncDisposableStack,
 ) {
-  const { database, repo, layers, now } = needs
+  const { database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
-  const notices = new ManifestNotices({ layers, stats, pullLimits: new PullLimits({ now }) })
-  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })) }
+  const notices = new ManifestNotices({ layers, moderation, stats, pullLimits: new PullLimits({ now }) })
+  const moderate = stack.use(moderationJob({ moderation, layers }))
+  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })), moderate }
+}
+
+/** What somebody else takes down. */
+async function createModeration(
+  needs: Pick<HoldContext, 'config' | 'database' | 'identities'> & { now: Now },
+  stack: AsyncDisposableStack,
+): Promise<Pick<HoldContext, 'moderation' | 'labelFeed'>> {
+  const { config, database, identities, now } = needs
+  const { did, grace_window: graceWindowMs } = config.labeler
+  const labelerDid = did === undefined ? undefined : normalizeDid(parseDid(did))
+  const moderation = await Moderation.open({ database, labelerDid, graceWindowMs, now })
+  if (labelerDid === undefined) return { moderation, labelFeed: undefined }
+  const allowsPlainHttp = config.server.test_mode
+  return {
+    moderation,
+    labelFeed: stack.use(new LabelFeed({ labelerDid, identities, moderation, allowsPlainHttp })),
+  }
+}
+
+/** What finds and deletes what nobody needs. */
+function createGc(
+  needs: Pick<
+    HoldContext,
+    | 'access'
+    | 'blobs'
+    | 'config'
+    | 'crew'
+    | 'database'
+    | 'identities'
+    | 'identity'
+    | 'layers'
+    | 'publicUrl'
+    | 'store'
+  > & { now: Now },
+  fetch: Fetch | undefined,
+  stack: AsyncDisposableStack,
+) {
+  const { config, identity, identities, database, store, blobs, layers, access, crew, now } = needs
+  const { enabled, grace: graceMs, interval: intervalMs } = config.gc
+  const outbound = { userAgent: `atcr-hold/${version}`, allowPrivateNetwork: config.server.test_mode }
+  const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
+  const owners = new OwnerManifestsClient({
+    identities,
+    fetch: fetch ?? createOutboundFetch(outbound, limits),
+  })
+  const { publicUrl } = needs
+  const adoption = new ManifestAdoption({ owners, layers, access, holdDid: identity.did, publicUrl })
+  const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
+  const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
+  const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
+  const gc = stack.use(
+    new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
+  )
+  const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
+  return { gc, manifestMarking, scheduledGc }
 }
 
 function createServiceAuth(needs: {

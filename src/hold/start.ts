@@ -40,7 +40,10 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
   context.jobs.settle.kick()
   context.jobs.sweep.kick()
   context.jobs.flushStats.kick()
+  context.gcJob?.kick()
   context.jobs.crawl.kick()
+  context.jobs.moderation.kick()
+  context.labelFeed?.start()
   log.info({ url: context.publicUrl, did: context.identity.did, port: server.port }, 'hold is ready')
   const owned = stack.move()
   return {

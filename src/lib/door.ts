@@ -1,12 +1,13 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { get as getSecurely } from 'node:https'
 
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import type { z } from 'zod'
 
+import { explain } from './command-help.ts'
 import { loadSettings, SettingsError, settingsTemplate, type SettingsDeclaration } from './config.ts'
-import { logger, setLogLevel, type LogLevel } from './log.ts'
+import { logger, logToStandardError, setLogLevel, type LogLevel } from './log.ts'
 
 type LogSettings = z.ZodObject<{ log_level: z.ZodType<LogLevel> }>
 
@@ -16,6 +17,8 @@ export interface Program<Schema extends z.ZodObject> {
   name: string
   /** What it is, in a sentence. */
   description: string
+  /** Where it listens unless told; for examples. */
+  port: number
   settings: SettingsDeclaration<Schema>
   /** Starts it; disposing what comes back stops it gracefully. */
   start: (settings: z.output<Schema>) => Promise<AsyncDisposable>
@@ -40,31 +43,86 @@ export function withConfigOption(command: Command): Command {
 }
 
 /**
- * The command line that all servers share: `serve`, `config init`, `healthcheck`. Ends gracefully on SIGINT and SIGTERM.
- * `environment` is `process.env`, which only a program's own `main.ts` reads.
+ * Opens the command line of a program for this process. Ends gracefully on SIGINT and SIGTERM. `environment` is `process.env`,
+ * which only a program's own `main.ts` reads.
  */
 export async function openDoor<Schema extends LogSettings>(
   program: Program<Schema>,
   environment: Record<string, string | undefined>,
 ): Promise<void> {
-  const command = new Command(program.name).description(program.description)
+  try {
+    await createCommand(program, environment).parseAsync()
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    // It has said by itself what is wrong, and what may have been meant.
+    process.exitCode = error.exitCode === 0 ? 0 : usageExitCode
+  }
+}
+
+const usageExitCode = 2
+
+const exitCodes = `
+Exit codes:
+  0  done
+  1  failed; standard error says why and what to do
+  2  the command line was not understood`
+
+/**
+ * The command line of a program: what all servers share (`serve`, `config init`, `healthcheck`) and what it adds. Throws
+ * Commander's own error where it would end the process.
+ */
+export function createCommand<Schema extends LogSettings>(
+  program: Program<Schema>,
+  environment: Record<string, string | undefined>,
+): Command {
+  const { name } = program
+  const command = new Command(name)
+    .description(program.description)
+    .exitOverride()
+    .showHelpAfterError(`(${name} --help lists the commands; each of them has a --help of its own)`)
+    .addHelpText('after', exitCodes)
   const runWithSettings: RunWithSettings<z.output<Schema>> = (options, action) =>
-    run(() => action(readSettings(program, environment, options.config)))
-  withConfigOption(command.command('serve').description(`run ${program.name}`)).action(
-    (options: ConfigOption) => runWithSettings(options, (settings) => serveUntilStopped(program, settings)),
+    run(() => {
+      logToStandardError()
+      return action(readSettings(program, environment, options.config))
+    })
+  explain(withConfigOption(command.command('serve')), {
+    summary: `run ${name}`,
+    description:
+      'Runs until SIGINT or SIGTERM, then ends what is under way and stops. Settings come from the environment and, ' +
+      'where that says nothing, from the file; everything wrong with them is told at once.',
+    examples: [
+      [`${name} serve --config ${name}.yaml`, 'with a file, as a service would'],
+      [`${program.settings.environmentPrefix}LOG_LEVEL=debug ${name} serve`, 'with everything from the environment, and saying more'],
+    ], // prettier-ignore
+  }).action((options: ConfigOption) =>
+    run(() => serveUntilStopped(program, readSettings(program, environment, options.config))),
   )
-  command
-    .command('config')
-    .description('settings')
-    .command('init [file]')
-    .description('print every setting with its default, or write them to a new file')
-    .action((file: string | undefined) => run(async () => writeTemplate(program, file)))
-  command
-    .command('healthcheck <url>')
-    .description(`exit 0 when ${program.name} at this address answers`)
-    .action((url: string) => run(() => checkHealth(url)))
+  addConfigCommands(command, program)
+  explain(command.command('healthcheck <url>'), {
+    summary: `ask a running ${name} whether it is well`,
+    description: `Asks /health at the address, for 5 seconds at most. Exit code 0 when the answer is 200, else 1.`,
+    examples: [
+      [`${name} healthcheck http://127.0.0.1:${program.port}`, 'as the health check of a container'],
+    ],
+  }).action((url: string) => run(() => checkHealth(url)))
   program.addCommands?.(command, runWithSettings)
-  await command.parseAsync()
+  return command
+}
+
+function addConfigCommands(command: Command, program: Pick<Program<z.ZodObject>, 'name' | 'settings'>): void {
+  const { name } = program
+  const config = command.command('config').description('settings')
+  explain(config.command('init [file]'), {
+    summary: 'print every setting with its default, or write them to a new file',
+    description:
+      'Each setting has its description and the name of its environment variable. A file is made for its owner only, ' +
+      'because it will hold secrets; one that exists is never overwritten.',
+    examples: [
+      [`${name} config init ${name}.yaml`, 'begin a file of settings'],
+      [`${name} config init | less`, 'look up what can be set'],
+    ],
+  }).action((file: string | undefined) => run(async () => writeTemplate(program, file)))
 }
 
 function readSettings<Schema extends LogSettings>(
@@ -72,11 +130,22 @@ function readSettings<Schema extends LogSettings>(
   environment: Record<string, string | undefined>,
   configFile: string | undefined,
 ): z.output<Schema> {
-  const yaml = configFile === undefined ? {} : { yaml: readFileSync(configFile, 'utf8') }
+  const yaml = configFile === undefined ? {} : { yaml: readConfigFile(name, configFile) }
   const { settings, notices } = loadSettings(declaration, { environment, ...yaml })
   setLogLevel(settings.log_level)
   for (const notice of notices) logger(name).warn(notice)
   return settings
+}
+
+function readConfigFile(name: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new SettingsError([
+      `--config: ${reason}. \`${name} config init ${file}\` makes one with every default`,
+    ])
+  }
 }
 
 async function serveUntilStopped<Schema extends LogSettings>(
@@ -97,21 +166,31 @@ function writeTemplate(
 ): void {
   const template = settingsTemplate(settings, `Settings of ${name}`)
   if (file === undefined) process.stdout.write(template)
-  // It will hold secrets.
-  else writeFileSync(file, template, { flag: 'wx', mode: 0o600 })
+  else if (existsSync(file)) {
+    throw new SettingsError([
+      `${file} is there already and stays as it is: give another name, or move it away`,
+    ])
+  } else writeFileSync(file, template, { flag: 'wx', mode: 0o600 })
 }
 
-function checkHealth(address: string): Promise<void> {
+class HealthError extends Error {
+  override name = 'HealthError'
+}
+
+async function checkHealth(address: string): Promise<void> {
+  if (!/^https?:/.test(address) || !URL.canParse(address)) {
+    throw new SettingsError([`${JSON.stringify(address)} is not an address; one is http://127.0.0.1:8080`])
+  }
   const url = new URL('/health', address)
   return new Promise((resolve, reject) => {
     const ask = url.protocol === 'https:' ? getSecurely : get
     const request = ask(url, { timeout: 5000 }, (response) => {
       response.resume()
       if (response.statusCode === 200) resolve()
-      else reject(new Error(`${url.href} answered ${response.statusCode}`))
+      else reject(new HealthError(`${url.href} answered ${response.statusCode}`))
     })
-    request.on('timeout', () => request.destroy(new Error(`${url.href} did not answer within 5 s`)))
-    request.on('error', reject)
+    request.on('timeout', () => request.destroy(new Error('nothing came within 5 s')))
+    request.on('error', (error) => reject(new HealthError(`${url.href} does not answer: ${error.message}`)))
   })
 }
 
@@ -120,10 +199,21 @@ async function run(command: () => Promise<void>): Promise<void> {
   try {
     await command()
   } catch (error) {
-    const isExpected = error instanceof SettingsError || (error instanceof Error && 'code' in error)
-    process.stderr.write(
-      `${isExpected || !(error instanceof Error) ? String(error) : (error.stack ?? error.message)}\n`,
-    )
+    process.stderr.write(`${describeFailure(error)}\n`)
     process.exitCode = 1
   }
+}
+
+/** What was foreseen is told in a sentence; the rest is a mistake of the program, and told with its stack. */
+function describeFailure(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error instanceof SettingsError || error instanceof HealthError) return error.message
+  return 'code' in error ? withCauses(error) : (error.stack ?? error.message)
+}
+
+/** An error with what caused it: the words of the store or the system are what an operator looks for. */
+function withCauses(error: Error): string {
+  return error.cause instanceof Error
+    ? `${String(error)}\n  because of ${withCauses(error.cause)}`
+    : String(error)
 }

@@ -16,14 +16,19 @@ const secretKeys = [
   'privateKey',
 ]
 
-const root: Logger = pino({
-  level: 'info',
-  base: null,
-  timestamp: pino.stdTimeFunctions.isoTime,
-  redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
-  formatters: { level: (label) => ({ level: label }) },
-  serializers: { err: pino.stdSerializers.err, cause: pino.stdSerializers.err },
-})
+let output = pino.destination(1)
+
+const root: Logger = pino(
+  {
+    level: 'info',
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
+    formatters: { level: (label) => ({ level: label }) },
+    serializers: { err: pino.stdSerializers.err, cause: pino.stdSerializers.err },
+  },
+  { write: (line) => output.write(line) },
+)
 
 const children = new Set<Logger>()
 
@@ -32,6 +37,11 @@ export function logger(name: string): Logger {
   const child = root.child({ name })
   children.add(child)
   return child
+}
+
+/** From now on the log goes to standard error: for commands, whose answer is on standard output. */
+export function logToStandardError(): void {
+  output = pino.destination(2)
 }
 
 /** Sets how much is logged by every logger of this process; called by the doors and by tests. */

@@ -16,9 +16,10 @@ import { WebSocket } from 'ws'
 import { Identities } from '../../src/atproto/identity.ts'
 import { createOutboundFetch } from '../../src/atproto/outbound-fetch.ts'
 import { pdsMigrations, type PdsTables } from '../../src/hold/db/pds-tables.ts'
+import { PlcDirectory } from '../../src/atproto/plc-directory.ts'
 import { toXrpcError, type PdsContext } from '../../src/hold/pds/context.ts'
 import { RepoError } from '../../src/hold/pds/errors.ts'
-import { loadHoldIdentity } from '../../src/hold/pds/identity.ts'
+import { loadHoldIdentity, type HoldIdentityOptions } from '../../src/hold/pds/identity.ts'
 import { Outbox } from '../../src/hold/pds/outbox.ts'
 import { HoldRepo } from '../../src/hold/pds/repo.ts'
 import { pdsMethods } from '../../src/hold/pds/xrpc/methods.ts'
@@ -38,6 +39,21 @@ let context: PdsContext
 let repo: HoldRepo
 let time = systemNow
 
+/** A new did:web hold in the folder; nobody answers for DIDs. */
+const identityOptions = (over: Partial<HoldIdentityOptions>): HoldIdentityOptions => ({
+  publicUrl: new URL('https://hold.example'),
+  did: null,
+  didMethod: 'web',
+  didPath: join(folder, 'did.txt'),
+  keyPath: join(folder, 'signing.key'),
+  rotationKeyPath: join(folder, 'rotation.key'),
+  directory: new PlcDirectory({
+    url: 'https://plc.example',
+    fetch: () => Promise.reject(new Error('away')),
+  }),
+  ...over,
+})
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hold-repo-'))
   const app = new Hono<ServerEnv>()
@@ -49,13 +65,9 @@ beforeAll(async () => {
       if (!outbox.handleUpgrade(request, socket, head)) socket.destroy()
     },
   })
-  const identity = await loadHoldIdentity({
-    publicUrl: new URL(`http://localhost:${server.port}`),
-    did: null,
-    didMethod: 'web',
-    didPath: join(folder, 'did.txt'),
-    keyPath: join(folder, 'signing.key'),
-  })
+  const identity = await loadHoldIdentity(
+    identityOptions({ publicUrl: new URL(`http://localhost:${server.port}`) }),
+  )
   database = await openDatabase<PdsTables>({ path: join(folder, 'hold.db') }, pdsMigrations)
   const { did, signingKey } = identity
   repo = await HoldRepo.open({ database, did, signingKey, now: () => time(), backlogCountMax })
@@ -101,30 +113,24 @@ describe('identity', () => {
     const { did } = context.identity
     expect(did).toBe(`did:web:localhost%3A${server.port}`)
     expect((await stat(join(folder, 'signing.key'))).mode & 0o777).toBe(0o600)
-    const moved = { didMethod: 'web', didPath: join(folder, 'did.txt'), keyPath: join(folder, 'signing.key') }
-    const elsewhere = new URL('https://hold.example')
-    const again = await loadHoldIdentity({ ...moved, publicUrl: elsewhere, did: null })
+    const moved = identityOptions({ publicUrl: new URL('https://hold.example') })
+    const again = await loadHoldIdentity(moved)
     expect(again.did).toBe(did)
     expect(again.document.verificationMethod).toEqual(context.identity.document.verificationMethod)
     expect(again.handle).toBe('hold.example')
-    const configured = await loadHoldIdentity({
-      ...moved,
-      publicUrl: elsewhere,
-      did: 'did:web:hold.example:8080',
-    })
+    const configured = await loadHoldIdentity({ ...moved, did: 'did:web:hold.example:8080' })
     expect(configured.did).toBe('did:web:hold.example%3A8080')
   })
 
-  test('a method of DID that is not there yet is a problem of the settings', async () => {
-    await expect(
-      loadHoldIdentity({
-        publicUrl: new URL('https://hold.example'),
-        did: null,
-        didMethod: 'plc',
-        didPath: join(folder, 'none', 'did.txt'),
-        keyPath: join(folder, 'none', 'key'),
-      }),
-    ).rejects.toThrow('database.did_method')
+  test('a DID that cannot be had is a problem of the settings, and is not written down', async () => {
+    const none = join(folder, 'none')
+    const options = identityOptions({
+      didMethod: 'plc',
+      didPath: join(none, 'did.txt'),
+      keyPath: join(none, 'key'),
+    })
+    await expect(loadHoldIdentity(options)).rejects.toThrow('database.did_method')
+    await expect(stat(options.didPath)).rejects.toThrow('ENOENT')
   })
 
   test('the document resolves, with both services and the key that signs', async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 
 import { appViewConfig } from '../../src/appview/config.ts'
 import { startAppView, type RunningAppView } from '../../src/appview/start.ts'
+import type { Did } from '../../src/atproto/syntax.ts'
 import { holdConfig } from '../../src/hold/config.ts'
 import { startHold, type RunningHold } from '../../src/hold/start.ts'
 import { assert } from '../../src/lib/assert.ts'
@@ -27,16 +28,22 @@ interface Needs {
 
 /** AppView and hold of a network: how they are configured, started and stopped there. */
 export class Programs implements AsyncDisposable {
-  readonly holdDid: `did:web:${string}`
+  readonly #webDid: `did:web:${string}`
   readonly #needs: Needs
   #hold: RunningHold | undefined
+  #holdDid: Did | undefined
   #appview: RunningAppView | undefined
   #loopbackDoor: Listening | undefined
 
   constructor(needs: Needs) {
     this.#needs = needs
     // The DID stays when the hold is bound elsewhere: atproto libraries refuse did:web of an IP address.
-    this.holdDid = `did:web:localhost%3A${needs.infrastructure.ports.hold}`
+    this.#webDid = `did:web:localhost%3A${needs.infrastructure.ports.hold}`
+  }
+
+  /** Of the hold that runs, or ran last. */
+  get holdDid(): Did {
+    return this.#holdDid ?? this.#webDid
   }
 
   get hold(): RunningHold {
@@ -63,12 +70,13 @@ export class Programs implements AsyncDisposable {
       registration: { owner_did: accounts.alice.did, allow_all_crew: true },
       database: {
         path: join(folder, 'hold/hold.db'),
-        did: this.holdDid,
+        did: this.#webDid,
         plc_directory_url: plc.url,
         handle_resolver_url: infrastructure.pds.url,
       },
     } as const
     this.#hold = await startHold(holdConfig(merge(settings, hold)), { now })
+    this.#holdDid = this.#hold.did
     gates.install(this.#hold.server.server, 'hold')
     if (publicHost(bind) !== undefined)
       this.#loopbackDoor = await openLoopbackDoor(this.#hold.server.server, ports.hold)

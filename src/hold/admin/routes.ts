@@ -10,6 +10,7 @@ import { mountLogin } from './login-routes.ts'
 import { mountOverview } from './overview-routes.ts'
 import { messagePage } from './pages/messages.ts'
 import { mountSettings } from './settings-routes.ts'
+import { mountStorage } from './storage-routes.ts'
 
 const log = logger('hold:admin')
 
@@ -24,6 +25,7 @@ export function mountAdmin(app: Hono<ServerEnv>, context: HoldContext, assets: H
   mountOverview(app, panel, context)
   mountCrew(app, panel, context)
   mountSettings(app, panel, context)
+  mountStorage(app, panel, context)
   app.all(
     '/admin/*',
     adminPage(panel, (call) => notFound(panel, call.context)),

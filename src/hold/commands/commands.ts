@@ -2,9 +2,13 @@ import type { Command } from 'commander'
 
 import type { RunWithSettings } from '../../lib/door.ts'
 import type { HoldConfig } from '../config.ts'
+import { addKeyCommands } from './key.ts'
+import { addMigrateCommand } from './migrate.ts'
 import { addRepoCommands } from './repo.ts'
 
 /** What `atcr-hold` can do beside `serve`. */
 export function addHoldCommands(command: Command, run: RunWithSettings<HoldConfig>): void {
   addRepoCommands(command, run)
+  addKeyCommands(command, run)
+  addMigrateCommand(command, run)
 }

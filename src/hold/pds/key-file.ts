@@ -1,26 +1,69 @@
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 import { Secp256k1Keypair } from '@atproto/crypto'
 
+import type { Now } from '../../lib/clock.ts'
+
 /**
- * The key (K-256) that signs the data repo, made at first run. The file holds 64 hex digits, readable by its owner only; 32
- * raw bytes, as other holds write them, are read as well.
+ * A key (K-256) kept in a file, made when it is not there. The file holds 64 hex digits, readable by its owner only; 32 raw
+ * bytes, as other holds write them, are read as well.
  */
-export async function loadOrCreateSigningKey(path: string): Promise<Secp256k1Keypair> {
-  const present = await readIfThere(path)
-  if (present !== undefined) return await importKey(path, present)
+export async function loadOrCreateKey(path: string): Promise<Secp256k1Keypair> {
+  return (await findKey(path)) ?? (await createKey(path))
+}
+
+/** The key in a file; undefined when there is no such file. */
+export async function findKey(path: string): Promise<Secp256k1Keypair | undefined> {
+  const content = await readIfThere(path)
+  if (content === undefined) return undefined
+  const text = content.toString('latin1').trim()
+  const isHex = /^[0-9a-f]{64}$/i.test(text)
+  if (!isHex && content.byteLength !== 32)
+    throw new Error(`${path} is not a K-256 key: expected 64 hex digits`)
+  return await Secp256k1Keypair.import(isHex ? text : new Uint8Array(content), { exportable: true })
+}
+
+/** Makes a key and writes it to a file, in the place of what was there. */
+export async function createKey(path: string): Promise<Secp256k1Keypair> {
   const key = await Secp256k1Keypair.create({ exportable: true })
   await writeNewFile(path, `${Buffer.from(await key.export()).toString('hex')}\n`, 0o600)
   return key
 }
 
-/** Writes a file that must not be there yet and is on disk when this resolves; folders are made as needed. */
-export async function writeNewFile(path: string, text: string, mode: number): Promise<void> {
+/**
+ * Puts a new key in the place of the one in a file, which is kept beside it; at every moment the file holds one of the two.
+ * Resolves to the new key and to where the old one is.
+ */
+export async function replaceKey(
+  path: string,
+  now: Now,
+): Promise<{ key: Secp256k1Keypair; oldPath: string }> {
+  const time = now()
+    .toISOString()
+    .replaceAll(/[-:]|\.\d+/g, '')
+  const oldPath = `${path}.until-${time}`
+  await writeNewFile(oldPath, await readFile(path), 0o600)
+  return { key: await createKey(path), oldPath }
+}
+
+/** Writes a file that is there whole, or not at all, and on disk when this resolves; folders are made as needed. */
+export async function writeNewFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  await using file = await open(path, 'wx', mode)
-  await file.writeFile(text)
-  await file.sync()
+  const unfinished = `${path}.new`
+  {
+    await using file = await open(unfinished, 'w', mode)
+    await file.writeFile(content)
+    await file.sync()
+  }
+  await rename(unfinished, path)
+  await syncFolder(dirname(path))
+}
+
+/** What was renamed in a folder is so after a power cut too. */
+export async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, 'r')
+  await folder.sync()
 }
 
 export async function readIfThere(path: string): Promise<Buffer | undefined> {
@@ -30,12 +73,4 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error
   }
-}
-
-async function importKey(path: string, content: Buffer): Promise<Secp256k1Keypair> {
-  const text = content.toString('latin1').trim()
-  const isHex = /^[0-9a-f]{64}$/i.test(text)
-  if (!isHex && content.byteLength !== 32)
-    throw new Error(`${path} is not a K-256 key: expected 64 hex digits`)
-  return await Secp256k1Keypair.import(isHex ? text : new Uint8Array(content), { exportable: true })
 }

@@ -237,11 +237,17 @@ export class HoldRepo {
     return this.#queue.run(work)
   }
 
-  /** Tells the network to look at our DID document again. */
+  /** Tells the network to look at our DID document again, and at the data repo with the key it finds there. */
   async announceIdentity(): Promise<void> {
     await this.#queue.run(async () => {
       await this.#restoreIfUnsure()
-      await this.#write(undefined, [{ kind: 'identity', body: { did: this.did } }])
+      const { cid, commit } = this.#state.repo
+      const bytes = await this.#store.getBytes(cid)
+      assert(bytes !== null, 'the newest commit is in the block table')
+      await this.#write(undefined, [
+        { kind: 'identity', body: { did: this.did } },
+        { kind: 'sync', body: await syncBody(this.did, commit.rev, cid, bytes) },
+      ])
     })
   }
 
@@ -333,7 +339,7 @@ export class HoldRepo {
     const { repo } = this.#state
     if (await verifyCommitSig(repo.commit, this.#signingKey.did())) return
     await this.#queue.run(async () => {
-      const commit = await repo.formatResignCommit(laterRev(repo.commit.rev), this.#signingKey)
+      const commit = await repo.formatResignCommit(nextTid(repo.commit.rev), this.#signingKey)
       const bytes = commit.newBlocks.get(commit.cid)
       assert(bytes !== undefined, 'a commit brings its own block')
       await this.#write({ commit, plan: [] }, [
@@ -364,10 +370,4 @@ function repoOpOf({ action, collection, rkey, prev, record }: PlannedWrite): Rep
   if (action === undefined) return []
   const path = `${collection}/${rkey}`
   return [{ action, path, cid: record?.cid ?? null, ...(prev === undefined ? {} : { prev }) }]
-}
-
-function laterRev(rev: string): string {
-  const next = nextTid()
-  assert(next > rev, 'the clock is behind the newest commit')
-  return next
 }

@@ -85,7 +85,6 @@ export class BlobMigration {
     concurrency: number
     /** Reads every blob back that it has copied: for a target that is not trusted to keep what it took. */
     isReadingBack: boolean
-    signal: AbortSignal
     onProgress: (progress: Readonly<MigrationProgress>) => void
   }): Promise<MigrationProgress> {
     const { from, to } = this.#needs
@@ -94,7 +93,7 @@ export class BlobMigration {
     const objects = listBlobObjects(from)
     // One that fails stops the others, and nothing is under way any more when this throws.
     const failure = new AbortController()
-    const signal = AbortSignal.any([options.signal, failure.signal])
+    const { signal } = failure
     const work = async () => {
       for (;;) {
         signal.throwIfAborted()
@@ -163,7 +162,7 @@ export class BlobMigration {
     const { digest, sizeBytes } = object
     if (await this.#isThere(object)) return 'present'
     try {
-      const source = watched(await from.open(object.key), progress, signal)
+      const source = watched(() => from.open(object.key), progress, signal)
       const isRight = await this.#send({ digest, sizeBytes }, source)
       if (!isRight) return 'rotten'
     } catch (error) {
@@ -270,8 +269,13 @@ async function* listBlobObjects(store: BlobStore): AsyncGenerator<BlobObject, vo
   }
 }
 
-async function* watched(source: AsyncIterable<Uint8Array>, progress: MigrationProgress, signal: AbortSignal) {
-  for await (const chunk of source) {
+/** Opens the source when the first byte is wanted, so that nothing stays open when it never is. */
+async function* watched(
+  open: () => Promise<AsyncIterable<Uint8Array>>,
+  progress: MigrationProgress,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of await open()) {
     signal.throwIfAborted()
     progress.bytesMoved += chunk.byteLength
     yield chunk

@@ -54,7 +54,7 @@ export class Layers {
    */
   recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
     const ownerDid = normalizeDid(notice.ownerDid)
-    const manifestUri = formatAtUri(ownerDid, manifestCollection, manifestRkey(notice.digest))
+    const manifestUri = manifestUriOf(notice)
     return this.locks.run(manifestUri, () => this.#record(ownerDid, manifestUri, manifest))
   }
 
@@ -117,6 +117,11 @@ export class Layers {
     }
     return rows
   }
+}
+
+/** The AT-URI of the manifest's record. */
+export function manifestUriOf({ ownerDid, digest }: Pick<ManifestNotice, 'ownerDid' | 'digest'>): string {
+  return formatAtUri(normalizeDid(ownerDid), manifestCollection, manifestRkey(digest))
 }
 
 /** Config and layers of a manifest, digest → media type. @throws {HoldError} `request_invalid` */

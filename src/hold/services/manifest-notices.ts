@@ -2,11 +2,14 @@ import type { Did } from '../../atproto/syntax.ts'
 import { isRepositoryName } from '../../protocol/oci/repository-path.ts'
 import { HoldError } from '../errors.ts'
 import type { Layers, ManifestNotice } from './layers.ts'
+import { manifestUriOf } from './layers.ts'
+import type { Moderation } from './moderation.ts'
 import type { PullLimits } from './pull-limits.ts'
 import type { Stats } from './stats.ts'
 
 interface Needs {
   layers: Pick<Layers, 'recordPush'>
+  moderation: Pick<Moderation, 'notePush'>
   stats: Pick<Stats, 'count' | 'isKnown'>
   pullLimits: PullLimits
 }
@@ -23,6 +26,7 @@ export class ManifestNotices {
   async push(notice: ManifestNotice, manifest: unknown): Promise<{ layersCreated: number }> {
     checkName(notice.repository)
     const layersCreated = await this.#needs.layers.recordPush(notice, manifest)
+    await this.#needs.moderation.notePush(manifestUriOf(notice), notice.repository)
     await this.#needs.stats.count('push', notice)
     return { layersCreated }
   }

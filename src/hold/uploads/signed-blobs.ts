@@ -16,6 +16,7 @@ import { OciError } from '../../protocol/oci/errors.ts'
 import { HoldError } from '../errors.ts'
 import { uploadKey } from '../storage/blob-keys.ts'
 import type { FilesystemBlobStore } from '../storage/filesystem-blob-store.ts'
+import type { Moderation } from '../services/moderation.ts'
 import type { UrlSigner } from '../storage/url-signer.ts'
 import { ociErrorResponse, toOciError } from './errors.ts'
 import { RequestBody } from './request-body.ts'
@@ -26,6 +27,7 @@ const log = logger('hold:blobs')
 interface Needs {
   store: FilesystemBlobStore
   signer: UrlSigner
+  moderation: Pick<Moderation, 'isHidden'>
 }
 
 /** Serves the signed URLs of a hold whose blobs are on its own disk: downloads, and parts of relayed uploads. */
@@ -60,9 +62,11 @@ async function answer(context: Context<ServerEnv>, needs: Needs): Promise<Respon
   return putPart(incoming, needs, part[1] as string, Number(part[2]))
 }
 
-async function getBlob(context: Context<ServerEnv>, { store }: Needs, digest: Digest): Promise<Response> {
+async function getBlob(context: Context<ServerEnv>, needs: Needs, digest: Digest): Promise<Response> {
   const { incoming, outgoing } = context.env
-  const opened = await store.openFile(digest)
+  // The URL may be older than the label.
+  if (await needs.moderation.isHidden(digest)) throw new OciError('BLOB_UNKNOWN')
+  const opened = await needs.store.openFile(digest)
   if (opened === undefined) throw new OciError('BLOB_UNKNOWN')
   const { sizeBytes } = opened
   await using file = opened.file

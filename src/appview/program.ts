@@ -1,0 +1,12 @@
+import type { Program } from '../lib/door.ts'
+import { appViewSettings } from './config.ts'
+import { startAppView } from './start.ts'
+
+/** The AppView as its command line knows it. */
+export const appViewProgram = {
+  name: 'atcr-appview',
+  description: 'The front of an ATCR registry.',
+  port: 5000,
+  settings: appViewSettings,
+  start: startAppView,
+} satisfies Program<typeof appViewSettings.schema>
