@@ -50,17 +50,19 @@ import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
 import { ManifestAdoption } from './services/manifest-adoption.ts'
 import { ManifestMarking } from './services/manifest-marking.ts'
+import { Quotas } from './services/quotas.ts'
 import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
 import { PullLimits } from './services/pull-limits.ts'
+import { Reservations } from './services/reservations.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
 import { StoreSweep } from './services/store-sweep.ts'
+import { KeyedLocks } from '../lib/keyed-locks.ts'
 import { Slots } from '../lib/slots.ts'
 import { StorageChecks } from './services/storage-health.ts'
-import { Quotas } from './services/quotas.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
 import { FilesystemBlobStore } from './storage/filesystem-blob-store.ts'
@@ -105,6 +107,7 @@ export interface HoldContext {
   crew: Crew
   blobs: Blobs
   layers: Layers
+  quotas: Quotas
   uploads: Uploads
   relayUploads: RelayUploads
   directUploads: DirectUploads
@@ -115,7 +118,6 @@ export interface HoldContext {
   stats: Stats
   notices: ManifestNotices
   storageHealth: StorageChecks
-  quotas: Quotas
   /** Undefined when it is switched off. */
   admin: AdminPanel | undefined
   now: Now
@@ -192,19 +194,22 @@ export async function createContext(
   const access = new Access({ crew, moderation })
   const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
-  const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
+  const { quotas, reservations } = createQuotas({ config, database, crew, now })
+  const onUnsettled = () => settle.kick()
+  const uploads = new Uploads({ database, store, blobs, reservations, now, onUnsettled })
   const usedTokens = new UsedTokens({ database, now })
-  const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const sweep = stack.use(sweepJob({ uploads, reservations, usedTokens }))
   const document = stack.use(documentJob({ keeper, repo }))
   const directUploads = new DirectUploads({
     database,
     uploads,
+    reservations,
     blobs,
     store,
     hashes: new RunningHashes(),
     slots: new Slots(partSlotCount),
   })
-  const layers = new Layers({ database, repo, blobs, now })
+  const layers = new Layers({ database, repo, blobs, reservations, now })
   const { stats, notices, flushStats, moderate } = createBookkeeping(
     { database, repo, layers, moderation, now },
     stack,
@@ -234,15 +239,15 @@ export async function createContext(
     crew,
     blobs,
     layers,
+    quotas,
     uploads,
-    relayUploads: new RelayUploads({ uploads, store, blobs }),
+    relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
     moderation,
     labelFeed,
     stats,
     notices,
-    quotas: new Quotas(),
     storageHealth: createStorageChecks(config, paths, store),
     admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
     now,
@@ -413,6 +418,26 @@ function createServiceAuth(needs: {
     replayStore: usedTokens,
     maxAgeSeconds: serviceTokenAgeSecondsMax,
   })
+}
+
+function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew; now: Now }): {
+  quotas: Quotas
+  reservations: Reservations
+} {
+  const { database, crew, now } = needs
+  const { tiers, defaults } = needs.config.quota
+  const quotas = new Quotas({
+    database,
+    crew,
+    tiers: tiers.map((tier) => ({
+      name: tier.name,
+      quotaBytes: tier.quota,
+      isScannedOnPush: tier.scan_on_push,
+    })),
+    defaultTier: defaults.new_crew_tier,
+  })
+  const reservations = new Reservations({ database, quotas, users: new KeyedLocks(), now })
+  return { quotas, reservations }
 }
 
 function newHold({ server, registration }: HoldConfig): NewHold {

@@ -19,6 +19,8 @@ export interface TestHoldOptions {
   isPublic?: boolean
   allowAllCrew?: boolean
   legacyLxm?: string[]
+  /** Quota tiers, lowest rank first. */
+  tiers?: { name: string; quota: string }[]
   /** Asked for DIDs that are none of the accounts'. */
   plcUrl?: string
   labelerDid?: string
@@ -90,6 +92,7 @@ export class TestHold implements AsyncDisposable {
       },
       registration: { owner_did: accounts.captain.did, allow_all_crew: options.allowAllCrew ?? false },
       database: { path: join(folder, 'hold.db') },
+      quota: { tiers: options.tiers ?? [] },
       labeler: { did: options.labelerDid },
       ...(s3 === undefined
         ? {}

@@ -3,6 +3,7 @@ import { adminTables, type AdminTables } from './admin-tables.ts'
 import { bookkeepingTables, type BookkeepingTables } from './bookkeeping-tables.ts'
 import { gcTables } from './gc-tables.ts'
 import { pdsMigrations, type PdsTables } from './pds-tables.ts'
+import { quotaTables } from './quota-tables.ts'
 import { relayTables, type RelayTables } from './relay-tables.ts'
 import { storageTables, type StorageTables } from './storage-tables.ts'
 
@@ -14,6 +15,7 @@ export const holdMigrations: Migrations = {
   ...pdsMigrations,
   '002-storage': storageTables,
   '003-relays': relayTables,
+  '004-quotas': quotaTables,
   '005-gc': gcTables,
   '006-admin': adminTables,
   '007-bookkeeping': bookkeepingTables,

@@ -1,6 +1,7 @@
 import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
-import { formatCount, formatSize } from '../../../lib/format.ts'
+import { formatSize } from '../../../lib/format-size.ts'
+import { formatCount } from '../../../lib/format.ts'
 import type { CrewPermission } from '../../../protocol/lexicon/crew-record.ts'
 import type { Shell } from '../../web/layout.ts'
 import type { PersonView } from '../views/people.ts'

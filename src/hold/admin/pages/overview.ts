@@ -1,6 +1,6 @@
 import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
-import { formatSize } from '../../../lib/format.ts'
+import { formatSize } from '../../../lib/format-size.ts'
 import { fact } from '../../web/home-page.ts'
 import type { Shell } from '../../web/layout.ts'
 import type { StorageHealth } from '../../services/storage-health.ts'

@@ -1,6 +1,6 @@
 import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
-import { formatSize } from '../../../lib/format.ts'
+import { formatSize } from '../../../lib/format-size.ts'
 import type { Shell } from '../../web/layout.ts'
 import { frame, notice, type Account } from './frame.ts'
 import { checkbox, describedBy, fieldError } from './parts.ts'

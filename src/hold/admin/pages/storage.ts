@@ -1,6 +1,7 @@
 import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
-import { formatCount, formatSize } from '../../../lib/format.ts'
+import { formatSize } from '../../../lib/format-size.ts'
+import { formatCount } from '../../../lib/format.ts'
 import type { GcProgress } from '../../services/garbage-collection.ts'
 import { fact } from '../../web/home-page.ts'
 import type { Shell } from '../../web/layout.ts'
