@@ -44,7 +44,7 @@ export function answerFailedAdminPage(
     {
       title: 'Something went wrong',
       text: 'The fault is on our side. Images are not affected. Try again in a moment.',
-      code: context.get('requestId') as string | undefined,
+      code: context.get('requestId'),
       link: { href: '/admin', text: 'To the overview' },
     },
   )
