@@ -73,10 +73,17 @@ const database = z
       .default('web')
       .describe('What kind of DID is made: web lives and ends with the host name, plc can move.'),
     plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'),
+    handle_resolver_url: z.url().optional().describe('Ask this server for handles instead of DNS and HTTPS (development).'), // prettier-ignore
   })
   .prefault({})
   .describe('The data repo and the rows beside it, and who the hold is.')
 
+const admin = z
+  .object({
+    enabled: z.boolean().default(true).describe('Serve the admin panel, for the captain and crew with crew:admin.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('The admin panel under /admin.')
 const tier = z.object({
   name: z.string().min(1).max(32),
   quota: size(),
@@ -135,6 +142,7 @@ const schema = z.object({
   server,
   registration,
   database,
+  admin,
   quota,
   labeler,
   gc,
@@ -175,9 +183,9 @@ export interface HoldPaths {
   rotationKey: string
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
-  did: string
-  /** P-256 key of OAuth logins, on https. */
+  /** Key by which the hold proves to PDSes that it is itself when somebody signs in. */
   oauthKey: string
+  did: string
 }
 
 /** Where the files of this configuration are; `isRoot` picks the default data folder. */
@@ -190,8 +198,8 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     signingKey: config.database.key_path ?? join(folder, 'signing.key'),
     rotationKey: config.database.rotation_key_path ?? join(folder, 'rotation.key'),
     secretKey: join(folder, 'hold-secret.key'),
-    did: join(folder, 'did.txt'),
     oauthKey: join(folder, 'oauth.key'),
+    did: join(folder, 'did.txt'),
   }
 }
 
