@@ -19,6 +19,7 @@ import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
+import { PullNotices } from './jobs/pull-notices.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import { AttemptLimits } from './services/attempt-limits.ts'
@@ -71,6 +72,7 @@ export interface AppContext {
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
+  pullNotices: PullNotices
   indexer: Indexer
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -128,9 +130,12 @@ export async function createContext(
   const uploadMode = config.server.upload_mode
   const blobUploads = new BlobUploads({ db, uploads: holdUploads, holds, uploadMode, now })
 
+  const notifier = new HoldNotifierClient({ caller })
+  const pullNotices = opened.use(new PullNotices({ notifier, log: logger('appview:pulls') }))
+  pullNotices.start()
   const notifications = new HoldNotifications({
     db,
-    notifier: new HoldNotifierClient({ caller }),
+    notifier,
     holds,
     log: logger('appview:notifications'),
     now,
@@ -184,6 +189,7 @@ export async function createContext(
     holds,
     holdBlobs,
     notifications,
+    pullNotices,
     indexer,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }

@@ -8,6 +8,7 @@ import type { HoldContext } from './context.ts'
 import { pdsMethods } from './pds/xrpc/methods.ts'
 import { mountUploads } from './uploads/routes.ts'
 import { mountSignedBlobs } from './uploads/signed-blobs.ts'
+import { mountRegistration } from './web/registration.ts'
 import { mountWeb } from './web/routes.ts'
 import { toXrpcError } from './xrpc/errors.ts'
 import { mountGetBlob } from './xrpc/getBlob.ts'
@@ -20,8 +21,10 @@ export function createApp(context: HoldContext): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>()
   app.use(requestId(), accessLog(log), securityHeaders())
   mountWeb(app, context)
+  mountRegistration(app, context)
   mountUploads(app, context)
-  if (context.signedBlobs !== undefined) mountSignedBlobs(app, context.signedBlobs)
+  const { signedBlobs, moderation, relayUploads } = context
+  if (signedBlobs !== undefined) mountSignedBlobs(app, { ...signedBlobs, moderation, relayUploads })
   mountGetBlob(app, context)
   mountXrpc(app, [...holdMethods(context), ...pdsMethods(context)], { translate: toXrpcError })
   app.notFound((c) => c.json({ error: 'NotFound', message: 'there is nothing here' }, 404))

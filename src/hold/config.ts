@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path'
 
 import { z } from 'zod'
 
-import { secret, type SettingsDeclaration } from '../lib/config.ts'
+import { duration, secret, size, type SettingsDeclaration } from '../lib/config.ts'
 
 const storage = z
   .object({
@@ -37,6 +37,7 @@ const server = z
     addr: z.string().default(':8080').describe('Where it listens: `:8080` is every interface, `127.0.0.1:8080` one.'), // prettier-ignore
     public_url: z.url().describe('Where others reach it. Makes the did:web of the hold.'),
     public: z.boolean().default(false).describe('Anyone may read.'),
+    appview_did: z.string().optional().describe('DID (did:web) of the AppView this hold belongs to: posts link to its pages.'), // prettier-ignore
     successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
     relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
@@ -52,7 +53,10 @@ const registration = z
     enable_bluesky_posts: z
       .boolean()
       .default(false)
-      .describe('Stands in the captain record; the posts themselves are not built yet.'),
+      .describe(
+        'The hold posts about pushed tags on Bluesky, a few an hour; the captain record decides once it is there.',
+      ),
+    write_owner_records: z.boolean().default(false).describe("At start, ask the owner to let the hold register in his data repo, for older AppViews: the log has the address to visit."), // prettier-ignore
   })
   .prefault({})
   .describe('Whose hold it is. The records in its data repo, once there, win over these.')
@@ -73,6 +77,57 @@ const database = z
   .prefault({})
   .describe('The data repo and the rows beside it, and who the hold is.')
 
+const tier = z.object({
+  name: z.string().min(1).max(32),
+  quota: size(),
+  scan_on_push: z.boolean().default(false),
+})
+
+const quota = z
+  .object({
+    tiers: z.array(tier).default([]).describe('How much crew may keep, lowest rank first: a list of `{name, quota: 5GB, scan_on_push: false}`. Without tiers nobody is limited; the captain never is.'), // prettier-ignore
+    defaults: z
+      .object({
+        new_crew_tier: z.string().optional().describe('Tier of crew whose record names none, or one that is not there. Default: the first.'), // prettier-ignore
+      })
+      .prefault({}),
+  })
+  .prefault({})
+  .superRefine(({ tiers, defaults }, context) => {
+    const names = tiers.map(({ name }) => name)
+    const twice = names.find((name, index) => names.indexOf(name) !== index)
+    if (twice !== undefined) {
+      context.addIssue({ code: 'custom', path: ['tiers'], message: `two tiers are called ${twice}` })
+    }
+    const { new_crew_tier: wanted } = defaults
+    if (wanted !== undefined && !names.includes(wanted)) {
+      const message = `there is no tier ${wanted}`
+      context.addIssue({ code: 'custom', path: ['defaults', 'new_crew_tier'], message })
+    }
+  })
+  .describe('How much may be kept here, and by whom.')
+const labeler = z
+  .object({
+    did: z.string().optional().describe("DID of the labeler whose `!takedown` labels this hold honours. Default: nobody's."), // prettier-ignore
+    grace_window: duration().prefault('720h').describe('How long the bytes of what was taken down are kept, hidden; the label may be taken back meanwhile.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Moderation by somebody else.')
+/** A client that was told that a blob is there has at least so long to push the manifest that names it. */
+const gcGraceMsMin = 3_600_000
+
+const gc = z
+  .object({
+    enabled: z.boolean().default(false).describe('Delete blobs that no manifest needs, now and then.'),
+    interval: duration().prefault('24h').describe('How often.'),
+    grace: duration()
+      .refine((ms) => ms >= gcGraceMsMin, 'at least 1h')
+      .prefault('168h')
+      .describe('For how long nothing must have needed a blob, and a manifest must have been gone from its owner’s PDS, before either counts.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Garbage collection.')
+
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
@@ -80,6 +135,9 @@ const schema = z.object({
   server,
   registration,
   database,
+  quota,
+  labeler,
+  gc,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */
@@ -118,6 +176,8 @@ export interface HoldPaths {
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
   did: string
+  /** P-256 key of OAuth logins, on https. */
+  oauthKey: string
 }
 
 /** Where the files of this configuration are; `isRoot` picks the default data folder. */
@@ -131,6 +191,7 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     rotationKey: config.database.rotation_key_path ?? join(folder, 'rotation.key'),
     secretKey: join(folder, 'hold-secret.key'),
     did: join(folder, 'did.txt'),
+    oauthKey: join(folder, 'oauth.key'),
   }
 }
 

@@ -1,45 +1,72 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
+import type { OAuthClient } from '../atproto/oauth-client.ts'
+import { OAuthMemoryStore } from '../atproto/oauth-memory-store.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
+import { normalizeDid, parseDid, urlOfDidWeb } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
+import { OwnerManifestsClient } from './clients/owner-manifests.ts'
 import { XrpcRelays } from './clients/relays.ts'
 import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
+import { LabelFeed } from './jobs/label-feed.ts'
+import { moderationJob } from './jobs/moderation-job.ts'
 import { documentJob } from './jobs/document-job.ts'
+import { gcJob } from './jobs/gc-jobs.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
+import { backupMarkName, resumeFromBackup } from './pds/backup-mark.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
 import { PdsBlobs } from './pds/blobs.ts'
 import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
+import { BlobVerification } from './services/blob-verification.ts'
+import { Maintenance } from './services/maintenance.ts'
+import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
 import { christenHold, type NewHold } from './services/christening.ts'
 import { CrawlRequests } from './services/crawl-requests.ts'
 import { Crew } from './services/crew.ts'
 import { DirectUploads } from './services/direct-uploads.ts'
+import { GarbageCollection } from './services/garbage-collection.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { Quotas } from './services/quotas.ts'
+import { ManifestAdoption } from './services/manifest-adoption.ts'
+import { ManifestMarking } from './services/manifest-marking.ts'
 import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
+import { Moderation } from './services/moderation.ts'
+import {
+  OwnerRegistration,
+  registrationCallbackPath,
+  registrationPath,
+  registrationScope,
+} from './services/owner-registration.ts'
+import { Posts } from './services/posts.ts'
 import { PullLimits } from './services/pull-limits.ts'
+import { Reservations } from './services/reservations.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
+import { RepoImport } from './services/repo-import.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
+import { KeyedLocks } from '../lib/keyed-locks.ts'
+import { StoreSweep } from './services/store-sweep.ts'
 import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
 import { UsedTokens } from './services/used-tokens.ts'
@@ -49,6 +76,10 @@ import { UrlSigner } from './storage/url-signer.ts'
 /** Parts on their way to S3 at once, over all uploads: this many times 8 MiB of memory. */
 const partSlotCount = 8
 const serviceTokenAgeSecondsMax = 300
+
+/** A page of a hundred manifest records with all their layers. */
+const ownerAnswerBytesMax = 16 * 1024 * 1024
+const ownerAnswerMsMax = 30_000
 
 /** What tests and the dev network put in place of the real thing. */
 export interface HoldOverrides {
@@ -71,6 +102,7 @@ export interface HoldContext {
   outbox: Outbox
   pdsBlobs: PdsBlobs
   recordWrites: RecordWrites
+  repoImport: RepoImport
   crawlRequests: CrawlRequests
   store: BlobStore
   /** What the hold's own signed URLs need; undefined when the store has its own. */
@@ -81,13 +113,32 @@ export interface HoldContext {
   crew: Crew
   blobs: Blobs
   layers: Layers
+  quotas: Quotas
   uploads: Uploads
   relayUploads: RelayUploads
   directUploads: DirectUploads
   capabilities: UploadCapabilities
+  moderation: Moderation
+  /** Undefined when there is no labeler. */
+  labelFeed: LabelFeed | undefined
+  registration: OwnerRegistration
+  /** The OAuth client of the registration, made when it is asked for first. */
+  registrationClient: () => Promise<OAuthClient>
   stats: Stats
   notices: ManifestNotices
-  jobs: { settle: Periodic; sweep: Periodic; document: Periodic; flushStats: Periodic; crawl: Periodic }
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  maintenance: Maintenance
+  /** Undefined where it is not enabled. */
+  gcJob: Periodic | undefined
+  jobs: {
+    settle: Periodic
+    sweep: Periodic
+    document: Periodic
+    flushStats: Periodic
+    crawl: Periodic
+    moderation: Periodic
+  }
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -115,6 +166,7 @@ export async function createContext(
   const isDocumentNew = await keeper.settle()
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   if (isDocumentNew) await repo.announceIdentity()
+  await resumeFromBackup(repo, join(dirname(paths.database), backupMarkName), now)
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
@@ -132,23 +184,48 @@ export async function createContext(
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await christenHold({ repo, crew, now }, newHold(config))
-  const access = new Access({ crew })
-  const blobs = new Blobs({ database, store, now })
+  const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
+  const access = new Access({ crew, moderation })
+  const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
-  const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
+  const { quotas, reservations } = createQuotas({ config, database, crew, now })
+  const onUnsettled = () => settle.kick()
+  const uploads = new Uploads({ database, store, blobs, reservations, now, onUnsettled })
   const usedTokens = new UsedTokens({ database, now })
-  const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const sweep = stack.use(sweepJob({ uploads, reservations, usedTokens }))
   const document = stack.use(documentJob({ keeper, repo }))
   const directUploads = new DirectUploads({
     database,
     uploads,
+    reservations,
     blobs,
     store,
     hashes: new RunningHashes(),
     slots: new Slots(partSlotCount),
   })
-  const layers = new Layers({ database, repo, blobs, now })
-  const { stats, notices, flushStats } = createBookkeeping({ database, repo, layers, now }, stack)
+  const layers = new Layers({ database, repo, blobs, reservations, now })
+  const { stats, notices, flushStats, moderate } = createBookkeeping(
+    { config, identities, crew, database, repo, layers, moderation, now },
+    stack,
+  )
+  const { gc, manifestMarking, maintenance, scheduledGc } = createGc(
+    {
+      config,
+      identity,
+      publicUrl,
+      database,
+      store,
+      blobs,
+      layers,
+      crew,
+      access,
+      moderation,
+      identities,
+      now,
+    },
+    overrides.fetch,
+    stack,
+  )
   const context: HoldContext = {
     config,
     publicUrl,
@@ -160,6 +237,7 @@ export async function createContext(
     outbox,
     pdsBlobs,
     recordWrites: new RecordWrites({ repo, crew, access }),
+    repoImport: new RepoImport({ repo, crew }),
     crawlRequests,
     store,
     signedBlobs,
@@ -169,13 +247,28 @@ export async function createContext(
     crew,
     blobs,
     layers,
+    quotas,
     uploads,
-    relayUploads: new RelayUploads({ uploads, store, blobs }),
+    relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    ...createRegistration({ config, paths, publicUrl, crew, identities, fetch, now }),
+    moderation,
+    labelFeed,
     stats,
     notices,
-    jobs: { settle, sweep, document, flushStats, crawl },
+    gc,
+    manifestMarking,
+    maintenance,
+    gcJob: scheduledGc,
+    jobs: {
+      settle,
+      sweep,
+      document,
+      flushStats,
+      crawl,
+      moderation: moderate,
+    },
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -205,13 +298,147 @@ async function createIdentity(needs: {
 
 /** What a hold notes down about how it is used. */
 function createBookkeeping(
-  needs: Pick<HoldContext, 'database' | 'repo' | 'layers'> & { now: Now },
+  needs: Pick<
+    HoldContext,
+    'config' | 'identities' | 'crew' | 'database' | 'repo' | 'layers' | 'moderation'
+  > & { now: Now },
   stack: AsyncDisposableStack,
 ) {
-  const { database, repo, layers, now } = needs
+  const { config, identities, crew, database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
-  const notices = new ManifestNotices({ layers, stats, pullLimits: new PullLimits({ now }) })
-  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })) }
+  const appviewDid = config.server.appview_did
+  const posts = new Posts({
+    database,
+    repo,
+    crew,
+    moderation,
+    findHandle: async (did) => (await identities.resolveDid(did)).handle,
+    appviewUrl: appviewDid === undefined ? undefined : urlOfDidWeb(appviewDid),
+    now,
+  })
+  const notices = new ManifestNotices({
+    layers,
+    posts,
+    moderation,
+    stats,
+    pullLimits: new PullLimits({ now }),
+  })
+  const moderate = stack.use(moderationJob({ moderation, layers }))
+  return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })), moderate }
+}
+
+/** What somebody else takes down. */
+async function createModeration(
+  needs: Pick<HoldContext, 'config' | 'database' | 'identities'> & { now: Now },
+  stack: AsyncDisposableStack,
+): Promise<Pick<HoldContext, 'moderation' | 'labelFeed'>> {
+  const { config, database, identities, now } = needs
+  const { did, grace_window: graceWindowMs } = config.labeler
+  const labelerDid = did === undefined ? undefined : normalizeDid(parseDid(did))
+  const moderation = await Moderation.open({ database, labelerDid, graceWindowMs, now })
+  if (labelerDid === undefined) return { moderation, labelFeed: undefined }
+  const allowsPlainHttp = config.server.test_mode
+  return {
+    moderation,
+    labelFeed: stack.use(new LabelFeed({ labelerDid, identities, moderation, allowsPlainHttp })),
+  }
+}
+
+/** What finds and deletes what nobody needs. */
+function createGc(
+  needs: Pick<
+    HoldContext,
+    | 'access'
+    | 'blobs'
+    | 'config'
+    | 'crew'
+    | 'database'
+    | 'identities'
+    | 'identity'
+    | 'layers'
+    | 'moderation'
+    | 'publicUrl'
+    | 'store'
+  > & { now: Now },
+  fetch: Fetch | undefined,
+  stack: AsyncDisposableStack,
+) {
+  const { config, identity, identities, database, store, blobs, layers, access, moderation, crew, now } =
+    needs
+  const { enabled, grace: graceMs, interval: intervalMs } = config.gc
+  const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
+  const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
+  const owners = new OwnerManifestsClient({
+    identities,
+    fetch: fetch ?? createOutboundFetch(outbound, limits),
+  })
+  const { publicUrl } = needs
+  const adoption = new ManifestAdoption({
+    owners,
+    layers,
+    access,
+    moderation,
+    holdDid: identity.did,
+    publicUrl,
+  })
+  const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
+  const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
+  const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
+  const gc = stack.use(
+    new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
+  )
+  const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
+  const verification = new BlobVerification({ database, store })
+  const maintenance = new Maintenance({ gc, verification, storeSweep })
+  return { gc, manifestMarking, maintenance, scheduledGc }
+}
+
+/** How the hold gets into its owner's data repo. */
+function createRegistration(
+  needs: Pick<HoldContext, 'config' | 'publicUrl' | 'crew' | 'identities'> & {
+    paths: HoldPaths
+    fetch: Fetch
+    now: Now
+  },
+): Pick<HoldContext, 'registration' | 'registrationClient'> {
+  const { config, publicUrl, crew, identities, fetch, now } = needs
+  const stores = { now, lifetimeSeconds: 3600, entryCountMax: 100 }
+  let client: Promise<OAuthClient> | undefined
+  const create = async (): Promise<OAuthClient> => {
+    const { ownerDid } = await crew.getCaptain()
+    // Takes its time to load, and few holds ever need it.
+    const { createOAuthClient } = await import('../atproto/oauth-client.ts')
+    return createOAuthClient({
+      publicUrl,
+      clientName: `Hold ${new URL(publicUrl).host}`,
+      scope: registrationScope,
+      redirectPath: registrationCallbackPath,
+      documentsPath: `${registrationPath}/oauth`,
+      keyFile: needs.paths.oauthKey,
+      stores: { states: new OAuthMemoryStore(stores), sessions: new OAuthMemoryStore(stores) },
+      fetch,
+      plcUrl: config.database.plc_directory_url,
+      // The owner is known by DID; his own server may say what it likes about handles.
+      handleResolverUrl: (await identities.resolveDid(ownerDid)).pdsUrl ?? null,
+      allowHttp: config.server.test_mode,
+    })
+  }
+  const registrationClient = () =>
+    (client ??= create().catch((error: unknown) => {
+      client = undefined
+      throw error
+    }))
+  return {
+    registration: new OwnerRegistration({
+      client: registrationClient,
+      crew,
+      identities,
+      fetch,
+      publicUrl,
+      now,
+    }),
+    registrationClient,
+  }
 }
 
 function createServiceAuth(needs: {
@@ -227,6 +454,26 @@ function createServiceAuth(needs: {
     replayStore: usedTokens,
     maxAgeSeconds: serviceTokenAgeSecondsMax,
   })
+}
+
+function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew; now: Now }): {
+  quotas: Quotas
+  reservations: Reservations
+} {
+  const { database, crew, now } = needs
+  const { tiers, defaults } = needs.config.quota
+  const quotas = new Quotas({
+    database,
+    crew,
+    tiers: tiers.map((tier) => ({
+      name: tier.name,
+      quotaBytes: tier.quota,
+      isScannedOnPush: tier.scan_on_push,
+    })),
+    defaultTier: defaults.new_crew_tier,
+  })
+  const reservations = new Reservations({ database, quotas, users: new KeyedLocks(), now })
+  return { quotas, reservations }
 }
 
 function newHold({ server, registration }: HoldConfig): NewHold {

@@ -19,6 +19,13 @@ export interface TestHoldOptions {
   isPublic?: boolean
   allowAllCrew?: boolean
   legacyLxm?: string[]
+  /** Quota tiers, lowest rank first. */
+  tiers?: { name: string; quota: string }[]
+  /** Asked for DIDs that are none of the accounts'. */
+  plcUrl?: string
+  labelerDid?: string
+  enableBlueskyPosts?: boolean
+  appviewDid?: string
 }
 
 export interface CallAnswer {
@@ -60,6 +67,7 @@ export class TestHold implements AsyncDisposable {
   readonly folder: string
   readonly #documents: Map<string, unknown>
   readonly #s3: S3StandIn | undefined
+  readonly #plcUrl: string | undefined
   #running: RunningHold | undefined
   #offsetMs = 0
 
@@ -83,9 +91,16 @@ export class TestHold implements AsyncDisposable {
         public: options.isPublic ?? false,
         test_mode: true,
         legacy_lxm: options.legacyLxm ?? [],
+        appview_did: options.appviewDid,
       },
-      registration: { owner_did: accounts.captain.did, allow_all_crew: options.allowAllCrew ?? false },
+      registration: {
+        owner_did: accounts.captain.did,
+        allow_all_crew: options.allowAllCrew ?? false,
+        enable_bluesky_posts: options.enableBlueskyPosts ?? false,
+      },
       database: { path: join(folder, 'hold.db') },
+      quota: { tiers: options.tiers ?? [] },
+      labeler: { did: options.labelerDid },
       ...(s3 === undefined
         ? {}
         : {
@@ -98,7 +113,7 @@ export class TestHold implements AsyncDisposable {
             },
           }),
     })
-    const hold = new TestHold(folder, accounts, config, s3)
+    const hold = new TestHold(folder, accounts, config, s3, options.plcUrl)
     await hold.restart()
     return hold
   }
@@ -108,11 +123,13 @@ export class TestHold implements AsyncDisposable {
     accounts: TestHold['accounts'],
     config: HoldConfig,
     s3: S3StandIn | undefined,
+    plcUrl: string | undefined,
   ) {
     this.folder = folder
     this.accounts = accounts
     this.config = config
     this.#s3 = s3
+    this.#plcUrl = plcUrl
     this.#documents = new Map(Object.values(accounts).map((account) => [account.did, account.document]))
   }
 
@@ -133,12 +150,14 @@ export class TestHold implements AsyncDisposable {
   /** Stops it, if it runs, and starts it again over the same folder. */
   async restart(): Promise<void> {
     await this.#running?.[Symbol.asyncDispose]()
-    const fetch: Fetch = async (input) => {
-      const document = this.#documents.get(new Request(input).url.replace('https://plc.directory/', ''))
+    const lookUp: Fetch = async (input) => {
+      const did = new Request(input).url.replace('https://plc.directory/', '')
+      const document = this.#documents.get(did)
+      if (document === undefined && this.#plcUrl !== undefined) return fetch(`${this.#plcUrl}/${did}`)
       return document === undefined ? new Response('{}', { status: 404 }) : Response.json(document)
     }
     const now = () => new Date(Date.now() + this.#offsetMs)
-    this.#running = await startHold(this.config, { fetch, now })
+    this.#running = await startHold(this.config, { fetch: lookUp, now })
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,7 @@
 import { jsonToLex, type JsonValue } from '@atproto/lex'
 
 import type { Did } from '../../atproto/syntax.ts'
+import { callXrpc } from '../../atproto/xrpc-client.ts'
 import * as notifyManifest from '../../protocol/lexicon/generated/io/atcr/hold/notifyManifest.ts'
 import type { HoldNotifier, ManifestNotice } from '../ports/hold-notifier.ts'
 import type { HoldCaller } from './hold-caller.ts'
@@ -14,8 +15,17 @@ export class HoldNotifierClient implements HoldNotifier {
   }
 
   async notify(call: { holdDid: Did; accountDid: Did }, notice: ManifestNotice): Promise<void> {
-    await this.#caller.call(notifyManifest.main, notifyManifest.$nsid, call, {
-      body: { ...notice, manifest: jsonToLex(notice.manifest as JsonValue) as never },
-    })
+    await this.#caller.call(notifyManifest.main, notifyManifest.$nsid, call, { body: bodyOf(notice) })
+  }
+
+  async notifyAsNobody(holdDid: Did, notice: ManifestNotice): Promise<void> {
+    await this.#caller.asNobody(holdDid, (target) =>
+      callXrpc(target, notifyManifest.main, { body: bodyOf(notice) }),
+    )
   }
 }
+
+const bodyOf = (notice: ManifestNotice) => ({
+  ...notice,
+  manifest: jsonToLex(notice.manifest as JsonValue) as never,
+})

@@ -21,7 +21,7 @@ const pollMs = 15_000
 
 interface Needs {
   db: AppViewDb
-  notifier: HoldNotifier
+  notifier: Pick<HoldNotifier, 'notify'>
   holds: Pick<Holds, 'currentHold'>
   log: Logger
   now: Now

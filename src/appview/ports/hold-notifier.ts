@@ -7,6 +7,8 @@ export interface ManifestNotice {
   userDid: Did
   manifestDigest: string
   tag?: string
+  /** How many pulls it stands for; 1 unless told. */
+  count?: number
   manifest: Record<string, unknown>
 }
 
@@ -14,4 +16,6 @@ export interface ManifestNotice {
 export interface HoldNotifier {
   /** @throws {AppViewError} `hold_unreachable`, `hold_refused`, `quota_exceeded`, `session_lost` */
   notify(call: { holdDid: Did; accountDid: Did }, notice: ManifestNotice): Promise<void>
+  /** Without saying on whose behalf. @throws {AppViewError} `hold_unreachable`, `hold_refused` */
+  notifyAsNobody(holdDid: Did, notice: ManifestNotice): Promise<void>
 }

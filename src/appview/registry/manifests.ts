@@ -2,6 +2,7 @@ import { ByteLimitError, collectBytes } from '../../lib/streams.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { manifestSizeBytesMax } from '../../protocol/oci/manifest.ts'
+import { isIndexMediaType, isManifestMediaType } from '../../protocol/oci/media-types.ts'
 import { parseReference, parseTag } from '../../protocol/oci/reference.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
@@ -14,17 +15,24 @@ const tagParameterCountMax = 50
 export async function getManifest(
   call: RegistryCall,
   referenceText: string,
-  { manifests }: Pick<AppContext, 'manifests'>,
+  { manifests, pullNotices }: Pick<AppContext, 'manifests' | 'pullNotices'>,
 ): Promise<Answer> {
   const reference = parseReference(referenceText)
   const found = await manifests.find(call.repository, reference, call.holder.did)
   if (found === undefined) throw new AppViewError('manifest_unknown', 'manifest unknown')
-  const { digest, mediaType, bytes } = found
+  const { digest, mediaType, holdDid, bytes } = found
   const etag = `"${digest}"`
   const headers = { 'docker-content-digest': digest, etag, 'content-type': mediaType }
   if (hasMatchingEtag(call, etag)) return { status: 304, headers }
+  // An index is read on the way to one of its manifests, and HEAD by those who look whether there is news.
+  if (call.method === 'GET' && holdDid !== undefined && !isIndex(mediaType)) {
+    const { ownerDid, name } = call.repository
+    pullNotices.note({ holdDid, ownerDid, repository: name, digest, reader: call.holder.did })
+  }
   return { status: 200, headers: { ...headers, 'content-length': String(bytes.byteLength) }, body: bytes }
 }
+
+const isIndex = (mediaType: string) => isManifestMediaType(mediaType) && isIndexMediaType(mediaType)
 
 /** `PUT /v2/<name>/manifests/<reference>`, with further tags in `?tag=` (distribution spec 1.1+dev). */
 export async function putManifest(

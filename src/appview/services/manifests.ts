@@ -43,6 +43,8 @@ interface ChosenHold {
 export interface ServedManifest {
   digest: Digest
   mediaType: string
+  /** Where its layers are; undefined when its record does not say. */
+  holdDid: Did | undefined
   bytes: Uint8Array
 }
 
@@ -79,7 +81,8 @@ export class Manifests {
     const manifest = await this.findRow(repository, reference, reader, { withBytes: true })
     if (manifest === undefined) return undefined
     const bytes = await this.#needs.lookup.findBytes(manifest)
-    return bytes && { digest: manifest.digest, mediaType: manifest.mediaType, bytes }
+    const { digest, mediaType, holdDid } = manifest
+    return bytes && { digest, mediaType, holdDid, bytes }
   }
 
   /** The same without the bytes. */

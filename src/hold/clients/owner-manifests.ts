@@ -63,8 +63,9 @@ export class OwnerManifestsClient implements OwnerManifests {
 
   async hasManifest(account: OwnerAccount, rkey: string): Promise<boolean> {
     try {
-      const params = { repo: account.did, collection: manifestCollection, rkey }
-      await callXrpc(this.#target(account), getRecord.main, { params })
+      await callXrpc(this.#target(account), getRecord.main, {
+        params: { repo: account.did, collection: manifestCollection, rkey },
+      })
       return true
     } catch (error) {
       // What a PDS says by message only may as well be about the account.

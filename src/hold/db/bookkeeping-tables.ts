@@ -39,10 +39,10 @@ export interface PostRow {
   posted_at: string
 }
 
-/** The newest word of the labeler about a subject. */
+/** The newest word of a labeler about a subject: a DID, or the AT-URI of a repository's page or of a manifest. */
 export interface LabelRow {
-  /** A DID or an AT-URI. */
-  uri: string
+  src: string
+  subject: string
   val: string
   cts: string
   is_negated: number
@@ -59,7 +59,7 @@ export interface LabelFeedRow {
 
 /** A blob whose last layer records were removed because of a label, while its bytes may still be there. */
 export interface RemovedBlobRow {
-  uri: string
+  subject: string
   digest: string
 }
 
@@ -77,7 +77,7 @@ export const bookkeepingTables: Migration = {
       .columns(['owner_did', 'repository'])
       .where(sql.ref('unwritten_count'), '>', sql.lit(0))
       .execute()
-    await schema.createIndex('layers_blob').ifNotExists().on('layers').column('digest').execute()
+    await schema.createIndex('layers_blob').on('layers').columns(['digest', 'manifest_uri']).execute()
     await schema
       .createTable('manifest_repositories')
       .addColumn('manifest_uri', 'text', (column) => column.notNull())
@@ -96,13 +96,14 @@ export const bookkeepingTables: Migration = {
     await schema.createIndex('posts_time').on('posts').column('posted_at').execute()
     await schema
       .createTable('labels')
-      .addColumn('uri', 'text', (column) => column.notNull())
+      .addColumn('src', 'text', (column) => column.notNull())
+      .addColumn('subject', 'text', (column) => column.notNull())
       .addColumn('val', 'text', (column) => column.notNull())
       .addColumn('cts', 'text', (column) => column.notNull())
       .addColumn('is_negated', 'integer', (column) => column.notNull())
       .addColumn('expires_at', 'text')
       .addColumn('hidden_at', 'text', (column) => column.notNull())
-      .addPrimaryKeyConstraint('labels_pk', ['uri', 'val'])
+      .addPrimaryKeyConstraint('labels_pk', ['src', 'subject', 'val'])
       .execute()
     await schema
       .createTable('label_feed')
@@ -111,9 +112,9 @@ export const bookkeepingTables: Migration = {
       .execute()
     await schema
       .createTable('removed_blobs')
-      .addColumn('uri', 'text', (column) => column.notNull())
+      .addColumn('subject', 'text', (column) => column.notNull())
       .addColumn('digest', 'text', (column) => column.notNull())
-      .addPrimaryKeyConstraint('removed_blobs_pk', ['uri', 'digest'])
+      .addPrimaryKeyConstraint('removed_blobs_pk', ['subject', 'digest'])
       .execute()
     await schema.createIndex('removed_blobs_digest').on('removed_blobs').column('digest').execute()
   },

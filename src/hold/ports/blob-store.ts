@@ -9,6 +9,11 @@ export interface StoreUpload {
   readonly storeUploadId: string
 }
 
+/** An upload as the store lists it. */
+export interface BegunUpload extends StoreUpload {
+  readonly beganAt: Date
+}
+
 export interface StoredPart {
   readonly partNumber: number
   /** Names the bytes of the part; opaque, without quotes. */
@@ -75,6 +80,8 @@ export interface BlobStore {
   /** Makes `to` whole in one instant, with the bytes of `from`, which stays. */
   copy(from: BlobKey, to: BlobKey): Promise<void>
   delete(key: BlobKey): Promise<void>
+  /** One page of uploads that were begun and neither completed nor given up; in any order. */
+  listUploads(cursor?: string): Promise<{ uploads: BegunUpload[]; cursor?: string }>
   /** One page of objects below a prefix that ends with `/`; go on with `cursor` until it is absent. */
   list(prefix: string, cursor?: string): Promise<{ objects: StoredObject[]; cursor?: string }>
 }

@@ -2,6 +2,7 @@ import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { CrewPermission } from '../../protocol/lexicon/crew-record.ts'
 import { HoldError } from '../errors.ts'
 import type { Crew } from './crew.ts'
+import type { Moderation } from './moderation.ts'
 
 /** What somebody wants to do at a hold. */
 export type Action = CrewPermission
@@ -47,12 +48,22 @@ export function decideAccess({ action, callerDid, captain, permissions }: Access
 /** Asks the records of the hold, as they are at this moment. */
 export class Access {
   readonly #crew: Crew
+  readonly #moderation: Pick<Moderation, 'isTakenDown'>
 
-  constructor(needs: { crew: Crew }) {
+  constructor(needs: { crew: Crew; moderation: Pick<Moderation, 'isTakenDown'> }) {
     this.#crew = needs.crew
+    this.#moderation = needs.moderation
   }
 
   async decide(callerDid: Did | undefined, action: Action): Promise<AccessDecision> {
+    // Also the captain, who chose the labeler and can let go of it; administering stays possible meanwhile.
+    if (
+      action === 'blob:write' &&
+      callerDid !== undefined &&
+      this.#moderation.isTakenDown({ did: callerDid })
+    ) {
+      return { isAllowed: false, reason: 'the account was taken down' }
+    }
     const captain = await this.#crew.getCaptain()
     const member = callerDid === undefined ? undefined : await this.#crew.find(callerDid)
     return decideAccess({ action, callerDid, captain, permissions: member?.permissions })

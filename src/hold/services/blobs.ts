@@ -6,6 +6,7 @@ import { logger } from '../../lib/log.ts'
 import { digestOf } from '../../lib/streams.ts'
 import { digestAlgorithm, type Digest } from '../../protocol/oci/digest.ts'
 import {
+  countUnsettledBlobs,
   findBlobRow,
   forgetStaleKey,
   insertBlobRow,
@@ -20,6 +21,7 @@ import type { BlobRow, StorageTables } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobKey, BlobStore } from '../ports/blob-store.ts'
 import { blobKey, uploadsPrefix } from '../storage/blob-keys.ts'
+import type { Moderation } from './moderation.ts'
 
 const log = logger('hold:blobs')
 
@@ -41,12 +43,19 @@ export interface Blob {
 export class Blobs {
   readonly #database: Kysely<StorageTables>
   readonly #store: BlobStore
+  readonly #moderation: Pick<Moderation, 'isHidden'>
   readonly #now: Now
   /** By digest: held by whoever puts bytes to its key, or takes them away, until the database says so too. */
   readonly locks = new KeyedLocks()
 
-  constructor(needs: { database: Kysely<StorageTables>; store: BlobStore; now: Now }) {
+  constructor(needs: {
+    database: Kysely<StorageTables>
+    store: BlobStore
+    moderation: Pick<Moderation, 'isHidden'>
+    now: Now
+  }) {
     this.#database = needs.database
+    this.#moderation = needs.moderation
     this.#store = needs.store
     this.#now = needs.now
   }
@@ -77,6 +86,8 @@ export class Blobs {
   async presignGet(digest: Digest, method: 'GET' | 'HEAD'): Promise<URL> {
     const blob = await this.find(digest)
     if (blob === undefined) throw new HoldError('blob_unknown', `this hold has no blob ${digest}`)
+    if (await this.#moderation.isHidden(digest))
+      throw new HoldError('blob_unknown', `blob ${digest} was taken down`)
     return this.#store.presignGet(blob, { lifetimeSeconds: presignLifetimeSeconds, method })
   }
 
@@ -118,12 +129,20 @@ export class Blobs {
     return doneCount
   }
 
+  /** Blobs that wait for {@link settle}. */
+  countUnsettled(): Promise<number> {
+    return countUnsettledBlobs(this.#database)
+  }
+
   async #settleOne({ digest }: BlobRow): Promise<void> {
     const row = await findBlobRow(this.#database, digest)
     // Gone meanwhile, as garbage.
     if (row === undefined || !row.store_key.startsWith(uploadsPrefix)) return
     const storeKey = blobKey(row.digest as Digest)
-    await this.#store.copy(row.store_key as BlobKey, storeKey)
+    await this.#store.copy(row.store_key as BlobKey, storeKey).catch(async (error: unknown) => {
+      // A database from a backup may be behind its store, where the blob has come to its place since.
+      if ((await this.#store.findSize(storeKey)) === undefined) throw error
+    })
     const staleUntilMs = this.#now().getTime() + (presignLifetimeSeconds + 60) * 1000
     await moveBlobRow(this.#database, row, { storeKey, staleUntil: new Date(staleUntilMs).toISOString() })
   }

@@ -23,6 +23,11 @@ export function uploadKey(uploadId: string): BlobKey {
   return `${uploadsPrefix}${uploadId}/data` as BlobKey
 }
 
+/** The id of the upload that a key below {@link uploadsPrefix} belongs to; empty for every other key. */
+export function uploadIdOfKey(key: string): string {
+  return /^uploads\/([^/]+)\//.exec(key)?.[1] ?? ''
+}
+
 /** The digest that a key below {@link blobsPrefix} stands for; undefined for every other key. */
 export function digestOfKey(key: string): string | undefined {
   const match = /^docker\/registry\/v2\/blobs\/([a-z0-9]+)\/([0-9a-f]{2})\/([0-9a-f]+)\/data$/.exec(key)

@@ -9,6 +9,7 @@ import { randomId } from '../../lib/ids.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { HoldError } from '../errors.ts'
 import type {
+  BegunUpload,
   BlobKey,
   BlobStore,
   ByteRange,
@@ -16,7 +17,7 @@ import type {
   StoredPart,
   StoreUpload,
 } from '../ports/blob-store.ts'
-import { blobKey, uploadsPrefix } from './blob-keys.ts'
+import { blobKey, uploadKey, uploadsPrefix } from './blob-keys.ts'
 import { makeFolderDurably, syncFile, syncFolder, writeNewFile } from './durable-files.ts'
 import type { UrlSigner } from './url-signer.ts'
 
@@ -188,6 +189,19 @@ export class FilesystemBlobStore implements BlobStore {
       if (objects.length === this.#listPageSize) return { objects, cursor: key }
     }
     return { objects }
+  }
+
+  /** Every folder of an upload; the time is that of the last part. */
+  async listUploads(cursor?: string): Promise<{ uploads: BegunUpload[]; cursor?: string }> {
+    const names = (await readdir(join(this.#folder, uploadsPrefix)).catch(absent)) ?? []
+    const uploads: BegunUpload[] = []
+    for (const name of names.sort().filter((name) => name > (cursor ?? ''))) {
+      const found = await stat(join(this.#folder, uploadsPrefix, name)).catch(absent)
+      if (found?.isDirectory() !== true) continue
+      uploads.push({ key: uploadKey(name), storeUploadId: '', beganAt: found.mtime })
+      if (uploads.length === this.#listPageSize) return { uploads, cursor: name }
+    }
+    return { uploads }
   }
 
   /** Keys below `folder` (which ends with a slash) after `after`, in order. */

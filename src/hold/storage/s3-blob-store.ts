@@ -8,6 +8,7 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
@@ -22,6 +23,7 @@ import { collectBytes } from '../../lib/streams.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { HoldError } from '../errors.ts'
 import type {
+  BegunUpload,
   BlobKey,
   BlobStore,
   ByteRange,
@@ -29,7 +31,7 @@ import type {
   StoredPart,
   StoreUpload,
 } from '../ports/blob-store.ts'
-import { uploadsPrefix } from './blob-keys.ts'
+import { blobsPrefix, uploadsPrefix } from './blob-keys.ts'
 
 export interface S3Settings {
   bucket: string
@@ -243,6 +245,25 @@ export class S3BlobStore implements BlobStore {
     }))
     const next = page.IsTruncated === true ? page.NextContinuationToken : undefined
     return next === undefined ? { objects } : { objects, cursor: next }
+  }
+
+  /** Only those below our prefixes: the bucket may have other inhabitants. */
+  async listUploads(cursor?: string): Promise<{ uploads: BegunUpload[]; cursor?: string }> {
+    const [KeyMarker, UploadIdMarker] = (cursor?.split('\n') ?? []) as (string | undefined)[]
+    const command = new ListMultipartUploadsCommand({
+      Bucket: this.#settings.bucket,
+      KeyMarker,
+      UploadIdMarker,
+      MaxUploads: this.#settings.listPageSize ?? 1000,
+    })
+    const page = await this.#client.send(command).catch(failed)
+    const uploads = (page.Uploads ?? []).flatMap(({ Key = '', UploadId = '', Initiated }) =>
+      UploadId !== '' && (Key.startsWith(uploadsPrefix) || Key.startsWith(blobsPrefix))
+        ? [{ key: Key as BlobKey, storeUploadId: UploadId, beganAt: Initiated ?? new Date(8.64e15) }]
+        : [],
+    )
+    if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return { uploads }
+    return { uploads, cursor: `${page.NextKeyMarker}\n${page.NextUploadIdMarker ?? ''}` }
   }
 
   /** `copyConcurrency` pieces at a time. When one fails it throws after the last of the others has ended. */

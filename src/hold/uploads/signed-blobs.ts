@@ -14,11 +14,13 @@ import {
 import { isDigest, parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
 import { HoldError } from '../errors.ts'
+import type { RelayUploads } from '../services/relay-uploads.ts'
 import { uploadKey } from '../storage/blob-keys.ts'
 import type { FilesystemBlobStore } from '../storage/filesystem-blob-store.ts'
+import type { Moderation } from '../services/moderation.ts'
 import type { UrlSigner } from '../storage/url-signer.ts'
 import { ociErrorResponse, toOciError } from './errors.ts'
-import { RequestBody } from './request-body.ts'
+import { contentLength, RequestBody } from './request-body.ts'
 import { sendFile } from './send-file.ts'
 
 const log = logger('hold:blobs')
@@ -26,6 +28,8 @@ const log = logger('hold:blobs')
 interface Needs {
   store: FilesystemBlobStore
   signer: UrlSigner
+  relayUploads: Pick<RelayUploads, 'admitPart'>
+  moderation: Pick<Moderation, 'isHidden'>
 }
 
 /** Serves the signed URLs of a hold whose blobs are on its own disk: downloads, and parts of relayed uploads. */
@@ -60,9 +64,11 @@ async function answer(context: Context<ServerEnv>, needs: Needs): Promise<Respon
   return putPart(incoming, needs, part[1] as string, Number(part[2]))
 }
 
-async function getBlob(context: Context<ServerEnv>, { store }: Needs, digest: Digest): Promise<Response> {
+async function getBlob(context: Context<ServerEnv>, needs: Needs, digest: Digest): Promise<Response> {
   const { incoming, outgoing } = context.env
-  const opened = await store.openFile(digest)
+  // The URL may be older than the label.
+  if (await needs.moderation.isHidden(digest)) throw new OciError('BLOB_UNKNOWN')
+  const opened = await needs.store.openFile(digest)
   if (opened === undefined) throw new OciError('BLOB_UNKNOWN')
   const { sizeBytes } = opened
   await using file = opened.file
@@ -113,10 +119,11 @@ function rangeOf(incoming: IncomingMessage, etag: string, sizeBytes: number) {
 
 async function putPart(
   incoming: IncomingMessage,
-  { store }: Needs,
+  { store, relayUploads }: Needs,
   uploadId: string,
   partNumber: number,
 ): Promise<Response> {
+  await relayUploads.admitPart(uploadId, partNumber, contentLength(incoming))
   const body = new RequestBody(incoming)
   async function* whole(): AsyncGenerator<Uint8Array, void, undefined> {
     yield* body
