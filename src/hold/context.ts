@@ -1,11 +1,13 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
+import type { OAuthClient } from '../atproto/oauth-client.ts'
+import { OAuthMemoryStore } from '../atproto/oauth-memory-store.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
-import { normalizeDid, parseDid } from '../atproto/syntax.ts'
+import { normalizeDid, parseDid, urlOfDidWeb } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
@@ -25,12 +27,15 @@ import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
+import { backupMarkName, resumeFromBackup } from './pds/backup-mark.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
 import { PdsBlobs } from './pds/blobs.ts'
 import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
+import { BlobVerification } from './services/blob-verification.ts'
+import { Maintenance } from './services/maintenance.ts'
 import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
@@ -47,9 +52,17 @@ import { ManifestMarking } from './services/manifest-marking.ts'
 import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
+import {
+  OwnerRegistration,
+  registrationCallbackPath,
+  registrationPath,
+  registrationScope,
+} from './services/owner-registration.ts'
+import { Posts } from './services/posts.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { Reservations } from './services/reservations.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
+import { RepoImport } from './services/repo-import.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
 import { KeyedLocks } from '../lib/keyed-locks.ts'
@@ -90,6 +103,7 @@ export interface HoldContext {
   outbox: Outbox
   pdsBlobs: PdsBlobs
   recordWrites: RecordWrites
+  repoImport: RepoImport
   crawlRequests: CrawlRequests
   store: BlobStore
   /** What the hold's own signed URLs need; undefined when the store has its own. */
@@ -109,8 +123,16 @@ export interface HoldContext {
   moderation: Moderation
   /** Undefined when there is no labeler. */
   labelFeed: LabelFeed | undefined
+  registration: OwnerRegistration
+  /** The OAuth client of the registration, made when it is asked for first. */
+  registrationClient: () => Promise<OAuthClient>
   stats: Stats
   notices: ManifestNotices
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  maintenance: Maintenance
+  /** Undefined where it is not enabled. */
+  gcJob: Periodic | undefined
   jobs: {
     settle: Periodic
     sweep: Periodic
@@ -119,10 +141,6 @@ export interface HoldContext {
     crawl: Periodic
     moderation: Periodic
   }
-  gc: GarbageCollection
-  manifestMarking: ManifestMarking
-  /** Undefined where it is not enabled. */
-  gcJob: Periodic | undefined
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -150,6 +168,7 @@ export async function createContext(
   const isDocumentNew = await keeper.settle()
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   if (isDocumentNew) await repo.announceIdentity()
+  await resumeFromBackup(repo, join(dirname(paths.database), backupMarkName), now)
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
@@ -188,11 +207,24 @@ export async function createContext(
   })
   const layers = new Layers({ database, repo, blobs, reservations, now })
   const { stats, notices, flushStats, moderate } = createBookkeeping(
-    { database, repo, layers, moderation, now },
+    { config, identities, crew, database, repo, layers, moderation, now },
     stack,
   )
-  const { gc, manifestMarking, scheduledGc } = createGc(
-    { config, identity, publicUrl, database, store, blobs, layers, crew, access, identities, now },
+  const { gc, manifestMarking, maintenance, scheduledGc } = createGc(
+    {
+      config,
+      identity,
+      publicUrl,
+      database,
+      store,
+      blobs,
+      layers,
+      crew,
+      access,
+      moderation,
+      identities,
+      now,
+    },
     overrides.fetch,
     stack,
   )
@@ -207,6 +239,7 @@ export async function createContext(
     outbox,
     pdsBlobs,
     recordWrites: new RecordWrites({ repo, crew, access }),
+    repoImport: new RepoImport({ repo, crew }),
     crawlRequests,
     store,
     signedBlobs,
@@ -222,10 +255,15 @@ export async function createContext(
     relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    ...createRegistration({ config, paths, publicUrl, crew, identities, fetch, now }),
     moderation,
     labelFeed,
     stats,
     notices,
+    gc,
+    manifestMarking,
+    maintenance,
+    gcJob: scheduledGc,
     jobs: {
       settle,
       sweep,
@@ -234,9 +272,6 @@ export async function createContext(
       crawl,
       moderation: moderate,
     },
-    gc,
-    manifestMarking,
-    gcJob: scheduledGc,
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -266,12 +301,31 @@ async function createIdentity(needs: {
 
 /** What a hold notes down about how it is used. */
 function createBookkeeping(
-  needs: Pick<HoldContext, 'database' | 'repo' | 'layers' | 'moderation'> & { now: Now },
+  needs: Pick<
+    HoldContext,
+    'config' | 'identities' | 'crew' | 'database' | 'repo' | 'layers' | 'moderation'
+  > & { now: Now },
   stack: AsyncDisposableStack,
 ) {
-  const { database, repo, layers, moderation, now } = needs
+  const { config, identities, crew, database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
-  const notices = new ManifestNotices({ layers, moderation, stats, pullLimits: new PullLimits({ now }) })
+  const appviewDid = config.server.appview_did
+  const posts = new Posts({
+    database,
+    repo,
+    crew,
+    moderation,
+    findHandle: async (did) => (await identities.resolveDid(did)).handle,
+    appviewUrl: appviewDid === undefined ? undefined : urlOfDidWeb(appviewDid),
+    now,
+  })
+  const notices = new ManifestNotices({
+    layers,
+    posts,
+    moderation,
+    stats,
+    pullLimits: new PullLimits({ now }),
+  })
   const moderate = stack.use(moderationJob({ moderation, layers }))
   return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })), moderate }
 }
@@ -305,13 +359,15 @@ function createGc(
     | 'identities'
     | 'identity'
     | 'layers'
+    | 'moderation'
     | 'publicUrl'
     | 'store'
   > & { now: Now },
   fetch: Fetch | undefined,
   stack: AsyncDisposableStack,
 ) {
-  const { config, identity, identities, database, store, blobs, layers, access, crew, now } = needs
+  const { config, identity, identities, database, store, blobs, layers, access, moderation, crew, now } =
+    needs
   const { enabled, grace: graceMs, interval: intervalMs } = config.gc
   const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
   const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
@@ -320,7 +376,14 @@ function createGc(
     fetch: fetch ?? createOutboundFetch(outbound, limits),
   })
   const { publicUrl } = needs
-  const adoption = new ManifestAdoption({ owners, layers, access, holdDid: identity.did, publicUrl })
+  const adoption = new ManifestAdoption({
+    owners,
+    layers,
+    access,
+    moderation,
+    holdDid: identity.did,
+    publicUrl,
+  })
   const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
   const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
   const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
@@ -328,7 +391,57 @@ function createGc(
     new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
-  return { gc, manifestMarking, scheduledGc }
+  const verification = new BlobVerification({ database, store })
+  const maintenance = new Maintenance({ gc, verification, storeSweep })
+  return { gc, manifestMarking, maintenance, scheduledGc }
+}
+
+/** How the hold gets into its owner's data repo. */
+function createRegistration(
+  needs: Pick<HoldContext, 'config' | 'publicUrl' | 'crew' | 'identities'> & {
+    paths: HoldPaths
+    fetch: Fetch
+    now: Now
+  },
+): Pick<HoldContext, 'registration' | 'registrationClient'> {
+  const { config, publicUrl, crew, identities, fetch, now } = needs
+  const stores = { now, lifetimeSeconds: 3600, entryCountMax: 100 }
+  let client: Promise<OAuthClient> | undefined
+  const create = async (): Promise<OAuthClient> => {
+    const { ownerDid } = await crew.getCaptain()
+    // Takes its time to load, and few holds ever need it.
+    const { createOAuthClient } = await import('../atproto/oauth-client.ts')
+    return createOAuthClient({
+      publicUrl,
+      clientName: `Hold ${new URL(publicUrl).host}`,
+      scope: registrationScope,
+      redirectPath: registrationCallbackPath,
+      documentsPath: `${registrationPath}/oauth`,
+      keyFile: needs.paths.oauthKey,
+      stores: { states: new OAuthMemoryStore(stores), sessions: new OAuthMemoryStore(stores) },
+      fetch,
+      plcUrl: config.database.plc_directory_url,
+      // The owner is known by DID; his own server may say what it likes about handles.
+      handleResolverUrl: (await identities.resolveDid(ownerDid)).pdsUrl ?? null,
+      allowHttp: config.server.test_mode,
+    })
+  }
+  const registrationClient = () =>
+    (client ??= create().catch((error: unknown) => {
+      client = undefined
+      throw error
+    }))
+  return {
+    registration: new OwnerRegistration({
+      client: registrationClient,
+      crew,
+      identities,
+      fetch,
+      publicUrl,
+      now,
+    }),
+    registrationClient,
+  }
 }
 
 function createServiceAuth(needs: {

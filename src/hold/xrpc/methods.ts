@@ -9,6 +9,7 @@ import { deleteUserDataMethod } from './deleteUserData.ts'
 import { exportUserDataMethod } from './exportUserData.ts'
 import { getPartUploadUrlMethod } from './getPartUploadUrl.ts'
 import { getUploadStatusMethod } from './getUploadStatus.ts'
+import { importRepoMethod } from './importRepo.ts'
 import { getQuotaMethod } from './getQuota.ts'
 import { initiateUploadMethod } from './initiateUpload.ts'
 import { listTiersMethod } from './listTiers.ts'
@@ -40,6 +41,7 @@ export function holdMethods(context: HoldContext): XrpcMethod[] {
     applyWritesMethod,
     uploadBlobMethod,
     listMissingBlobsMethod,
+    importRepoMethod,
   ]
   return makers.map((make) => make(context))
 }
