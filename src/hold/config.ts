@@ -40,6 +40,7 @@ const server = z
     appview_did: z.string().optional().describe('DID (did:web) of the AppView this hold belongs to: posts link to its pages.'), // prettier-ignore
     successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
     relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
+    appview_did: z.string().optional().describe('DID of the AppView that may move crew between quota tiers. Default: none may.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
   })

@@ -75,6 +75,7 @@ import { KeyedLocks } from '../lib/keyed-locks.ts'
 import { Slots } from '../lib/slots.ts'
 import { StorageChecks } from './services/storage-health.ts'
 import { Uploads } from './services/uploads.ts'
+import { UserData } from './services/user-data.ts'
 import { UsedTokens } from './services/used-tokens.ts'
 import { FilesystemBlobStore } from './storage/filesystem-blob-store.ts'
 import { UrlSigner } from './storage/url-signer.ts'
@@ -120,6 +121,7 @@ export interface HoldContext {
   blobs: Blobs
   layers: Layers
   quotas: Quotas
+  userData: UserData
   uploads: Uploads
   relayUploads: RelayUploads
   directUploads: DirectUploads
@@ -271,6 +273,7 @@ export async function createContext(
     blobs,
     layers,
     quotas,
+    userData: new UserData({ database, repo, crew, layers, stats }),
     uploads,
     relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
