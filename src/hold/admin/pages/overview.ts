@@ -47,7 +47,7 @@ export function overviewPage(shell: Shell, account: Account, view: OverviewView)
       <dl class="figures">
         ${figure('Stored', formatSize(totals.sizeBytes))}
         ${figure('Blobs', totals.blobs.toLocaleString('en'))}
-        ${figure('People who keep something here', totals.users.toLocaleString('en'))}
+        ${figure('People with something here', totals.users.toLocaleString('en'))}
         ${figure('Storage', healthFigure(view.health))}
       </dl>
       <div class="grid">

@@ -99,7 +99,8 @@ function counts(progress: GcProgress): Html {
     ${fact('Images asked for', `${number(manifestsChecked)} of ${number(Math.max(manifestsChecked, manifestsTotal))}`)}
     ${fact('Owners not reached', number(progress.ownersUnreachable))}
     ${fact('Blobs examined', number(progress.blobsExamined))}
-    ${fact('Not needed', `${number(progress.blobsDeletable)}, ${formatSize(progress.bytesDeletable)}`)}
+    ${fact('Not needed any more', `${number(progress.blobsDeletable)}, ${formatSize(progress.bytesDeletable)}`)}
+    ${fact('Waiting', html`${number(progress.blobsWaiting)}, ${formatSize(progress.bytesWaiting)} <span class="note">not needed, but not for long enough</span>`)}
     ${!progress.isDryRun && fact('Deleted', `${number(progress.blobsDeleted)}, ${formatSize(progress.bytesDeleted)}`)}
   </dl>`
 }
