@@ -46,6 +46,7 @@ import { Layers } from './services/layers.ts'
 import { ManifestAdoption } from './services/manifest-adoption.ts'
 import { ManifestMarking } from './services/manifest-marking.ts'
 import { RecordWrites } from './services/record-writes.ts'
+import { moveLegacyCrew } from './services/legacy-crew.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
 import {
@@ -55,6 +56,7 @@ import {
   registrationScope,
 } from './services/owner-registration.ts'
 import { Posts } from './services/posts.ts'
+import { avatarBytesMax, giveAvatar } from './services/profile-avatar.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RunningHashes } from './services/running-hashes.ts'
@@ -112,6 +114,8 @@ export interface HoldContext {
   moderation: Moderation
   /** Undefined when there is no labeler. */
   labelFeed: LabelFeed | undefined
+  /** Sees to the picture of the profile. @throws {Error} when it cannot be had */
+  giveAvatar: () => Promise<boolean>
   registration: OwnerRegistration
   /** The OAuth client of the registration, made when it is asked for first. */
   registrationClient: () => Promise<OAuthClient>
@@ -172,6 +176,7 @@ export async function createContext(
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
+  await moveLegacyCrew(repo)
   await christenHold({ repo, crew, now }, newHold(config))
   const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
   const access = new Access({ crew, moderation })
@@ -195,7 +200,20 @@ export async function createContext(
     stack,
   )
   const { gc, manifestMarking, scheduledGc } = createGc(
-    { config, identity, publicUrl, database, store, blobs, layers, crew, access, identities, now },
+    {
+      config,
+      identity,
+      publicUrl,
+      database,
+      store,
+      blobs,
+      layers,
+      moderation,
+      crew,
+      access,
+      identities,
+      now,
+    },
     overrides.fetch,
     stack,
   )
@@ -223,6 +241,7 @@ export async function createContext(
     relayUploads: new RelayUploads({ uploads, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    giveAvatar: createAvatar({ config, repo, pdsBlobs, fetch: overrides.fetch }),
     ...createRegistration({ config, paths, publicUrl, crew, identities, fetch, now }),
     moderation,
     labelFeed,
@@ -326,13 +345,15 @@ function createGc(
     | 'identities'
     | 'identity'
     | 'layers'
+    | 'moderation'
     | 'publicUrl'
     | 'store'
   > & { now: Now },
   fetch: Fetch | undefined,
   stack: AsyncDisposableStack,
 ) {
-  const { config, identity, identities, database, store, blobs, layers, access, crew, now } = needs
+  const { config, identity, identities, database, store, blobs, layers, moderation, access, crew, now } =
+    needs
   const { enabled, grace: graceMs, interval: intervalMs } = config.gc
   const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
   const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
@@ -341,7 +362,14 @@ function createGc(
     fetch: fetch ?? createOutboundFetch(outbound, limits),
   })
   const { publicUrl } = needs
-  const adoption = new ManifestAdoption({ owners, layers, access, holdDid: identity.did, publicUrl })
+  const adoption = new ManifestAdoption({
+    owners,
+    layers,
+    access,
+    moderation,
+    holdDid: identity.did,
+    publicUrl,
+  })
   const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
   const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
   const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
@@ -350,6 +378,16 @@ function createGc(
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
   return { gc, manifestMarking, scheduledGc }
+}
+
+function createAvatar(
+  needs: Pick<HoldContext, 'config' | 'repo' | 'pdsBlobs'> & { fetch: Fetch | undefined },
+): () => Promise<boolean> {
+  const { config, repo, pdsBlobs: blobs } = needs
+  const { profile_avatar_url: url } = config.registration
+  const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
+  const fetch = needs.fetch ?? createOutboundFetch(outbound, { responseBytesMax: avatarBytesMax })
+  return async () => url !== undefined && (await giveAvatar({ repo, blobs, fetch }, url))
 }
 
 /** How the hold gets into its owner's data repo. */
