@@ -23,8 +23,8 @@ export function createApp(context: HoldContext): Hono<ServerEnv> {
   mountWeb(app, context)
   mountRegistration(app, context)
   mountUploads(app, context)
-  const { signedBlobs, moderation } = context
-  if (signedBlobs !== undefined) mountSignedBlobs(app, { ...signedBlobs, moderation })
+  const { signedBlobs, moderation, relayUploads } = context
+  if (signedBlobs !== undefined) mountSignedBlobs(app, { ...signedBlobs, moderation, relayUploads })
   mountGetBlob(app, context)
   mountXrpc(app, [...holdMethods(context), ...pdsMethods(context)], { translate: toXrpcError })
   app.notFound((c) => c.json({ error: 'NotFound', message: 'there is nothing here' }, 404))

@@ -71,3 +71,21 @@ test('files lie beside the database', () => {
     signingKey: '/data/signing.key',
   })
 })
+
+test('tiers have names of their own, and the default is one of them', () => {
+  const load = (quota: string) =>
+    loadSettings(holdSettings, { environment: publicUrl, yaml: `quota: ${quota}` }).settings.quota
+  expect(load('{ tiers: [{ name: deckhand, quota: 5GB }] }')).toEqual({
+    tiers: [{ name: 'deckhand', quota: 5e9, scan_on_push: false }],
+    defaults: {},
+  })
+  expect(() => load('{ tiers: [{ name: a, quota: 5GB }, { name: a, quota: 6GB }] }')).toThrow(
+    /two tiers are called a/,
+  )
+  expect(() => load('{ tiers: [{ name: a, quota: 5GB }], defaults: { new_crew_tier: b } }')).toThrow(
+    /no tier b/,
+  )
+  expect(() => load('{ tiers: [{ name: a, quota: lots }] }')).toThrow(/a size such as 5GB/)
+  const environment = { ...publicUrl, HOLD_QUOTA_TIERS: '[{ name: a, quota: 1MB }]' }
+  expect(loadSettings(holdSettings, { environment }).settings.quota.tiers[0]?.quota).toBe(1e6)
+})

@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path'
 
 import { z } from 'zod'
 
-import { duration, secret, type SettingsDeclaration } from '../lib/config.ts'
+import { duration, secret, size, type SettingsDeclaration } from '../lib/config.ts'
 
 const storage = z
   .object({
@@ -78,6 +78,35 @@ const database = z
   .prefault({})
   .describe('The data repo and the rows beside it, and who the hold is.')
 
+const tier = z.object({
+  name: z.string().min(1).max(32),
+  quota: size(),
+  scan_on_push: z.boolean().default(false),
+})
+
+const quota = z
+  .object({
+    tiers: z.array(tier).default([]).describe('How much crew may keep, lowest rank first: a list of `{name, quota: 5GB, scan_on_push: false}`. Without tiers nobody is limited; the captain never is.'), // prettier-ignore
+    defaults: z
+      .object({
+        new_crew_tier: z.string().optional().describe('Tier of crew whose record names none, or one that is not there. Default: the first.'), // prettier-ignore
+      })
+      .prefault({}),
+  })
+  .prefault({})
+  .superRefine(({ tiers, defaults }, context) => {
+    const names = tiers.map(({ name }) => name)
+    const twice = names.find((name, index) => names.indexOf(name) !== index)
+    if (twice !== undefined) {
+      context.addIssue({ code: 'custom', path: ['tiers'], message: `two tiers are called ${twice}` })
+    }
+    const { new_crew_tier: wanted } = defaults
+    if (wanted !== undefined && !names.includes(wanted)) {
+      const message = `there is no tier ${wanted}`
+      context.addIssue({ code: 'custom', path: ['defaults', 'new_crew_tier'], message })
+    }
+  })
+  .describe('How much may be kept here, and by whom.')
 const labeler = z
   .object({
     did: z.string().optional().describe("DID of the labeler whose `!takedown` labels this hold honours. Default: nobody's."), // prettier-ignore
@@ -107,6 +136,7 @@ const schema = z.object({
   server,
   registration,
   database,
+  quota,
   labeler,
   gc,
 })

@@ -1,5 +1,5 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
 import type { OAuthClient } from '../atproto/oauth-client.ts'
@@ -27,12 +27,15 @@ import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
+import { backupMarkName, resumeFromBackup } from './pds/backup-mark.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
 import { PdsBlobs } from './pds/blobs.ts'
 import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
+import { BlobVerification } from './services/blob-verification.ts'
+import { Maintenance } from './services/maintenance.ts'
 import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
@@ -43,6 +46,7 @@ import { DirectUploads } from './services/direct-uploads.ts'
 import { GarbageCollection } from './services/garbage-collection.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
+import { Quotas } from './services/quotas.ts'
 import { ManifestAdoption } from './services/manifest-adoption.ts'
 import { ManifestMarking } from './services/manifest-marking.ts'
 import { RecordWrites } from './services/record-writes.ts'
@@ -58,9 +62,12 @@ import {
 import { Posts } from './services/posts.ts'
 import { avatarBytesMax, giveAvatar } from './services/profile-avatar.ts'
 import { PullLimits } from './services/pull-limits.ts'
+import { Reservations } from './services/reservations.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
+import { RepoImport } from './services/repo-import.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
+import { KeyedLocks } from '../lib/keyed-locks.ts'
 import { StoreSweep } from './services/store-sweep.ts'
 import { Slots } from '../lib/slots.ts'
 import { Uploads } from './services/uploads.ts'
@@ -97,6 +104,7 @@ export interface HoldContext {
   outbox: Outbox
   pdsBlobs: PdsBlobs
   recordWrites: RecordWrites
+  repoImport: RepoImport
   crawlRequests: CrawlRequests
   store: BlobStore
   /** What the hold's own signed URLs need; undefined when the store has its own. */
@@ -107,6 +115,7 @@ export interface HoldContext {
   crew: Crew
   blobs: Blobs
   layers: Layers
+  quotas: Quotas
   uploads: Uploads
   relayUploads: RelayUploads
   directUploads: DirectUploads
@@ -121,6 +130,11 @@ export interface HoldContext {
   registrationClient: () => Promise<OAuthClient>
   stats: Stats
   notices: ManifestNotices
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  maintenance: Maintenance
+  /** Undefined where it is not enabled. */
+  gcJob: Periodic | undefined
   jobs: {
     settle: Periodic
     sweep: Periodic
@@ -129,10 +143,6 @@ export interface HoldContext {
     crawl: Periodic
     moderation: Periodic
   }
-  gc: GarbageCollection
-  manifestMarking: ManifestMarking
-  /** Undefined where it is not enabled. */
-  gcJob: Periodic | undefined
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -160,6 +170,7 @@ export async function createContext(
   const isDocumentNew = await keeper.settle()
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   if (isDocumentNew) await repo.announceIdentity()
+  await resumeFromBackup(repo, join(dirname(paths.database), backupMarkName), now)
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
@@ -182,24 +193,27 @@ export async function createContext(
   const access = new Access({ crew, moderation })
   const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
-  const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
+  const { quotas, reservations } = createQuotas({ config, database, crew, now })
+  const onUnsettled = () => settle.kick()
+  const uploads = new Uploads({ database, store, blobs, reservations, now, onUnsettled })
   const usedTokens = new UsedTokens({ database, now })
-  const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const sweep = stack.use(sweepJob({ uploads, reservations, usedTokens }))
   const document = stack.use(documentJob({ keeper, repo }))
   const directUploads = new DirectUploads({
     database,
     uploads,
+    reservations,
     blobs,
     store,
     hashes: new RunningHashes(),
     slots: new Slots(partSlotCount),
   })
-  const layers = new Layers({ database, repo, blobs, now })
+  const layers = new Layers({ database, repo, blobs, reservations, now })
   const { stats, notices, flushStats, moderate } = createBookkeeping(
     { config, identities, crew, database, repo, layers, moderation, now },
     stack,
   )
-  const { gc, manifestMarking, scheduledGc } = createGc(
+  const { gc, manifestMarking, maintenance, scheduledGc } = createGc(
     {
       config,
       identity,
@@ -208,9 +222,9 @@ export async function createContext(
       store,
       blobs,
       layers,
-      moderation,
       crew,
       access,
+      moderation,
       identities,
       now,
     },
@@ -228,6 +242,7 @@ export async function createContext(
     outbox,
     pdsBlobs,
     recordWrites: new RecordWrites({ repo, crew, access }),
+    repoImport: new RepoImport({ repo, crew }),
     crawlRequests,
     store,
     signedBlobs,
@@ -237,8 +252,9 @@ export async function createContext(
     crew,
     blobs,
     layers,
+    quotas,
     uploads,
-    relayUploads: new RelayUploads({ uploads, store, blobs }),
+    relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
     giveAvatar: createAvatar({ config, repo, pdsBlobs, fetch: overrides.fetch }),
@@ -247,6 +263,10 @@ export async function createContext(
     labelFeed,
     stats,
     notices,
+    gc,
+    manifestMarking,
+    maintenance,
+    gcJob: scheduledGc,
     jobs: {
       settle,
       sweep,
@@ -255,9 +275,6 @@ export async function createContext(
       crawl,
       moderation: moderate,
     },
-    gc,
-    manifestMarking,
-    gcJob: scheduledGc,
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -352,7 +369,7 @@ function createGc(
   fetch: Fetch | undefined,
   stack: AsyncDisposableStack,
 ) {
-  const { config, identity, identities, database, store, blobs, layers, moderation, access, crew, now } =
+  const { config, identity, identities, database, store, blobs, layers, access, moderation, crew, now } =
     needs
   const { enabled, grace: graceMs, interval: intervalMs } = config.gc
   const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
@@ -377,7 +394,9 @@ function createGc(
     new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
-  return { gc, manifestMarking, scheduledGc }
+  const verification = new BlobVerification({ database, store })
+  const maintenance = new Maintenance({ gc, verification, storeSweep })
+  return { gc, manifestMarking, maintenance, scheduledGc }
 }
 
 function createAvatar(
@@ -451,6 +470,26 @@ function createServiceAuth(needs: {
     replayStore: usedTokens,
     maxAgeSeconds: serviceTokenAgeSecondsMax,
   })
+}
+
+function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew; now: Now }): {
+  quotas: Quotas
+  reservations: Reservations
+} {
+  const { database, crew, now } = needs
+  const { tiers, defaults } = needs.config.quota
+  const quotas = new Quotas({
+    database,
+    crew,
+    tiers: tiers.map((tier) => ({
+      name: tier.name,
+      quotaBytes: tier.quota,
+      isScannedOnPush: tier.scan_on_push,
+    })),
+    defaultTier: defaults.new_crew_tier,
+  })
+  const reservations = new Reservations({ database, quotas, users: new KeyedLocks(), now })
+  return { quotas, reservations }
 }
 
 function newHold({ server, registration }: HoldConfig): NewHold {

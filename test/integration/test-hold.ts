@@ -19,6 +19,8 @@ export interface TestHoldOptions {
   isPublic?: boolean
   allowAllCrew?: boolean
   legacyLxm?: string[]
+  /** Quota tiers, lowest rank first. */
+  tiers?: { name: string; quota: string }[]
   /** Asked for DIDs that are none of the accounts'. */
   plcUrl?: string
   labelerDid?: string
@@ -97,6 +99,7 @@ export class TestHold implements AsyncDisposable {
         enable_bluesky_posts: options.enableBlueskyPosts ?? false,
       },
       database: { path: join(folder, 'hold.db') },
+      quota: { tiers: options.tiers ?? [] },
       labeler: { did: options.labelerDid },
       ...(s3 === undefined
         ? {}

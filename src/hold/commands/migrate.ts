@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 
 import { systemNow } from '../../lib/clock.ts'
+import { explain } from '../../lib/command-help.ts'
 import { SettingsError } from '../../lib/config.ts'
 import { withConfigOption, type ConfigOption, type RunWithSettings } from '../../lib/door.ts'
 import { formatSize } from '../../lib/format-size.ts'
@@ -29,8 +30,7 @@ interface MigrateOptions extends ConfigOption {
 
 /** `migrate`: the blobs of a hold to another store, and its database and keys to another folder. */
 export function addMigrateCommand(command: Command, run: RunWithSettings<HoldConfig>): void {
-  withConfigOption(command.command('migrate'))
-    .description('copy this hold to another store or folder, verified; may be cut off and run again')
+  const migrateCommand = withConfigOption(command.command('migrate'))
     .requiredOption('--to <file>', 'settings of the hold as it is to be (the environment is not looked at)')
     .option(
       '--while-serving',
@@ -39,7 +39,25 @@ export function addMigrateCommand(command: Command, run: RunWithSettings<HoldCon
     .option('--dry-run', 'only say what there is to copy')
     .option('--read-back', 'read every copied blob back from where it was copied to')
     .option('--parallel <count>', 'blobs copied at once, each with 8 MiB of memory', '4')
-    .action((options: MigrateOptions) => run(options, (config) => migrate(placeOf(config), options)))
+  explain(migrateCommand, {
+    summary: 'move this hold to another store, bucket or folder',
+    description:
+      'Copies every blob from the store of --config to the store of --to, hashed on its way, and when the two name ' +
+      'different databases the database and the keys as well; then lists both sides and compares. Nothing is removed. ' +
+      'It may be cut off anywhere and run again: what has arrived is not copied twice. Copy in passes with --while-serving ' +
+      'first; then stop the hold, and the last run has little left to do.',
+    examples: [
+      ['atcr-hold migrate --config disk.yaml --to s3.yaml --dry-run', 'see how much there is'],
+      [
+        'atcr-hold migrate --config disk.yaml --to s3.yaml --while-serving',
+        'copy while the hold serves; repeat at will',
+      ],
+      [
+        'systemctl stop atcr-hold && atcr-hold migrate --config disk.yaml --to s3.yaml',
+        'copy the rest, check, and then start the hold with s3.yaml',
+      ],
+    ],
+  }).action((options: MigrateOptions) => run(options, (config) => migrate(placeOf(config), options)))
 }
 
 async function migrate(here: Place, options: MigrateOptions): Promise<void> {

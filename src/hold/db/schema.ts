@@ -2,6 +2,7 @@ import type { Migrations } from '../../lib/database.ts'
 import { pdsMigrations, type PdsTables } from './pds-tables.ts'
 import { gcTables } from './gc-tables.ts'
 import { bookkeepingTables, type BookkeepingTables } from './bookkeeping-tables.ts'
+import { quotaTables } from './quota-tables.ts'
 import { relayTables, type RelayTables } from './relay-tables.ts'
 import { storageTables, type StorageTables } from './storage-tables.ts'
 
@@ -13,6 +14,7 @@ export const holdMigrations: Migrations = {
   ...pdsMigrations,
   '002-storage': storageTables,
   '003-relays': relayTables,
+  '004-quotas': quotaTables,
   '005-gc': gcTables,
   '007-bookkeeping': bookkeepingTables,
 }

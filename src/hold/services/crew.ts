@@ -38,7 +38,7 @@ export type CrewRequestAnswer =
 /** A member, and the key of the member's record. */
 export type CrewMember = CrewRecord & { rkey: string }
 
-type Repo = Pick<HoldRepo, 'applyWrites' | 'deleteRecord' | 'findRecord' | 'getLatestCommit' | 'listRecords'>
+type Repo = Pick<HoldRepo, 'applyWrites' | 'deleteRecord' | 'findRecord' | 'listRecords'>
 
 /** Captain and crew of the hold, in the records of its data repo. */
 export class Crew {
@@ -136,11 +136,11 @@ export class Crew {
     change: (present: StoredRecord | undefined) => unknown,
   ): Promise<{ uri: string; cid: string }> {
     for (let attempt = 1; ; attempt += 1) {
-      const { cid: swapCommit } = this.#repo.getLatestCommit()
-      const record = change(await this.#repo.findRecord(collection, rkey))
+      const present = await this.#repo.findRecord(collection, rkey)
+      const swapRecord = present?.cid ?? null
       try {
-        const writes = [{ action: 'put', collection, rkey, record } as const]
-        const { results } = await this.#repo.applyWrites(writes, { swapCommit })
+        const write = { action: 'put', collection, rkey, record: change(present), swapRecord } as const
+        const { results } = await this.#repo.applyWrites([write])
         const [result] = results
         assert(result?.cid !== undefined, 'one write has one result')
         return { uri: result.uri, cid: result.cid }

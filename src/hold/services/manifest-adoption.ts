@@ -40,14 +40,14 @@ export class ManifestAdoption {
   async adopt(account: OwnerAccount, record: ManifestRecord): Promise<boolean> {
     const { access, layers, moderation } = this.#needs
     if (record.isComplete && record.config === undefined && record.layers.length === 0) return true
+    const { repository, repositories, digest } = record
     if (!(await access.decide(account.did, 'blob:write')).isAllowed) return true
-    const uri = manifestUriOf({ ownerDid: account.did, digest: record.digest })
-    const { repositories } = record
+    const uri = manifestUriOf({ ownerDid: account.did, digest })
     // Taken down, perhaps for good: its layers are not to come back this way.
     if (moderation.coversManifest({ manifestUri: uri, userDid: account.did, repositories })) return true
     const manifest = record.isComplete ? manifestOf(record) : await this.#read(account, record)
     if (manifest === undefined) return false
-    const notice = { ownerDid: account.did, repository: record.repository, digest: record.digest }
+    const notice = { ownerDid: account.did, repository, digest }
     try {
       const count = await layers.recordPush(notice, manifest)
       await moderation.noteRepositories([{ manifestUri: uri, repositories }])

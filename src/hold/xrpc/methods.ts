@@ -7,7 +7,10 @@ import { createRecordMethod } from './createRecord.ts'
 import { deleteRecordMethod } from './deleteRecord.ts'
 import { getPartUploadUrlMethod } from './getPartUploadUrl.ts'
 import { getUploadStatusMethod } from './getUploadStatus.ts'
+import { importRepoMethod } from './importRepo.ts'
+import { getQuotaMethod } from './getQuota.ts'
 import { initiateUploadMethod } from './initiateUpload.ts'
+import { listTiersMethod } from './listTiers.ts'
 import { listMissingBlobsMethod } from './listMissingBlobs.ts'
 import { notifyManifestMethod } from './notifyManifest.ts'
 import { putRecordMethod } from './putRecord.ts'
@@ -24,12 +27,15 @@ export function holdMethods(context: HoldContext): XrpcMethod[] {
     getUploadStatusMethod,
     notifyManifestMethod,
     requestCrewMethod,
+    getQuotaMethod,
+    listTiersMethod,
     createRecordMethod,
     putRecordMethod,
     deleteRecordMethod,
     applyWritesMethod,
     uploadBlobMethod,
     listMissingBlobsMethod,
+    importRepoMethod,
   ]
   return makers.map((make) => make(context))
 }
