@@ -57,6 +57,7 @@ const registration = z
       .describe(
         'The hold posts about pushed tags on Bluesky, a few an hour; the captain record decides once it is there.',
       ),
+    profile_avatar_url: z.url().optional().describe('PNG or JPEG, a megabyte at most, for the profile of the hold while that has no picture.'), // prettier-ignore
     write_owner_records: z.boolean().default(false).describe("At start, ask the owner to let the hold register in his data repo, for older AppViews: the log has the address to visit."), // prettier-ignore
   })
   .prefault({})

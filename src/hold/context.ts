@@ -55,6 +55,7 @@ import { ManifestAdoption } from './services/manifest-adoption.ts'
 import { ManifestMarking } from './services/manifest-marking.ts'
 import { Quotas } from './services/quotas.ts'
 import { RecordWrites } from './services/record-writes.ts'
+import { moveLegacyCrew } from './services/legacy-crew.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
 import {
@@ -64,6 +65,7 @@ import {
   registrationScope,
 } from './services/owner-registration.ts'
 import { Posts } from './services/posts.ts'
+import { avatarBytesMax, giveAvatar } from './services/profile-avatar.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { Reservations } from './services/reservations.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
@@ -129,6 +131,8 @@ export interface HoldContext {
   moderation: Moderation
   /** Undefined when there is no labeler. */
   labelFeed: LabelFeed | undefined
+  /** Sees to the picture of the profile. @throws {Error} when it cannot be had */
+  giveAvatar: () => Promise<boolean>
   registration: OwnerRegistration
   /** The OAuth client of the registration, made when it is asked for first. */
   registrationClient: () => Promise<OAuthClient>
@@ -208,6 +212,7 @@ export async function createContext(
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
+  await moveLegacyCrew(repo)
   await christenHold({ repo, crew, now }, newHold(config))
   const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
   const access = new Access({ crew, moderation })
@@ -278,6 +283,7 @@ export async function createContext(
     relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    giveAvatar: createAvatar({ config, repo, pdsBlobs, fetch: overrides.fetch }),
     ...createRegistration({ config, paths, publicUrl, crew, identities, fetch, now }),
     moderation,
     labelFeed,
@@ -469,6 +475,16 @@ function createGc(
   const verification = new BlobVerification({ database, store })
   const maintenance = new Maintenance({ gc, verification, storeSweep })
   return { gc, manifestMarking, maintenance, scheduledGc }
+}
+
+function createAvatar(
+  needs: Pick<HoldContext, 'config' | 'repo' | 'pdsBlobs'> & { fetch: Fetch | undefined },
+): () => Promise<boolean> {
+  const { config, repo, pdsBlobs: blobs } = needs
+  const { profile_avatar_url: url } = config.registration
+  const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
+  const fetch = needs.fetch ?? createOutboundFetch(outbound, { responseBytesMax: avatarBytesMax })
+  return async () => url !== undefined && (await giveAvatar({ repo, blobs, fetch }, url))
 }
 
 /** How the hold gets into its owner's data repo. */
