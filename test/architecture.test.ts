@@ -137,6 +137,20 @@ const rules: [place: string, mayImport: string[]][] = [
 
   [`${hold}/main.ts`, [...lib, `${hold}/program.ts`]],
   [`${hold}/program.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`, `${hold}/commands`]],
+  // It listens for the one visit of an owner.
+  [
+    `${hold}/commands/register.ts`,
+    [
+      ...lib,
+      ...web,
+      'src/http',
+      `${hold}/commands`,
+      `${hold}/web`,
+      `type:${hold}/config.ts`,
+      `type:${hold}/context.ts`,
+      'type:npm:commander',
+    ],
+  ],
   // Doors beside `serve`: they open the parts of a hold, or ask the one that runs.
   [
     `${hold}/commands`,

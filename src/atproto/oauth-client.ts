@@ -31,6 +31,8 @@ export interface OAuthClientOptions {
   scope: string
   /** Where people come back to, below the public URL. */
   redirectPath: string
+  /** Where its documents are served on https; a program with several clients tells them apart by it. Default `/oauth`. */
+  documentsPath?: string
   /** P-256 key, made at first use; needed with https. */
   keyFile?: string
   stores: OAuthStores
@@ -76,8 +78,9 @@ export interface OAuthClient {
   revoke(did: Did): Promise<void>
 }
 
-const metadataPath = '/oauth/client-metadata.json'
-const jwksPath = '/oauth/jwks.json'
+function documentPaths({ documentsPath = '/oauth' }: Pick<OAuthClientOptions, 'documentsPath'>) {
+  return { metadataPath: `${documentsPath}/client-metadata.json`, jwksPath: `${documentsPath}/jwks.json` }
+}
 
 /**
  * An OAuth client as the AT Protocol has them: a public one on loopback, else a confidential one.
@@ -106,7 +109,7 @@ export async function createOAuthClient(options: OAuthClientOptions): Promise<OA
     origin,
     documents: isLoopback
       ? undefined
-      : { metadataPath, metadata: client.clientMetadata, jwksPath, jwks: client.jwks },
+      : { ...documentPaths(options), metadata: client.clientMetadata, jwks: client.jwks },
     authorize: (actor, state) =>
       client.authorize(actor, { state }).catch((error: unknown) => {
         throw loginStartFailure(error, actor)
@@ -130,6 +133,7 @@ export function oauthOrigin(publicUrl: URL): string {
 }
 
 function confidentialMetadata(origin: string, options: OAuthClientOptions): OAuthClientMetadataInput {
+  const { metadataPath, jwksPath } = documentPaths(options)
   return {
     client_id: `${origin}${metadataPath}`,
     client_name: options.clientName,

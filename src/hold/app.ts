@@ -8,6 +8,7 @@ import type { HoldContext } from './context.ts'
 import { pdsMethods } from './pds/xrpc/methods.ts'
 import { mountUploads } from './uploads/routes.ts'
 import { mountSignedBlobs } from './uploads/signed-blobs.ts'
+import { mountRegistration } from './web/registration.ts'
 import { mountWeb } from './web/routes.ts'
 import { toXrpcError } from './xrpc/errors.ts'
 import { mountGetBlob } from './xrpc/getBlob.ts'
@@ -20,6 +21,7 @@ export function createApp(context: HoldContext): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>()
   app.use(requestId(), accessLog(log), securityHeaders())
   mountWeb(app, context)
+  mountRegistration(app, context)
   mountUploads(app, context)
   const { signedBlobs, moderation, relayUploads } = context
   if (signedBlobs !== undefined) mountSignedBlobs(app, { ...signedBlobs, moderation, relayUploads })

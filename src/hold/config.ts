@@ -37,6 +37,7 @@ const server = z
     addr: z.string().default(':8080').describe('Where it listens: `:8080` is every interface, `127.0.0.1:8080` one.'), // prettier-ignore
     public_url: z.url().describe('Where others reach it. Makes the did:web of the hold.'),
     public: z.boolean().default(false).describe('Anyone may read.'),
+    appview_did: z.string().optional().describe('DID (did:web) of the AppView this hold belongs to: posts link to its pages.'), // prettier-ignore
     successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
     relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
@@ -52,7 +53,10 @@ const registration = z
     enable_bluesky_posts: z
       .boolean()
       .default(false)
-      .describe('Stands in the captain record; the posts themselves are not built yet.'),
+      .describe(
+        'The hold posts about pushed tags on Bluesky, a few an hour; the captain record decides once it is there.',
+      ),
+    write_owner_records: z.boolean().default(false).describe("At start, ask the owner to let the hold register in his data repo, for older AppViews: the log has the address to visit."), // prettier-ignore
   })
   .prefault({})
   .describe('Whose hold it is. The records in its data repo, once there, win over these.')
@@ -172,6 +176,8 @@ export interface HoldPaths {
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
   did: string
+  /** P-256 key of OAuth logins, on https. */
+  oauthKey: string
 }
 
 /** Where the files of this configuration are; `isRoot` picks the default data folder. */
@@ -185,6 +191,7 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     rotationKey: config.database.rotation_key_path ?? join(folder, 'rotation.key'),
     secretKey: join(folder, 'hold-secret.key'),
     did: join(folder, 'did.txt'),
+    oauthKey: join(folder, 'oauth.key'),
   }
 }
 

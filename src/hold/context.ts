@@ -2,10 +2,12 @@ import { hkdfSync, randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
+import type { OAuthClient } from '../atproto/oauth-client.ts'
+import { OAuthMemoryStore } from '../atproto/oauth-memory-store.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
-import { normalizeDid, parseDid } from '../atproto/syntax.ts'
+import { normalizeDid, parseDid, urlOfDidWeb } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
@@ -48,6 +50,13 @@ import { ManifestMarking } from './services/manifest-marking.ts'
 import { RecordWrites } from './services/record-writes.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
+import {
+  OwnerRegistration,
+  registrationCallbackPath,
+  registrationPath,
+  registrationScope,
+} from './services/owner-registration.ts'
+import { Posts } from './services/posts.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { Reservations } from './services/reservations.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
@@ -110,6 +119,9 @@ export interface HoldContext {
   moderation: Moderation
   /** Undefined when there is no labeler. */
   labelFeed: LabelFeed | undefined
+  registration: OwnerRegistration
+  /** The OAuth client of the registration, made when it is asked for first. */
+  registrationClient: () => Promise<OAuthClient>
   stats: Stats
   notices: ManifestNotices
   jobs: {
@@ -190,7 +202,7 @@ export async function createContext(
   })
   const layers = new Layers({ database, repo, blobs, reservations, now })
   const { stats, notices, flushStats, moderate } = createBookkeeping(
-    { database, repo, layers, moderation, now },
+    { config, identities, crew, database, repo, layers, moderation, now },
     stack,
   )
   const { gc, manifestMarking, scheduledGc } = createGc(
@@ -224,6 +236,7 @@ export async function createContext(
     relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    ...createRegistration({ config, paths, publicUrl, crew, identities, fetch, now }),
     moderation,
     labelFeed,
     stats,
@@ -268,12 +281,31 @@ async function createIdentity(needs: {
 
 /** What a hold notes down about how it is used. */
 function createBookkeeping(
-  needs: Pick<HoldContext, 'database' | 'repo' | 'layers' | 'moderation'> & { now: Now },
+  needs: Pick<
+    HoldContext,
+    'config' | 'identities' | 'crew' | 'database' | 'repo' | 'layers' | 'moderation'
+  > & { now: Now },
   stack: AsyncDisposableStack,
 ) {
-  const { database, repo, layers, moderation, now } = needs
+  const { config, identities, crew, database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
-  const notices = new ManifestNotices({ layers, moderation, stats, pullLimits: new PullLimits({ now }) })
+  const appviewDid = config.server.appview_did
+  const posts = new Posts({
+    database,
+    repo,
+    crew,
+    moderation,
+    findHandle: async (did) => (await identities.resolveDid(did)).handle,
+    appviewUrl: appviewDid === undefined ? undefined : urlOfDidWeb(appviewDid),
+    now,
+  })
+  const notices = new ManifestNotices({
+    layers,
+    posts,
+    moderation,
+    stats,
+    pullLimits: new PullLimits({ now }),
+  })
   const moderate = stack.use(moderationJob({ moderation, layers }))
   return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })), moderate }
 }
@@ -331,6 +363,54 @@ function createGc(
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
   return { gc, manifestMarking, scheduledGc }
+}
+
+/** How the hold gets into its owner's data repo. */
+function createRegistration(
+  needs: Pick<HoldContext, 'config' | 'publicUrl' | 'crew' | 'identities'> & {
+    paths: HoldPaths
+    fetch: Fetch
+    now: Now
+  },
+): Pick<HoldContext, 'registration' | 'registrationClient'> {
+  const { config, publicUrl, crew, identities, fetch, now } = needs
+  const stores = { now, lifetimeSeconds: 3600, entryCountMax: 100 }
+  let client: Promise<OAuthClient> | undefined
+  const create = async (): Promise<OAuthClient> => {
+    const { ownerDid } = await crew.getCaptain()
+    // Takes its time to load, and few holds ever need it.
+    const { createOAuthClient } = await import('../atproto/oauth-client.ts')
+    return createOAuthClient({
+      publicUrl,
+      clientName: `Hold ${new URL(publicUrl).host}`,
+      scope: registrationScope,
+      redirectPath: registrationCallbackPath,
+      documentsPath: `${registrationPath}/oauth`,
+      keyFile: needs.paths.oauthKey,
+      stores: { states: new OAuthMemoryStore(stores), sessions: new OAuthMemoryStore(stores) },
+      fetch,
+      plcUrl: config.database.plc_directory_url,
+      // The owner is known by DID; his own server may say what it likes about handles.
+      handleResolverUrl: (await identities.resolveDid(ownerDid)).pdsUrl ?? null,
+      allowHttp: config.server.test_mode,
+    })
+  }
+  const registrationClient = () =>
+    (client ??= create().catch((error: unknown) => {
+      client = undefined
+      throw error
+    }))
+  return {
+    registration: new OwnerRegistration({
+      client: registrationClient,
+      crew,
+      identities,
+      fetch,
+      publicUrl,
+      now,
+    }),
+    registrationClient,
+  }
 }
 
 function createServiceAuth(needs: {

@@ -24,6 +24,8 @@ export interface TestHoldOptions {
   /** Asked for DIDs that are none of the accounts'. */
   plcUrl?: string
   labelerDid?: string
+  enableBlueskyPosts?: boolean
+  appviewDid?: string
 }
 
 export interface CallAnswer {
@@ -89,8 +91,13 @@ export class TestHold implements AsyncDisposable {
         public: options.isPublic ?? false,
         test_mode: true,
         legacy_lxm: options.legacyLxm ?? [],
+        appview_did: options.appviewDid,
       },
-      registration: { owner_did: accounts.captain.did, allow_all_crew: options.allowAllCrew ?? false },
+      registration: {
+        owner_did: accounts.captain.did,
+        allow_all_crew: options.allowAllCrew ?? false,
+        enable_bluesky_posts: options.enableBlueskyPosts ?? false,
+      },
       database: { path: join(folder, 'hold.db') },
       quota: { tiers: options.tiers ?? [] },
       labeler: { did: options.labelerDid },

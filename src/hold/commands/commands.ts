@@ -5,6 +5,7 @@ import type { HoldConfig } from '../config.ts'
 import { addBackupCommand } from './backup.ts'
 import { addKeyCommands } from './key.ts'
 import { addMigrateCommand } from './migrate.ts'
+import { addRegisterCommand } from './register.ts'
 import { addRepoCommands } from './repo.ts'
 
 /** What `atcr-hold` can do beside `serve`. */
@@ -12,5 +13,9 @@ export function addHoldCommands(command: Command, run: RunWithSettings<HoldConfi
   addRepoCommands(command, run)
   addKeyCommands(command, run)
   addMigrateCommand(command, run)
+<<<<<<< HEAD
   addBackupCommand(command, run)
+=======
+  addRegisterCommand(command, run)
+>>>>>>> bookkeeping
 }
