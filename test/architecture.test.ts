@@ -156,14 +156,17 @@ const rules: [place: string, mayImport: string[]][] = [
     `${hold}/commands`,
     [
       ...inner,
-      ...['services', 'pds', 'jobs', 'storage', 'db', 'ports'].map((it) => `${hold}/${it}`),
+      ...['services', 'pds', 'jobs', 'storage', 'db', 'ports', 'control'].map((it) => `${hold}/${it}`),
       `${hold}/config.ts`,
       `${hold}/context.ts`,
       `${hold}/errors.ts`,
       'type:npm:commander',
     ],
   ],
-  [`${hold}/start.ts`, [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`]],
+  [
+    `${hold}/start.ts`,
+    [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`, `${hold}/control`],
+  ],
   [`${hold}/config.ts`, settings],
   [`${hold}/errors.ts`, lib],
   [
@@ -191,6 +194,8 @@ const rules: [place: string, mayImport: string[]][] = [
     [...edge(hold), ...lexicons, `${hold}/pds/context.ts`, `${hold}/pds/errors.ts`, `type:${hold}/pds`],
   ],
   [`${hold}/web`, [...edge(hold), `type:${hold}/pds`]],
+  // What the commands of the same machine ask of a hold that serves.
+  [`${hold}/control`, [...lib, `type:${hold}/context.ts`, `type:${hold}/services`]],
   [`${hold}/admin`, [...edge(hold), `type:${hold}/pds`]],
   // It also answers the URLs that the disk's own driver signs.
   [`${hold}/uploads`, [...edge(hold), `${hold}/storage/blob-keys.ts`, `type:${hold}/storage`]],

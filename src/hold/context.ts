@@ -34,6 +34,8 @@ import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
+import { BlobVerification } from './services/blob-verification.ts'
+import { Maintenance } from './services/maintenance.ts'
 import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
@@ -124,6 +126,11 @@ export interface HoldContext {
   registrationClient: () => Promise<OAuthClient>
   stats: Stats
   notices: ManifestNotices
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  maintenance: Maintenance
+  /** Undefined where it is not enabled. */
+  gcJob: Periodic | undefined
   jobs: {
     settle: Periodic
     sweep: Periodic
@@ -132,10 +139,6 @@ export interface HoldContext {
     crawl: Periodic
     moderation: Periodic
   }
-  gc: GarbageCollection
-  manifestMarking: ManifestMarking
-  /** Undefined where it is not enabled. */
-  gcJob: Periodic | undefined
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -205,8 +208,21 @@ export async function createContext(
     { config, identities, crew, database, repo, layers, moderation, now },
     stack,
   )
-  const { gc, manifestMarking, scheduledGc } = createGc(
-    { config, identity, publicUrl, database, store, blobs, layers, crew, access, identities, now },
+  const { gc, manifestMarking, maintenance, scheduledGc } = createGc(
+    {
+      config,
+      identity,
+      publicUrl,
+      database,
+      store,
+      blobs,
+      layers,
+      crew,
+      access,
+      moderation,
+      identities,
+      now,
+    },
     overrides.fetch,
     stack,
   )
@@ -241,6 +257,10 @@ export async function createContext(
     labelFeed,
     stats,
     notices,
+    gc,
+    manifestMarking,
+    maintenance,
+    gcJob: scheduledGc,
     jobs: {
       settle,
       sweep,
@@ -249,9 +269,6 @@ export async function createContext(
       crawl,
       moderation: moderate,
     },
-    gc,
-    manifestMarking,
-    gcJob: scheduledGc,
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
@@ -339,13 +356,15 @@ function createGc(
     | 'identities'
     | 'identity'
     | 'layers'
+    | 'moderation'
     | 'publicUrl'
     | 'store'
   > & { now: Now },
   fetch: Fetch | undefined,
   stack: AsyncDisposableStack,
 ) {
-  const { config, identity, identities, database, store, blobs, layers, access, crew, now } = needs
+  const { config, identity, identities, database, store, blobs, layers, access, moderation, crew, now } =
+    needs
   const { enabled, grace: graceMs, interval: intervalMs } = config.gc
   const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
   const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
@@ -354,7 +373,14 @@ function createGc(
     fetch: fetch ?? createOutboundFetch(outbound, limits),
   })
   const { publicUrl } = needs
-  const adoption = new ManifestAdoption({ owners, layers, access, holdDid: identity.did, publicUrl })
+  const adoption = new ManifestAdoption({
+    owners,
+    layers,
+    access,
+    moderation,
+    holdDid: identity.did,
+    publicUrl,
+  })
   const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
   const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
   const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
@@ -362,7 +388,9 @@ function createGc(
     new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
-  return { gc, manifestMarking, scheduledGc }
+  const verification = new BlobVerification({ database, store })
+  const maintenance = new Maintenance({ gc, verification, storeSweep })
+  return { gc, manifestMarking, maintenance, scheduledGc }
 }
 
 /** How the hold gets into its owner's data repo. */

@@ -1,7 +1,11 @@
+import { dirname } from 'node:path'
+
 import { parseListenAddress, serve, type RunningServer } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { createApp } from './app.ts'
 import { holdPaths, type HoldConfig } from './config.ts'
+import { controlPath } from './control/control-path.ts'
+import { openControlServer } from './control/control-server.ts'
 import { createContext, type HoldContext, type HoldOverrides } from './context.ts'
 
 const log = logger('hold')
@@ -18,8 +22,8 @@ export interface RunningHold extends AsyncDisposable {
 /** The only way to start a hold: the door, the dev network and the tests use it. @throws {SettingsError} */
 export async function startHold(config: HoldConfig, overrides: HoldOverrides = {}): Promise<RunningHold> {
   await using stack = new AsyncDisposableStack()
-  const isRoot = process.getuid?.() === 0
-  const context = stack.use(await createContext(config, holdPaths(config, isRoot), overrides))
+  const paths = holdPaths(config, process.getuid?.() === 0)
+  const context = stack.use(await createContext(config, paths, overrides))
   await context.stats.recover()
   // After the server, whose last requests are counted too.
   stack.defer(() =>
@@ -40,6 +44,7 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
   context.jobs.settle.kick()
   context.jobs.sweep.kick()
   context.jobs.flushStats.kick()
+  stack.use(await openControlServer(controlPath(dirname(paths.database)), context))
   context.gcJob?.kick()
   context.jobs.crawl.kick()
   context.jobs.moderation.kick()
