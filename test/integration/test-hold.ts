@@ -26,7 +26,6 @@ export interface TestHoldOptions {
   plcUrl?: string
   labelerDid?: string
   enableBlueskyPosts?: boolean
-  appviewDid?: string
 }
 
 export interface CallAnswer {
@@ -93,7 +92,6 @@ export class TestHold implements AsyncDisposable {
         test_mode: true,
         appview_did: options.appviewDid,
         legacy_lxm: options.legacyLxm ?? [],
-        appview_did: options.appviewDid,
       },
       registration: {
         owner_did: accounts.captain.did,
