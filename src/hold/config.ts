@@ -73,6 +73,13 @@ const database = z
   .prefault({})
   .describe('The data repo and the rows beside it, and who the hold is.')
 
+const labeler = z
+  .object({
+    did: z.string().optional().describe("DID of the labeler whose `!takedown` labels this hold honours. Default: nobody's."), // prettier-ignore
+    grace_window: duration().prefault('720h').describe('How long the bytes of what was taken down are kept, hidden; the label may be taken back meanwhile.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('Moderation by somebody else.')
 /** A client that was told that a blob is there has at least so long to push the manifest that names it. */
 const gcGraceMsMin = 3_600_000
 
@@ -88,14 +95,6 @@ const gc = z
   .prefault({})
   .describe('Garbage collection.')
 
-const labeler = z
-  .object({
-    did: z.string().optional().describe("DID of the labeler whose `!takedown` labels this hold honours. Default: nobody's."), // prettier-ignore
-    grace_window: duration().prefault('720h').describe('How long the bytes of what was taken down are kept, hidden; the label may be taken back meanwhile.'), // prettier-ignore
-  })
-  .prefault({})
-  .describe('Moderation by somebody else.')
-
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
@@ -103,8 +102,8 @@ const schema = z.object({
   server,
   registration,
   database,
-  gc,
   labeler,
+  gc,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */

@@ -1,5 +1,5 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
@@ -15,16 +15,17 @@ import { OwnerManifestsClient } from './clients/owner-manifests.ts'
 import { XrpcRelays } from './clients/relays.ts'
 import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
 import { holdMigrations, type HoldTables } from './db/schema.ts'
-import { gcJob } from './jobs/gc-jobs.ts'
 import { LabelFeed } from './jobs/label-feed.ts'
 import { moderationJob } from './jobs/moderation-job.ts'
 import { documentJob } from './jobs/document-job.ts'
+import { gcJob } from './jobs/gc-jobs.ts'
 import type { Periodic } from './jobs/periodic.ts'
 import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { flushStatsJob } from './jobs/stats-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import { DocumentKeeper } from './pds/document-keeper.ts'
 import { loadHoldIdentity, type HoldIdentity } from './pds/identity.ts'
+import { backupMarkName, resumeFromBackup } from './pds/backup-mark.ts'
 import { readIfThere, writeNewFile } from './pds/key-file.ts'
 import { PdsBlobs } from './pds/blobs.ts'
 import { Outbox } from './pds/outbox.ts'
@@ -50,6 +51,7 @@ import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
+import { RepoImport } from './services/repo-import.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
 import { StoreSweep } from './services/store-sweep.ts'
@@ -88,6 +90,7 @@ export interface HoldContext {
   outbox: Outbox
   pdsBlobs: PdsBlobs
   recordWrites: RecordWrites
+  repoImport: RepoImport
   crawlRequests: CrawlRequests
   store: BlobStore
   /** What the hold's own signed URLs need; undefined when the store has its own. */
@@ -107,11 +110,6 @@ export interface HoldContext {
   labelFeed: LabelFeed | undefined
   stats: Stats
   notices: ManifestNotices
-  gc: GarbageCollection
-  manifestMarking: ManifestMarking
-  maintenance: Maintenance
-  /** Undefined where it is not enabled. */
-  gcJob: Periodic | undefined
   jobs: {
     settle: Periodic
     sweep: Periodic
@@ -120,6 +118,11 @@ export interface HoldContext {
     crawl: Periodic
     moderation: Periodic
   }
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  maintenance: Maintenance
+  /** Undefined where it is not enabled. */
+  gcJob: Periodic | undefined
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -147,6 +150,7 @@ export async function createContext(
   const isDocumentNew = await keeper.settle()
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   if (isDocumentNew) await repo.announceIdentity()
+  await resumeFromBackup(repo, join(dirname(paths.database), backupMarkName), now)
   const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
@@ -214,6 +218,7 @@ export async function createContext(
     outbox,
     pdsBlobs,
     recordWrites: new RecordWrites({ repo, crew, access }),
+    repoImport: new RepoImport({ repo, crew }),
     crawlRequests,
     store,
     signedBlobs,
@@ -231,10 +236,6 @@ export async function createContext(
     labelFeed,
     stats,
     notices,
-    gc,
-    manifestMarking,
-    maintenance,
-    gcJob: scheduledGc,
     jobs: {
       settle,
       sweep,
@@ -243,6 +244,10 @@ export async function createContext(
       crawl,
       moderation: moderate,
     },
+    gc,
+    manifestMarking,
+    maintenance,
+    gcJob: scheduledGc,
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }

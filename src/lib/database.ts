@@ -50,6 +50,16 @@ export async function openDatabase<Schema>(
   return database
 }
 
+/** Writes the state of an SQLite file as it is now, also while others write to it, to a new file. */
+export function copySqliteFile(path: string, newPath: string): void {
+  const source = new DatabaseSync(path, { timeout: 30_000, readOnly: true })
+  try {
+    source.prepare('VACUUM INTO ?').run(newPath)
+  } finally {
+    source.close()
+  }
+}
+
 /** `node:sqlite` in the shape Kysely's SQLite dialect expects. WAL, and every commit on disk before it is answered. */
 function sqliteDialect(path: string): { driver: Dialect; version: () => string } {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })

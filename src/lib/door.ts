@@ -208,5 +208,12 @@ async function run(command: () => Promise<void>): Promise<void> {
 function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof SettingsError || error instanceof HealthError) return error.message
-  return 'code' in error ? String(error) : (error.stack ?? error.message)
+  return 'code' in error ? withCauses(error) : (error.stack ?? error.message)
+}
+
+/** An error with what caused it: the words of the store or the system are what an operator looks for. */
+function withCauses(error: Error): string {
+  return error.cause instanceof Error
+    ? `${String(error)}\n  because of ${withCauses(error.cause)}`
+    : String(error)
 }

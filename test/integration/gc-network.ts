@@ -115,6 +115,22 @@ export class GcNetwork implements AsyncDisposable {
     await this.network.settled()
   }
 
+  /** Tells the hold something as an account, or as nobody. */
+  async notify(who: AccountName | undefined, notice: object): Promise<Record<string, unknown>> {
+    const { pds, hold } = this.network
+    const lxm = 'io.atcr.hold.notifyManifest'
+    const headers: Record<string, string> = { 'content-type': 'application/json' }
+    if (who !== undefined) {
+      const query = new URLSearchParams({ aud: hold.did, lxm }).toString()
+      const authorization = `Bearer ${await this.session(who)}`
+      const answer = await fetch(`${pds.url}/xrpc/com.atproto.server.getServiceAuth?${query}`, { headers: { authorization } }) // prettier-ignore
+      headers['authorization'] = `Bearer ${((await answer.json()) as { token: string }).token}`
+    }
+    const body = JSON.stringify(notice)
+    const response = await fetch(`${hold.url}/xrpc/${lxm}`, { method: 'POST', headers, body })
+    return (await response.json()) as Record<string, unknown>
+  }
+
   async session(who: AccountName): Promise<string> {
     const { handle, password } = this.network.accounts[who]
     const answer = await this.pds('com.atproto.server.createSession', { identifier: handle, password })

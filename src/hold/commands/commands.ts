@@ -3,7 +3,9 @@ import type { Command } from 'commander'
 import type { RunWithSettings } from '../../lib/door.ts'
 import type { HoldConfig } from '../config.ts'
 import { addGcCommand } from './gc.ts'
+import { addBackupCommand } from './backup.ts'
 import { addKeyCommands } from './key.ts'
+import { addMigrateCommand } from './migrate.ts'
 import { addRepoCommands } from './repo.ts'
 import { addStorageCommands } from './storage.ts'
 import { addVerifyCommand } from './verify.ts'
@@ -15,4 +17,6 @@ export function addHoldCommands(command: Command, run: RunWithSettings<HoldConfi
   addGcCommand(command, run)
   addVerifyCommand(command, run)
   addStorageCommands(command, run)
+  addMigrateCommand(command, run)
+  addBackupCommand(command, run)
 }

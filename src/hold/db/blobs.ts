@@ -48,6 +48,15 @@ export function listUnsettledBlobs(database: Kysely<StorageTables>, limit: numbe
   )
 }
 
+export async function countUnsettledBlobs(database: Kysely<StorageTables>): Promise<number> {
+  const { count } = await database
+    .selectFrom('blobs')
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .where(sql<boolean>`store_key like 'uploads/%'`)
+    .executeTakeFirstOrThrow()
+  return count
+}
+
 /** The blob moved to `storeKey`; its old bytes stay until `staleUntil`. */
 export async function moveBlobRow(
   database: Kysely<StorageTables>,

@@ -1,14 +1,12 @@
 import type { Kysely } from 'kysely'
 
+import { chunksOf } from './chunks.ts'
 import type { PdsTables } from './pds-tables.ts'
 
 export interface Block {
   cid: string
   bytes: Uint8Array
 }
-
-/** Rows in one statement: SQLite takes 32,766 parameters, and four are used for a row. */
-const rowsPerStatement = 500
 
 export async function findBlock(database: Kysely<PdsTables>, cid: string): Promise<Uint8Array | undefined> {
   const row = await database
@@ -89,10 +87,4 @@ export function listBlocksAt(
     .where('cid', '>', page.afterCid)
   if (page.since !== undefined) query = query.where('rev', '>', page.since)
   return query.orderBy('cid').limit(page.limit).execute()
-}
-
-function* chunksOf<T>(rows: readonly T[]): Generator<T[]> {
-  for (let start = 0; start < rows.length; start += rowsPerStatement) {
-    yield rows.slice(start, start + rowsPerStatement)
-  }
 }

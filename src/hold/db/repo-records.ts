@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 
+import { chunksOf } from './chunks.ts'
 import type { PdsTables, RepoRecordRow } from './pds-tables.ts'
 
 /** A record with the bytes of its block (DAG-CBOR). */
@@ -39,25 +40,32 @@ export async function findRecordCids(
   collection: string,
   rkeys: readonly string[],
 ): Promise<Map<string, string>> {
-  const rows = await database
-    .selectFrom('repo_records')
-    .select(['rkey', 'cid'])
-    .where('collection', '=', collection)
-    .where('rkey', 'in', rkeys)
-    .execute()
-  return new Map(rows.map((row) => [row.rkey, row.cid]))
+  const cids = new Map<string, string>()
+  for (const some of chunksOf(rkeys)) {
+    const rows = await database
+      .selectFrom('repo_records')
+      .select(['rkey', 'cid'])
+      .where('collection', '=', collection)
+      .where('rkey', 'in', some)
+      .execute()
+    for (const row of rows) cids.set(row.rkey, row.cid)
+  }
+  return cids
 }
 
 /** Which of these CIDs a record still has: two records of the same content share one block. */
 export async function listCidsInUse(database: Kysely<PdsTables>, cids: readonly string[]): Promise<string[]> {
-  if (cids.length === 0) return []
-  const rows = await database
-    .selectFrom('repo_records')
-    .select('cid')
-    .distinct()
-    .where('cid', 'in', cids)
-    .execute()
-  return rows.map((row) => row.cid)
+  const inUse: string[] = []
+  for (const some of chunksOf(cids)) {
+    const rows = await database
+      .selectFrom('repo_records')
+      .select('cid')
+      .distinct()
+      .where('cid', 'in', some)
+      .execute()
+    inUse.push(...rows.map((row) => row.cid))
+  }
+  return inUse
 }
 
 export async function putRecordRow(

@@ -30,6 +30,8 @@ export interface WriteChecks {
   validation?: Validation | undefined
   /** Whether records may name PDS blobs that nobody has uploaded yet: imports may. */
   allowsMissingBlobs?: boolean | undefined
+  /** As many as a `#commit` event may name unless told. */
+  countMax?: number | undefined
 }
 
 /** A change that is known to be possible. `action` is undefined when it would change nothing. */
@@ -63,8 +65,9 @@ export async function planWrites(
   writes: readonly RecordWrite[],
   checks: WriteChecks = {},
 ): Promise<PlannedWrite[]> {
-  if (writes.length > writeCountMax) {
-    throw new RepoError('too_many_writes', `at most ${writeCountMax} writes in one commit`)
+  const { countMax = writeCountMax } = checks
+  if (writes.length > countMax) {
+    throw new RepoError('too_many_writes', `at most ${countMax} writes in one commit`)
   }
   const named = writes.map((write) => ({ write, rkey: write.rkey ?? nextTid() }))
   const paths = named.map(({ write, rkey }) => ({ collection: write.collection, rkey }))

@@ -61,7 +61,7 @@ interface Needs {
   now: Now
 }
 
-interface BlobObject extends StoredObject {
+interface BlobObject extends Pick<StoredObject, 'key' | 'sizeBytes'> {
   digest: Digest
 }
 
@@ -85,16 +85,15 @@ export class BlobMigration {
     concurrency: number
     /** Reads every blob back that it has copied: for a target that is not trusted to keep what it took. */
     isReadingBack: boolean
-    signal: AbortSignal
     onProgress: (progress: Readonly<MigrationProgress>) => void
   }): Promise<MigrationProgress> {
     const { from, to } = this.#needs
     await this.#giveUpOldUploads()
-    const progress: MigrationProgress = { ...(await this.#countSource()), bytesMoved: 0, blobsDone: 0, bytesDone: 0, blobsCopied: 0, bytesCopied: 0, blobsPresent: 0, rotten: [] } // prettier-ignore
+    const progress = emptyProgress(await this.#countSource())
     const objects = listBlobObjects(from)
     // One that fails stops the others, and nothing is under way any more when this throws.
     const failure = new AbortController()
-    const signal = AbortSignal.any([options.signal, failure.signal])
+    const { signal } = failure
     const work = async () => {
       for (;;) {
         signal.throwIfAborted()
@@ -121,6 +120,17 @@ export class BlobMigration {
     await Promise.allSettled(workers)
     await Promise.all(workers)
     return progress
+  }
+
+  /**
+   * Copies one blob from wherever its bytes are, or by now from where they belong. Nothing when it is there already, or
+   * gone at the source.
+   */
+  async copyBlob(blob: { digest: Digest; sizeBytes: number; key: BlobKey }): Promise<void> {
+    const { signal } = new AbortController()
+    const uncounted = emptyProgress({ blobsTotal: 1, bytesTotal: blob.sizeBytes })
+    const outcome = await this.#copyOne(blob, uncounted, signal)
+    if (outcome === 'gone') await this.#copyOne({ ...blob, key: blobKey(blob.digest) }, uncounted, signal)
   }
 
   /** Lists both sides and compares names and sizes; copies nothing. */
@@ -163,7 +173,7 @@ export class BlobMigration {
     const { digest, sizeBytes } = object
     if (await this.#isThere(object)) return 'present'
     try {
-      const source = watched(await from.open(object.key), progress, signal)
+      const source = watched(() => from.open(object.key), progress, signal)
       const isRight = await this.#send({ digest, sizeBytes }, source)
       if (!isRight) return 'rotten'
     } catch (error) {
@@ -177,8 +187,9 @@ export class BlobMigration {
   }
 
   /** Whether the target has it. What is there but was not brought by us is read through once, and believed afterwards. */
-  async #isThere({ key, digest, sizeBytes }: BlobObject): Promise<boolean> {
+  async #isThere({ digest, sizeBytes }: BlobObject): Promise<boolean> {
     const { journal, now, to } = this.#needs
+    const key = blobKey(digest)
     if ((await to.findSize(key)) !== sizeBytes) return false
     if ((await findArrivedSize(journal, digest)) === sizeBytes) return true
     if ((await digestOf(await to.open(key), digestAlgorithm(digest))) !== digest) return false
@@ -247,6 +258,19 @@ export class BlobMigration {
 
 type Outcome = 'copied' | 'present' | 'gone' | 'rotten'
 
+function emptyProgress(total: { blobsTotal: number; bytesTotal: number }): MigrationProgress {
+  return {
+    ...total,
+    bytesMoved: 0,
+    blobsDone: 0,
+    bytesDone: 0,
+    blobsCopied: 0,
+    bytesCopied: 0,
+    blobsPresent: 0,
+    rotten: [],
+  }
+}
+
 function note(progress: MigrationProgress, { digest, sizeBytes }: BlobObject, outcome: Outcome): void {
   progress.blobsDone += 1
   progress.bytesDone += sizeBytes
@@ -270,8 +294,13 @@ async function* listBlobObjects(store: BlobStore): AsyncGenerator<BlobObject, vo
   }
 }
 
-async function* watched(source: AsyncIterable<Uint8Array>, progress: MigrationProgress, signal: AbortSignal) {
-  for await (const chunk of source) {
+/** Opens the source when the first byte is wanted, so that nothing stays open when it never is. */
+async function* watched(
+  open: () => Promise<AsyncIterable<Uint8Array>>,
+  progress: MigrationProgress,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of await open()) {
     signal.throwIfAborted()
     progress.bytesMoved += chunk.byteLength
     yield chunk

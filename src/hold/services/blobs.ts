@@ -6,6 +6,7 @@ import { logger } from '../../lib/log.ts'
 import { digestOf } from '../../lib/streams.ts'
 import { digestAlgorithm, type Digest } from '../../protocol/oci/digest.ts'
 import {
+  countUnsettledBlobs,
   findBlobRow,
   forgetStaleKey,
   insertBlobRow,
@@ -128,12 +129,20 @@ export class Blobs {
     return doneCount
   }
 
+  /** Blobs that wait for {@link settle}. */
+  countUnsettled(): Promise<number> {
+    return countUnsettledBlobs(this.#database)
+  }
+
   async #settleOne({ digest }: BlobRow): Promise<void> {
     const row = await findBlobRow(this.#database, digest)
     // Gone meanwhile, as garbage.
     if (row === undefined || !row.store_key.startsWith(uploadsPrefix)) return
     const storeKey = blobKey(row.digest as Digest)
-    await this.#store.copy(row.store_key as BlobKey, storeKey)
+    await this.#store.copy(row.store_key as BlobKey, storeKey).catch(async (error: unknown) => {
+      // A database from a backup may be behind its store, where the blob has come to its place since.
+      if ((await this.#store.findSize(storeKey)) === undefined) throw error
+    })
     const staleUntilMs = this.#now().getTime() + (presignLifetimeSeconds + 60) * 1000
     await moveBlobRow(this.#database, row, { storeKey, staleUntil: new Date(staleUntilMs).toISOString() })
   }

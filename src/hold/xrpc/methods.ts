@@ -7,6 +7,7 @@ import { createRecordMethod } from './createRecord.ts'
 import { deleteRecordMethod } from './deleteRecord.ts'
 import { getPartUploadUrlMethod } from './getPartUploadUrl.ts'
 import { getUploadStatusMethod } from './getUploadStatus.ts'
+import { importRepoMethod } from './importRepo.ts'
 import { initiateUploadMethod } from './initiateUpload.ts'
 import { listMissingBlobsMethod } from './listMissingBlobs.ts'
 import { notifyManifestMethod } from './notifyManifest.ts'
@@ -30,6 +31,7 @@ export function holdMethods(context: HoldContext): XrpcMethod[] {
     applyWritesMethod,
     uploadBlobMethod,
     listMissingBlobsMethod,
+    importRepoMethod,
   ]
   return makers.map((make) => make(context))
 }
