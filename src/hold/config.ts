@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path'
 
 import { z } from 'zod'
 
-import { duration, secret, type SettingsDeclaration } from '../lib/config.ts'
+import { duration, secret, size, type SettingsDeclaration } from '../lib/config.ts'
 
 const storage = z
   .object({
@@ -39,6 +39,7 @@ const server = z
     public: z.boolean().default(false).describe('Anyone may read.'),
     successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
     relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
+    appview_did: z.string().optional().describe('DID of the AppView this hold belongs to: it may move crew between quota tiers, and posts link to its pages.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
   })
@@ -52,7 +53,11 @@ const registration = z
     enable_bluesky_posts: z
       .boolean()
       .default(false)
-      .describe('Stands in the captain record; the posts themselves are not built yet.'),
+      .describe(
+        'The hold posts about pushed tags on Bluesky, a few an hour; the captain record decides once it is there.',
+      ),
+    profile_avatar_url: z.url().optional().describe('PNG or JPEG, a megabyte at most, for the profile of the hold while that has no picture.'), // prettier-ignore
+    write_owner_records: z.boolean().default(false).describe("At start, ask the owner to let the hold register in his data repo, for older AppViews: the log has the address to visit."), // prettier-ignore
   })
   .prefault({})
   .describe('Whose hold it is. The records in its data repo, once there, win over these.')
@@ -69,10 +74,46 @@ const database = z
       .default('web')
       .describe('What kind of DID is made: web lives and ends with the host name, plc can move.'),
     plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'),
+    handle_resolver_url: z.url().optional().describe('Ask this server for handles instead of DNS and HTTPS (development).'), // prettier-ignore
   })
   .prefault({})
   .describe('The data repo and the rows beside it, and who the hold is.')
 
+const admin = z
+  .object({
+    enabled: z.boolean().default(true).describe('Serve the admin panel, for the captain and crew with crew:admin.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('The admin panel under /admin.')
+const tier = z.object({
+  name: z.string().min(1).max(32),
+  quota: size(),
+  scan_on_push: z.boolean().default(false),
+})
+
+const quota = z
+  .object({
+    tiers: z.array(tier).default([]).describe('How much crew may keep, lowest rank first: a list of `{name, quota: 5GB, scan_on_push: false}`. Without tiers nobody is limited; the captain never is.'), // prettier-ignore
+    defaults: z
+      .object({
+        new_crew_tier: z.string().optional().describe('Tier of crew whose record names none, or one that is not there. Default: the first.'), // prettier-ignore
+      })
+      .prefault({}),
+  })
+  .prefault({})
+  .superRefine(({ tiers, defaults }, context) => {
+    const names = tiers.map(({ name }) => name)
+    const twice = names.find((name, index) => names.indexOf(name) !== index)
+    if (twice !== undefined) {
+      context.addIssue({ code: 'custom', path: ['tiers'], message: `two tiers are called ${twice}` })
+    }
+    const { new_crew_tier: wanted } = defaults
+    if (wanted !== undefined && !names.includes(wanted)) {
+      const message = `there is no tier ${wanted}`
+      context.addIssue({ code: 'custom', path: ['defaults', 'new_crew_tier'], message })
+    }
+  })
+  .describe('How much may be kept here, and by whom.')
 const labeler = z
   .object({
     did: z.string().optional().describe("DID of the labeler whose `!takedown` labels this hold honours. Default: nobody's."), // prettier-ignore
@@ -102,6 +143,8 @@ const schema = z.object({
   server,
   registration,
   database,
+  admin,
+  quota,
   labeler,
   gc,
 })
@@ -141,6 +184,8 @@ export interface HoldPaths {
   rotationKey: string
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
+  /** Key by which the hold proves to PDSes that it is itself when somebody signs in. */
+  oauthKey: string
   did: string
 }
 
@@ -154,6 +199,7 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     signingKey: config.database.key_path ?? join(folder, 'signing.key'),
     rotationKey: config.database.rotation_key_path ?? join(folder, 'rotation.key'),
     secretKey: join(folder, 'hold-secret.key'),
+    oauthKey: join(folder, 'oauth.key'),
     did: join(folder, 'did.txt'),
   }
 }

@@ -2,15 +2,19 @@ import { hkdfSync, randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 
 import { Identities } from '../atproto/identity.ts'
+import type { OAuthClient } from '../atproto/oauth-client.ts'
+import { OAuthMemoryStore } from '../atproto/oauth-memory-store.ts'
+import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
-import { normalizeDid, parseDid } from '../atproto/syntax.ts'
+import { normalizeDid, parseDid, urlOfDidWeb } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
+import { version } from '../lib/version.ts'
 import { OwnerManifestsClient } from './clients/owner-manifests.ts'
 import { XrpcRelays } from './clients/relays.ts'
 import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
@@ -34,6 +38,9 @@ import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
 import { BlobVerification } from './services/blob-verification.ts'
 import { Maintenance } from './services/maintenance.ts'
+import { AdminLogins } from './services/admin-logins.ts'
+import { AdminSessions } from './services/admin-sessions.ts'
+import { AttemptLimits } from './services/attempt-limits.ts'
 import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
@@ -46,17 +53,31 @@ import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
 import { ManifestAdoption } from './services/manifest-adoption.ts'
 import { ManifestMarking } from './services/manifest-marking.ts'
+import { Quotas } from './services/quotas.ts'
 import { RecordWrites } from './services/record-writes.ts'
+import { moveLegacyCrew } from './services/legacy-crew.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
+import {
+  OwnerRegistration,
+  registrationCallbackPath,
+  registrationPath,
+  registrationScope,
+} from './services/owner-registration.ts'
+import { Posts } from './services/posts.ts'
+import { avatarBytesMax, giveAvatar } from './services/profile-avatar.ts'
 import { PullLimits } from './services/pull-limits.ts'
+import { Reservations } from './services/reservations.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RepoImport } from './services/repo-import.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
 import { StoreSweep } from './services/store-sweep.ts'
+import { KeyedLocks } from '../lib/keyed-locks.ts'
 import { Slots } from '../lib/slots.ts'
+import { StorageChecks } from './services/storage-health.ts'
 import { Uploads } from './services/uploads.ts'
+import { UserData } from './services/user-data.ts'
 import { UsedTokens } from './services/used-tokens.ts'
 import { FilesystemBlobStore } from './storage/filesystem-blob-store.ts'
 import { UrlSigner } from './storage/url-signer.ts'
@@ -101,6 +122,8 @@ export interface HoldContext {
   crew: Crew
   blobs: Blobs
   layers: Layers
+  quotas: Quotas
+  userData: UserData
   uploads: Uploads
   relayUploads: RelayUploads
   directUploads: DirectUploads
@@ -108,8 +131,22 @@ export interface HoldContext {
   moderation: Moderation
   /** Undefined when there is no labeler. */
   labelFeed: LabelFeed | undefined
+  /** Sees to the picture of the profile. @throws {Error} when it cannot be had */
+  giveAvatar: () => Promise<boolean>
+  registration: OwnerRegistration
+  /** The OAuth client of the registration, made when it is asked for first. */
+  registrationClient: () => Promise<OAuthClient>
   stats: Stats
   notices: ManifestNotices
+  gc: GarbageCollection
+  manifestMarking: ManifestMarking
+  maintenance: Maintenance
+  /** Undefined where it is not enabled. */
+  gcJob: Periodic | undefined
+  storageHealth: StorageChecks
+  /** Undefined when it is switched off. */
+  admin: AdminPanel | undefined
+  now: Now
   jobs: {
     settle: Periodic
     sweep: Periodic
@@ -118,11 +155,17 @@ export interface HoldContext {
     crawl: Periodic
     moderation: Periodic
   }
-  gc: GarbageCollection
-  manifestMarking: ManifestMarking
-  maintenance: Maintenance
-  /** Undefined where it is not enabled. */
-  gcJob: Periodic | undefined
+}
+
+/** What the admin panel has for itself. */
+export interface AdminPanel {
+  /** Where it is in browsers: see {@link OAuthClient.origin}. */
+  origin: string
+  /** Made when it is first wanted, with its key. */
+  oauth: () => Promise<OAuthClient>
+  logins: AdminLogins
+  sessions: AdminSessions
+  loginLimits: AttemptLimits
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -136,10 +179,12 @@ export async function createContext(
   await using stack = new AsyncDisposableStack()
   stack.use(lockFolder(dirname(paths.database)))
   const { test_mode: allowPrivateNetwork } = config.server
-  const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const fetch =
+    overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork })
   const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
   const plcUrl = config.database.plc_directory_url
-  const identities = new Identities({ fetch, plcUrl, handleResolverUrl: null, now })
+  const handleResolverUrl = config.database.handle_resolver_url ?? null
+  const identities = new Identities({ fetch, plcUrl, handleResolverUrl, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
   const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
   const database = await openDatabase<HoldTables>(location, holdMigrations)
@@ -167,26 +212,30 @@ export async function createContext(
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
+  await moveLegacyCrew(repo)
   await christenHold({ repo, crew, now }, newHold(config))
   const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
   const access = new Access({ crew, moderation })
   const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
-  const uploads = new Uploads({ database, store, blobs, now, onUnsettled: () => settle.kick() })
+  const { quotas, reservations } = createQuotas({ config, database, crew, now })
+  const onUnsettled = () => settle.kick()
+  const uploads = new Uploads({ database, store, blobs, reservations, now, onUnsettled })
   const usedTokens = new UsedTokens({ database, now })
-  const sweep = stack.use(sweepJob({ uploads, usedTokens }))
+  const sweep = stack.use(sweepJob({ uploads, reservations, usedTokens }))
   const document = stack.use(documentJob({ keeper, repo }))
   const directUploads = new DirectUploads({
     database,
     uploads,
+    reservations,
     blobs,
     store,
     hashes: new RunningHashes(),
     slots: new Slots(partSlotCount),
   })
-  const layers = new Layers({ database, repo, blobs, now })
+  const layers = new Layers({ database, repo, blobs, reservations, now })
   const { stats, notices, flushStats, moderate } = createBookkeeping(
-    { database, repo, layers, moderation, now },
+    { config, identities, crew, database, repo, layers, moderation, now },
     stack,
   )
   const { gc, manifestMarking, maintenance, scheduledGc } = createGc(
@@ -228,14 +277,25 @@ export async function createContext(
     crew,
     blobs,
     layers,
+    quotas,
+    userData: new UserData({ database, repo, crew, layers, stats }),
     uploads,
-    relayUploads: new RelayUploads({ uploads, store, blobs }),
+    relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    giveAvatar: createAvatar({ config, repo, pdsBlobs, fetch: overrides.fetch }),
+    ...createRegistration({ config, paths, publicUrl, crew, identities, fetch, now }),
     moderation,
     labelFeed,
     stats,
     notices,
+    gc,
+    manifestMarking,
+    maintenance,
+    gcJob: scheduledGc,
+    storageHealth: createStorageChecks(config, paths, store),
+    admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
+    now,
     jobs: {
       settle,
       sweep,
@@ -244,13 +304,58 @@ export async function createContext(
       crawl,
       moderation: moderate,
     },
-    gc,
-    manifestMarking,
-    maintenance,
-    gcJob: scheduledGc,
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function createStorageChecks({ storage }: HoldConfig, paths: HoldPaths, store: BlobStore): StorageChecks {
+  const { driver, bucket = '' } = storage
+  return new StorageChecks({ store, driver, place: driver === 's3' ? bucket : paths.blobs })
+}
+
+const loginSecondsMax = 15 * 60
+
+/** The admin panel: the captain and crew admins sign in at their own servers. */
+function createAdmin(needs: {
+  config: HoldConfig
+  paths: HoldPaths
+  publicUrl: string
+  database: Database<HoldTables>
+  fetch: Fetch
+  now: Now
+}): AdminPanel {
+  const { config, paths, publicUrl, database, fetch, now } = needs
+  const limits = { now, lifetimeSeconds: loginSecondsMax, entryCountMax: 1000 }
+  let client: Promise<OAuthClient> | undefined
+  const createClient = async (): Promise<OAuthClient> => {
+    // Only now, because it takes its time to load, and most starts of a hold see no login.
+    const { createOAuthClient } = await import('../atproto/oauth-client.ts')
+    return createOAuthClient({
+      publicUrl,
+      clientName: `Hold ${new URL(publicUrl).host}`,
+      scope: 'atproto',
+      redirectPath: '/admin/oauth/callback',
+      keyFile: paths.oauthKey,
+      stores: { states: new OAuthMemoryStore(limits), sessions: new OAuthMemoryStore(limits) },
+      fetch,
+      plcUrl: config.database.plc_directory_url,
+      handleResolverUrl: config.database.handle_resolver_url ?? null,
+      allowHttp: config.server.test_mode,
+    })
+  }
+  const oauth = () =>
+    (client ??= createClient().catch((error: unknown) => {
+      client = undefined
+      throw error
+    }))
+  return {
+    origin: oauthOrigin(new URL(publicUrl)),
+    oauth,
+    logins: new AdminLogins({ client: oauth }),
+    sessions: new AdminSessions({ database, now }),
+    loginLimits: new AttemptLimits({ now, attemptCountMax: 20, windowSeconds: 600 }),
+  }
 }
 
 /** Who the hold is, and what keeps its DID document true. */
@@ -277,12 +382,31 @@ async function createIdentity(needs: {
 
 /** What a hold notes down about how it is used. */
 function createBookkeeping(
-  needs: Pick<HoldContext, 'database' | 'repo' | 'layers' | 'moderation'> & { now: Now },
+  needs: Pick<
+    HoldContext,
+    'config' | 'identities' | 'crew' | 'database' | 'repo' | 'layers' | 'moderation'
+  > & { now: Now },
   stack: AsyncDisposableStack,
 ) {
-  const { database, repo, layers, moderation, now } = needs
+  const { config, identities, crew, database, repo, layers, moderation, now } = needs
   const stats = new Stats({ database, repo, now })
-  const notices = new ManifestNotices({ layers, moderation, stats, pullLimits: new PullLimits({ now }) })
+  const appviewDid = config.server.appview_did
+  const posts = new Posts({
+    database,
+    repo,
+    crew,
+    moderation,
+    findHandle: async (did) => (await identities.resolveDid(did)).handle,
+    appviewUrl: appviewDid === undefined ? undefined : urlOfDidWeb(appviewDid),
+    now,
+  })
+  const notices = new ManifestNotices({
+    layers,
+    posts,
+    moderation,
+    stats,
+    pullLimits: new PullLimits({ now }),
+  })
   const moderate = stack.use(moderationJob({ moderation, layers }))
   return { stats, notices, flushStats: stack.use(flushStatsJob({ stats })), moderate }
 }
@@ -326,7 +450,7 @@ function createGc(
   const { config, identity, identities, database, store, blobs, layers, access, moderation, crew, now } =
     needs
   const { enabled, grace: graceMs, interval: intervalMs } = config.gc
-  const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
+  const outbound = { userAgent: `atcr-hold/${version}`, allowPrivateNetwork: config.server.test_mode }
   const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
   const owners = new OwnerManifestsClient({
     identities,
@@ -349,8 +473,66 @@ function createGc(
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
   const verification = new BlobVerification({ database, store })
-  const maintenance = new Maintenance({ gc, verification, storeSweep })
+  const maintenance = new Maintenance({ gc, verification, storeSweep, layers })
   return { gc, manifestMarking, maintenance, scheduledGc }
+}
+
+function createAvatar(
+  needs: Pick<HoldContext, 'config' | 'repo' | 'pdsBlobs'> & { fetch: Fetch | undefined },
+): () => Promise<boolean> {
+  const { config, repo, pdsBlobs: blobs } = needs
+  const { profile_avatar_url: url } = config.registration
+  const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
+  const fetch = needs.fetch ?? createOutboundFetch(outbound, { responseBytesMax: avatarBytesMax })
+  return async () => url !== undefined && (await giveAvatar({ repo, blobs, fetch }, url))
+}
+
+/** How the hold gets into its owner's data repo. */
+function createRegistration(
+  needs: Pick<HoldContext, 'config' | 'publicUrl' | 'crew' | 'identities'> & {
+    paths: HoldPaths
+    fetch: Fetch
+    now: Now
+  },
+): Pick<HoldContext, 'registration' | 'registrationClient'> {
+  const { config, publicUrl, crew, identities, fetch, now } = needs
+  const stores = { now, lifetimeSeconds: 3600, entryCountMax: 100 }
+  let client: Promise<OAuthClient> | undefined
+  const create = async (): Promise<OAuthClient> => {
+    const { ownerDid } = await crew.getCaptain()
+    // Takes its time to load, and few holds ever need it.
+    const { createOAuthClient } = await import('../atproto/oauth-client.ts')
+    return createOAuthClient({
+      publicUrl,
+      clientName: `Hold ${new URL(publicUrl).host}`,
+      scope: registrationScope,
+      redirectPath: registrationCallbackPath,
+      documentsPath: `${registrationPath}/oauth`,
+      keyFile: needs.paths.oauthKey,
+      stores: { states: new OAuthMemoryStore(stores), sessions: new OAuthMemoryStore(stores) },
+      fetch,
+      plcUrl: config.database.plc_directory_url,
+      // The owner is known by DID; his own server may say what it likes about handles.
+      handleResolverUrl: (await identities.resolveDid(ownerDid)).pdsUrl ?? null,
+      allowHttp: config.server.test_mode,
+    })
+  }
+  const registrationClient = () =>
+    (client ??= create().catch((error: unknown) => {
+      client = undefined
+      throw error
+    }))
+  return {
+    registration: new OwnerRegistration({
+      client: registrationClient,
+      crew,
+      identities,
+      fetch,
+      publicUrl,
+      now,
+    }),
+    registrationClient,
+  }
 }
 
 function createServiceAuth(needs: {
@@ -366,6 +548,26 @@ function createServiceAuth(needs: {
     replayStore: usedTokens,
     maxAgeSeconds: serviceTokenAgeSecondsMax,
   })
+}
+
+function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew; now: Now }): {
+  quotas: Quotas
+  reservations: Reservations
+} {
+  const { database, crew, now } = needs
+  const { tiers, defaults } = needs.config.quota
+  const quotas = new Quotas({
+    database,
+    crew,
+    tiers: tiers.map((tier) => ({
+      name: tier.name,
+      quotaBytes: tier.quota,
+      isScannedOnPush: tier.scan_on_push,
+    })),
+    defaultTier: defaults.new_crew_tier,
+  })
+  const reservations = new Reservations({ database, quotas, users: new KeyedLocks(), now })
+  return { quotas, reservations }
 }
 
 function newHold({ server, registration }: HoldConfig): NewHold {

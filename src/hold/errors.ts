@@ -11,6 +11,7 @@ export type HoldErrorCode =
   | 'operation_invalid'
   | 'part_number_invalid'
   | 'parts_missing'
+  | 'quota_exceeded'
   | 'range_invalid'
   | 'registration_disabled'
   | 'request_invalid'

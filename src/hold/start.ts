@@ -49,6 +49,10 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
   context.jobs.crawl.kick()
   context.jobs.moderation.kick()
   context.labelFeed?.start()
+  context
+    .giveAvatar()
+    .catch((error: unknown) => log.warn({ err: error }, 'the profile stays without a picture'))
+  if (config.registration.write_owner_records) void askOwner(context)
   log.info({ url: context.publicUrl, did: context.identity.did, port: server.port }, 'hold is ready')
   const owned = stack.move()
   return {
@@ -57,5 +61,15 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
     server,
     context,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** In the background: a hold that its owner's server does not answer is a hold all the same. */
+async function askOwner({ registration }: HoldContext): Promise<void> {
+  try {
+    const url = await registration.open()
+    if (url !== undefined) log.info(`Visit this URL to authorize: ${url.href}`)
+  } catch (error) {
+    log.warn({ err: error }, "the owner's server cannot be asked; the hold is not registered there")
   }
 }

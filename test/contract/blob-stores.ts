@@ -35,7 +35,12 @@ export async function filesystemHarness(folder: string): Promise<StoreHarness> {
   })
   const store = await FilesystemBlobStore.open({ folder: join(folder, 'blobs'), signer, listPageSize })
   app = new Hono<ServerEnv>()
-  mountSignedBlobs(app, { store, signer, moderation: { isHidden: async () => false } })
+  mountSignedBlobs(app, {
+    store,
+    signer,
+    relayUploads: { admitPart: async () => undefined },
+    moderation: { isHidden: async () => false },
+  })
   return {
     store,
     lengthened: (url) => String(url).replace(/exp=(\d+)/, (_, exp) => `exp=${Number(exp) + 1000}`),

@@ -2,9 +2,10 @@ import { sql, type ColumnType } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 import type { GcTables } from './gc-tables.ts'
+import type { QuotaTables } from './quota-tables.ts'
 
 /** What a hold keeps about blobs and those who push and pull them. Times are ISO text, flags 0 or 1. */
-export interface StorageTables extends GcTables {
+export interface StorageTables extends GcTables, QuotaTables {
   uploads: UploadTable
   upload_parts: UploadPartRow
   blobs: BlobRow
@@ -33,9 +34,16 @@ export interface UploadTable {
   digest: string | null
   created_at: ColumnType<string, string, never>
   expires_at: string
+  /** While it is open: bytes that count against the quota of its beginner, `free_bytes` of them excepted. */
+  reserved_bytes: ColumnType<number, number | undefined>
+  /** Charged already, under the announced digest. */
+  free_bytes: ColumnType<number, number | undefined>
 }
 
-/** Parts of direct uploads; in relay mode the other side keeps account of them. */
+/**
+ * Parts of direct uploads. In relay mode the other side keeps account of them; here is how large those are that were
+ * sent through this process by who has a quota.
+ */
 export interface UploadPartRow {
   upload_id: string
   part_number: number

@@ -73,6 +73,17 @@ export async function insertUploadParts(
   }
 }
 
+/** Notes how large a part is, or is now. */
+export async function putUploadPart(database: Kysely<StorageTables>, part: UploadPartRow): Promise<void> {
+  await database
+    .insertInto('upload_parts')
+    .values(part)
+    .onConflict((conflict) =>
+      conflict.columns(['upload_id', 'part_number']).doUpdateSet({ size_bytes: part.size_bytes }),
+    )
+    .execute()
+}
+
 export function listUploadParts(database: Kysely<StorageTables>, uploadId: string): Promise<UploadPartRow[]> {
   return database
     .selectFrom('upload_parts')

@@ -1,4 +1,5 @@
 import type { Blobs } from '../services/blobs.ts'
+import type { Reservations } from '../services/reservations.ts'
 import type { Uploads } from '../services/uploads.ts'
 import type { UsedTokens } from '../services/used-tokens.ts'
 import { Periodic } from './periodic.ts'
@@ -18,13 +19,18 @@ export function settleJob(needs: { blobs: Blobs }): Periodic {
   })
 }
 
-/** Forgets abandoned uploads, and used service tokens that have expired. */
-export function sweepJob(needs: { uploads: Uploads; usedTokens: UsedTokens }): Periodic {
+/** Forgets abandoned uploads, room that nobody holds on to any more, and used service tokens that have expired. */
+export function sweepJob(needs: {
+  uploads: Uploads
+  reservations: Reservations
+  usedTokens: UsedTokens
+}): Periodic {
   return new Periodic({
     name: 'sweep uploads',
     intervalMs: sweepIntervalMs,
     run: async (signal) => {
       while (!signal.aborted && (await needs.uploads.expire()) > 0);
+      await needs.reservations.expire()
       await needs.usedTokens.expire()
     },
   })

@@ -9,13 +9,17 @@ import type { BlobStore, StoredPart, StoreUpload } from '../ports/blob-store.ts'
 import { blobKey, uploadKey } from '../storage/blob-keys.ts'
 import type { Blobs } from './blobs.ts'
 import { writeParts } from './part-writer.ts'
+import type { Reservations } from './reservations.ts'
 import { RunningHash, type RunningHashes } from './running-hashes.ts'
 import type { Slots } from '../../lib/slots.ts'
+import type { UploadFlow } from './upload-flow.ts'
 import { storeUploadOf, type Uploads } from './uploads.ts'
 
 /** The body of a request. One whose connection broke ends like any other, and says so. */
 export interface UploadBody extends AsyncIterable<Uint8Array> {
   readonly wasCut: boolean
+  /** Of the whole body, when it is known in advance. */
+  readonly lengthBytes: number | undefined
 }
 
 /** The upload after the bytes of one request, before the database knows. */
@@ -31,6 +35,7 @@ interface Received {
 interface Needs {
   database: Kysely<StorageTables>
   uploads: Uploads
+  reservations: Pick<Reservations, 'open' | 'settle'>
   blobs: Blobs
   store: BlobStore
   hashes: RunningHashes
@@ -66,9 +71,9 @@ export class DirectUploads {
   async append(uploadId: string, body: UploadBody, range: ChunkRange | undefined): Promise<number> {
     // Who says where the bytes belong may come early; other bytes would end up behind those still on their way.
     if (range !== undefined) await this.#needs.uploads.idle(uploadId)
-    return this.#needs.uploads.exclusively(uploadId, 'direct', async (row) => {
-      const received = await this.#receive(row, body, range, undefined)
-      await this.#save(row, received)
+    return this.#alone(uploadId, undefined, async (row, flow) => {
+      const received = await this.#receive(row, flow, body, range, undefined)
+      await this.#save(row, flow, received)
       return received.offsetBytes
     })
   }
@@ -86,11 +91,13 @@ export class DirectUploads {
     if (last === undefined || last.range !== undefined) await uploads.idle(uploadId)
     const known = await uploads.get(uploadId, 'direct')
     if (known.state === 'completed' && known.digest === digest) return
-    await uploads.exclusively(uploadId, 'direct', async (row) => {
+    await this.#alone(uploadId, digest, async (row, flow) => {
       const received =
-        last === undefined ? await this.#asIs(row) : await this.#receive(row, last.body, last.range, digest)
+        last === undefined
+          ? await this.#asIs(row)
+          : await this.#receive(row, flow, last.body, last.range, digest)
       if (last?.body.wasCut === true) {
-        await this.#save(row, received)
+        await this.#save(row, flow, received)
         throw new HoldError('request_invalid', 'the body ended early')
       }
       await this.#complete(row, received, digest)
@@ -104,8 +111,32 @@ export class DirectUploads {
     this.#needs.hashes.drop(uploadId)
   }
 
+  /** Works on an upload while nobody else does. One that outgrows the quota of its account is given up. */
+  async #alone<T>(
+    uploadId: string,
+    digest: Digest | undefined,
+    work: (row: UploadRow, flow: UploadFlow) => Promise<T>,
+  ): Promise<T> {
+    const { uploads, reservations } = this.#needs
+    return uploads.exclusively(uploadId, 'direct', async (row) => {
+      try {
+        using flow = await reservations.open(row, digest)
+        return await work(row, flow)
+      } catch (error) {
+        if (error instanceof HoldError && error.code === 'quota_exceeded') await this.#giveUp(row)
+        throw error
+      }
+    })
+  }
+
+  async #giveUp(row: UploadRow): Promise<void> {
+    await this.#needs.uploads.discard(row)
+    this.#needs.hashes.drop(row.id)
+  }
+
   async #receive(
     row: UploadRow,
+    flow: UploadFlow,
     body: UploadBody,
     range: ChunkRange | undefined,
     expected: Digest | undefined,
@@ -117,7 +148,8 @@ export class DirectUploads {
     const { store, slots } = this.#needs
     const before = await this.#asIs(row)
     const hash = row.offset_bytes === 0 ? newHash(row, expected) : before.hash?.fork()
-    const counted = new CountedBytes(body)
+    if (body.lengthBytes !== undefined) await flow.expect(body.lengthBytes)
+    const counted = new CountedBytes(flow.through(body))
     // Bytes whose digest is verified before they are put together may be put together where they belong.
     const isKnownWhole = expected !== undefined && row.offset_bytes === 0 && store.partSizeBytes !== undefined
     const key = isKnownWhole ? blobKey(expected) : uploadKey(row.id)
@@ -164,13 +196,20 @@ export class DirectUploads {
     throw new HoldError('upload_unknown', 'the upload is over')
   }
 
-  async #save(row: UploadRow, received: Received): Promise<void> {
-    const { database, uploads, hashes } = this.#needs
+  async #save(row: UploadRow, flow: UploadFlow, received: Received): Promise<void> {
+    const { hashes } = this.#needs
+    await flow.save(() => this.#saveRows(row, received))
+    if (received.hash !== undefined) hashes.keep(row.id, received.offsetBytes, received.hash)
+  }
+
+  async #saveRows(row: UploadRow, received: Received): Promise<void> {
+    const { database, uploads } = this.#needs
     await database.transaction().execute(async (transaction) => {
       const isMoved = await updateUpload(transaction, row, {
         offset_bytes: received.offsetBytes,
         tail: received.tail.byteLength === 0 ? null : received.tail,
         expires_at: uploads.expiry(),
+        reserved_bytes: Math.max(row.announced_size_bytes ?? 0, received.offsetBytes),
       })
       if (!isMoved) throw new HoldError('upload_unknown', 'the upload is over')
       await insertUploadParts(
@@ -183,15 +222,15 @@ export class DirectUploads {
         })),
       )
     })
-    if (received.hash !== undefined) hashes.keep(row.id, received.offsetBytes, received.hash)
   }
 
   async #complete(row: UploadRow, received: Received, digest: Digest): Promise<void> {
-    const { uploads, store, blobs } = this.#needs
+    const { uploads, store, blobs, reservations } = this.#needs
     const { upload, tail } = received
     const algorithm = digestAlgorithm(digest)
     const hashed = received.hash?.digest(algorithm)
     if (hashed !== undefined) await this.#verify(row, hashed, digest)
+    await reservations.settle(row, { digest, sizeBytes: received.offsetBytes })
     if (upload === undefined) {
       if (hashed === undefined) await this.#verify(row, digestOfBytes(tail, algorithm), digest)
       await blobs.locks.run(digest, async () => {

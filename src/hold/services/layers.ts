@@ -9,20 +9,25 @@ import { isDigest, type Digest } from '../../protocol/oci/digest.ts'
 import {
   deleteLayers,
   insertLayers,
-  listLayers,
+  listLayersOf,
   listUnwrittenLayers,
   markLayersWritten,
 } from '../db/layers.ts'
+import type { HoldTables } from '../db/schema.ts'
 import type { LayerRow, StorageTables } from '../db/storage-tables.ts'
 import { HoldError } from '../errors.ts'
 import type { HoldRepo } from '../pds/repo.ts'
 import type { Blobs } from './blobs.ts'
+import { rebuildLayers } from './layer-rebuild.ts'
+import type { Reservations } from './reservations.ts'
 
 /** Of one manifest. Real ones have 127 at most; artifacts can have more. */
 const layerCountMax = 5000
 /** What the data repo takes. */
 const writesPerCommitMax = 200
 const mediaTypeBytesMax = 255
+/** How many manifests are looked up at once. */
+const manifestBatchMax = 500
 
 /** A manifest that was pushed. */
 export interface ManifestNotice {
@@ -32,9 +37,10 @@ export interface ManifestNotice {
 }
 
 interface Needs {
-  database: Kysely<StorageTables>
-  repo: Pick<HoldRepo, 'applyWrites' | 'findRecord'>
+  database: Kysely<HoldTables>
+  repo: Pick<HoldRepo, 'applyWrites' | 'findRecord' | 'listRecords'>
   blobs: Pick<Blobs, 'find'>
+  reservations: Pick<Reservations, 'alone' | 'checkCharged' | 'findAllowance'>
   now: Now
 }
 
@@ -51,6 +57,7 @@ export class Layers {
   /**
    * Writes a layer record for each blob of this hold that the manifest names, in one commit (of 200 at most); answers how many are new.
    * The same notice again adds none: the keys of the records are chosen, and kept, before they are written.
+   * @throws {HoldError} `request_invalid`; `quota_exceeded`, and then nothing is noted
    */
   recordPush(notice: ManifestNotice, manifest: unknown): Promise<number> {
     const ownerDid = normalizeDid(notice.ownerDid)
@@ -58,31 +65,60 @@ export class Layers {
     return this.locks.run(manifestUri, () => this.#record(ownerDid, manifestUri, manifest))
   }
 
-  /** Removes what was noted of these manifests: records, then rows. Whoever calls it holds their locks. */
+  /**
+   * Removes what was noted of these manifests: records, then rows and charges, so that the same call after a crash does
+   * the rest. Whoever calls it holds their locks.
+   */
   async removeManifests(manifestUris: readonly string[]): Promise<{ layersRemoved: number }> {
-    const { database, repo } = this.#needs
     let layersRemoved = 0
-    for (const manifestUri of manifestUris) {
-      const rows = await listLayers(database, manifestUri)
-      const writes = []
-      for (const { rkey } of rows) {
-        if ((await repo.findRecord(layerCollection, rkey)) === undefined) continue
-        writes.push({ action: 'delete', collection: layerCollection, rkey } as const)
+    for (let start = 0; start < manifestUris.length; start += manifestBatchMax) {
+      const page = manifestUris.slice(start, start + manifestBatchMax)
+      const rows = await listLayersOf(this.#needs.database, page)
+      for (let from = 0; from < rows.length; from += writesPerCommitMax) {
+        await this.#remove(rows.slice(from, from + writesPerCommitMax))
       }
-      for (let start = 0; start < writes.length; start += writesPerCommitMax) {
-        await repo.applyWrites(writes.slice(start, start + writesPerCommitMax))
-      }
-      await deleteLayers(database, manifestUri)
       layersRemoved += rows.length
     }
     return { layersRemoved }
   }
 
+  /** Makes rows and charges agree with the layer records: after the data repo was imported, or the rows were lost. */
+  rebuild(): Promise<{ layers: number; malformed: number }> {
+    return rebuildLayers(this.#needs)
+  }
+
+  async #remove(rows: readonly LayerRow[]): Promise<void> {
+    const { repo } = this.#needs
+    const database: Kysely<StorageTables> = this.#needs.database
+    await repo.applyWrites(
+      rows.map(({ rkey }) => ({ action: 'ensure-absent', collection: layerCollection, rkey }) as const),
+    )
+    await database.transaction().execute((transaction) => deleteLayers(transaction, rows))
+  }
+
   async #record(ownerDid: Did, manifestUri: string, manifest: unknown): Promise<number> {
-    const { database, repo, now } = this.#needs
     const named = descriptorsOf(manifest)
     const rows = await this.#rowsFor(manifestUri, ownerDid, [...named.keys()])
-    if (rows.length > 0) await insertLayers(database, rows)
+    await this.#needs.reservations.alone(ownerDid, () => this.#note(ownerDid, rows))
+    return this.#writeRecords(manifestUri, ownerDid, named)
+  }
+
+  async #note(ownerDid: Did, rows: readonly LayerRow[]): Promise<void> {
+    const { reservations } = this.#needs
+    const database: Kysely<StorageTables> = this.#needs.database
+    const allowance = await reservations.findAllowance(ownerDid)
+    await database.transaction().execute(async (transaction) => {
+      const addedBytes = await insertLayers(transaction, rows)
+      await reservations.checkCharged(transaction, ownerDid, allowance, addedBytes)
+    })
+  }
+
+  async #writeRecords(
+    manifestUri: string,
+    ownerDid: Did,
+    named: ReadonlyMap<Digest, string>,
+  ): Promise<number> {
+    const { database, repo, now } = this.#needs
     const missing = await listUnwrittenLayers(database, manifestUri)
     const writes = []
     for (const row of missing) {
@@ -113,7 +149,14 @@ export class Layers {
       const blob = await this.#needs.blobs.find(digest)
       if (blob === undefined) continue
       const { sizeBytes } = blob
-      rows.push({ manifest_uri: manifestUri, digest, user_did: userDid, size_bytes: sizeBytes, rkey: nextTid(), is_written: 0 }) // prettier-ignore
+      rows.push({
+        manifest_uri: manifestUri,
+        digest,
+        user_did: userDid,
+        size_bytes: sizeBytes,
+        rkey: nextTid(),
+        is_written: 0,
+      })
     }
     return rows
   }

@@ -5,6 +5,7 @@ import { waitAtMost, type Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findBlobRow, insertBlobRow } from '../db/blobs.ts'
+import { keepBlob } from '../db/reservations.ts'
 import { insertBlobUploader } from '../db/blob-uploaders.ts'
 
 import type { StorageTables } from '../db/storage-tables.ts'
@@ -12,7 +13,6 @@ import {
   deleteUpload,
   deleteUploadParts,
   findUpload,
-  insertUpload,
   listExpiredUploads,
   listUploadsOf,
   updateUpload,
@@ -22,6 +22,7 @@ import { HoldError } from '../errors.ts'
 import type { BlobKey, BlobStore, StoreUpload } from '../ports/blob-store.ts'
 import { blobKey, uploadKey, uploadsPrefix } from '../storage/blob-keys.ts'
 import type { Blob, Blobs } from './blobs.ts'
+import type { Reservations } from './reservations.ts'
 
 /** An upload is forgotten, and what it stored freed, this long after its last sign of life. */
 export const uploadLifetimeMs = 24 * 3_600_000
@@ -41,6 +42,7 @@ interface Needs {
   database: Kysely<StorageTables>
   store: BlobStore
   blobs: Blobs
+  reservations: Pick<Reservations, 'begin'>
   now: Now
   /** Told when a blob waits to be copied to the key it belongs to. */
   onUnsettled: () => void
@@ -58,6 +60,7 @@ export class Uploads {
     this.#needs = needs
   }
 
+  /** @throws {HoldError} `quota_exceeded` */
   async begin(wish: {
     userDid: Did
     mode: UploadRow['mode']
@@ -71,7 +74,7 @@ export class Uploads {
     const now = this.#needs.now()
     const row: UploadRow = {
       id,
-      user_did: wish.userDid,
+      user_did: normalizeDid(wish.userDid),
       mode: wish.mode,
       state: 'open',
       announced_digest: wish.digest ?? null,
@@ -84,8 +87,15 @@ export class Uploads {
       digest: null,
       created_at: now.toISOString(),
       expires_at: this.expiry(),
+      reserved_bytes: wish.sizeBytes ?? 0,
+      free_bytes: 0,
     }
-    await insertUpload(this.#needs.database, row)
+    try {
+      await this.#needs.reservations.begin(row)
+    } catch (error) {
+      if (upload !== undefined) await this.#needs.store.abortUpload(upload)
+      throw error
+    }
     return row
   }
 
@@ -158,6 +168,8 @@ export class Uploads {
       } as const
       if (!(await updateUpload(transaction, row, change))) throw new HoldError('upload_busy', 'the upload has changed') // prettier-ignore
       await deleteUploadParts(transaction, row.id)
+      const { digest, sizeBytes } = blob
+      await keepBlob(transaction, { user_did: row.user_did, digest, size_bytes: sizeBytes, kept_at: blobs.row(blob).verified_at }) // prettier-ignore
       await insertBlobUploader(transaction, blob.digest, normalizeDid(row.user_did as Did))
       return isNew
     })
@@ -171,6 +183,8 @@ export class Uploads {
     // The row at hand may be older than the first part.
     const upload = storeUploadOf((await findUpload(this.#needs.database, row.id)) ?? row)
     if (upload !== undefined) await this.#needs.store.abortUpload(upload)
+    // A crash may have come between the store's beginning and the note of it.
+    else await this.#needs.store.delete(uploadKey(row.id))
     await deleteUpload(this.#needs.database, row.id)
   }
 
@@ -184,7 +198,7 @@ export class Uploads {
   /** How far uploads of an account have come; those of others are as unknown as those that never were. */
   async status(userDid: Did, ids: readonly string[]): Promise<UploadStatus[]> {
     if (ids.length === 0) return []
-    const rows = await listUploadsOf(this.#needs.database, userDid, ids)
+    const rows = await listUploadsOf(this.#needs.database, normalizeDid(userDid), ids)
     return ids.map((uploadId) => {
       const row = rows.find(({ id }) => id === uploadId)
       if (row === undefined) return { uploadId, status: 'unknown' }

@@ -12,6 +12,8 @@ export const uploadAnswers: Record<HoldErrorCode, OciErrorCode> = {
   operation_invalid: 'UNSUPPORTED',
   part_number_invalid: 'BLOB_UPLOAD_INVALID',
   parts_missing: 'BLOB_UPLOAD_INVALID',
+  // The spec has no word for a quota; clients show the message of a DENIED.
+  quota_exceeded: 'DENIED',
   range_invalid: 'RANGE_INVALID',
   registration_disabled: 'DENIED',
   request_invalid: 'BLOB_UPLOAD_INVALID',

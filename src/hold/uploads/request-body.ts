@@ -9,9 +9,11 @@ import type { UploadBody } from '../services/direct-uploads.ts'
 export class RequestBody implements UploadBody {
   readonly #incoming: IncomingMessage
   wasCut = false
+  readonly lengthBytes: number | undefined
 
   constructor(incoming: IncomingMessage) {
     this.#incoming = incoming
+    this.lengthBytes = contentLength(incoming)
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {

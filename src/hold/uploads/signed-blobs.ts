@@ -14,12 +14,13 @@ import {
 import { isDigest, parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
 import { HoldError } from '../errors.ts'
+import type { RelayUploads } from '../services/relay-uploads.ts'
 import { uploadKey } from '../storage/blob-keys.ts'
 import type { FilesystemBlobStore } from '../storage/filesystem-blob-store.ts'
 import type { Moderation } from '../services/moderation.ts'
 import type { UrlSigner } from '../storage/url-signer.ts'
 import { ociErrorResponse, toOciError } from './errors.ts'
-import { RequestBody } from './request-body.ts'
+import { contentLength, RequestBody } from './request-body.ts'
 import { sendFile } from './send-file.ts'
 
 const log = logger('hold:blobs')
@@ -27,6 +28,7 @@ const log = logger('hold:blobs')
 interface Needs {
   store: FilesystemBlobStore
   signer: UrlSigner
+  relayUploads: Pick<RelayUploads, 'admitPart'>
   moderation: Pick<Moderation, 'isHidden'>
 }
 
@@ -117,10 +119,11 @@ function rangeOf(incoming: IncomingMessage, etag: string, sizeBytes: number) {
 
 async function putPart(
   incoming: IncomingMessage,
-  { store }: Needs,
+  { store, relayUploads }: Needs,
   uploadId: string,
   partNumber: number,
 ): Promise<Response> {
+  await relayUploads.admitPart(uploadId, partNumber, contentLength(incoming))
   const body = new RequestBody(incoming)
   async function* whole(): AsyncGenerator<Uint8Array, void, undefined> {
     yield* body

@@ -18,6 +18,7 @@ export const xrpcAnswers: Record<HoldErrorCode, { status: number; error: string 
   operation_invalid: { status: 400, error: 'InvalidOperation' },
   part_number_invalid: { status: 400, error: 'InvalidPartNumber' },
   parts_missing: { status: 400, error: 'MissingParts' },
+  quota_exceeded: { status: 403, error: 'QuotaExceeded' },
   range_invalid: { status: 400, error: 'InvalidRequest' },
   registration_disabled: { status: 403, error: 'RegistrationDisabled' },
   request_invalid: { status: 400, error: 'InvalidRequest' },

@@ -1,3 +1,5 @@
+import type { AtUriString } from '@atproto/lex'
+
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import { xrpcMethod } from '../../http/xrpc-routes.ts'
 import * as notifyManifest from '../../protocol/lexicon/generated/io/atcr/hold/notifyManifest.ts'
@@ -13,7 +15,7 @@ export const notifyManifestMethod = (
 ) =>
   xrpcMethod(notifyManifest.main, (call) =>
     answerAnyone(call, context, async (callerDid) => {
-      const { operation, repository, userDid, manifestDigest, manifest, count = 1 } = call.input
+      const { operation, repository, userDid, manifestDigest, manifest, tag, count = 1 } = call.input
       const digest = parseDigest(manifestDigest)
       switch (operation) {
         case 'pull': {
@@ -24,9 +26,9 @@ export const notifyManifestMethod = (
         }
         case 'push': {
           await context.access.check(callerDid, 'blob:write')
-          const notice = { ownerDid: ownerOf(callerDid, userDid), repository, digest }
-          const { layersCreated } = await context.notices.push(notice, manifest)
-          return { success: true, operation, statsUpdated: true, layersCreated }
+          const notice = { ownerDid: ownerOf(callerDid, userDid), repository, digest, tag }
+          const { layersCreated, post } = await context.notices.push(notice, manifest)
+          return { success: true, operation, statsUpdated: true, layersCreated, ...postAnswer(post) }
         }
         case 'delete': {
           const uri = manifestUriOf({ ownerDid: ownerOf(callerDid, userDid), digest })
@@ -45,4 +47,8 @@ function ownerOf(callerDid: Did | undefined, userDid: Did): Did {
   if (callerDid === undefined) throw new HoldError('auth_required', 'this operation needs a service token')
   if (normalizeDid(callerDid) === normalizeDid(userDid)) return userDid
   throw new HoldError('user_mismatch', `${callerDid} does not speak for ${userDid}`)
+}
+
+function postAnswer(post: { uri: string; isNew: boolean } | undefined) {
+  return post === undefined ? {} : { postCreated: post.isNew, postUri: post.uri as AtUriString }
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 
-import { cleanText, formatAge, formatCount, formatSize, formatTime, shortDigest } from './format.ts'
+import { formatSize } from './format-size.ts'
+import { cleanText, formatAge, formatCount, formatTime, shortDigest } from './format.ts'
 
 test('sizes are short and never print a thousand', () => {
   const sizes = [0, 1, 999, 1000, 1449, 9949, 9950, 12_345, 999_499, 999_500, 1_500_000_000, 2 ** 53]
