@@ -473,7 +473,7 @@ function createGc(
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
   const verification = new BlobVerification({ database, store })
-  const maintenance = new Maintenance({ gc, verification, storeSweep })
+  const maintenance = new Maintenance({ gc, verification, storeSweep, layers })
   return { gc, manifestMarking, maintenance, scheduledGc }
 }
 
