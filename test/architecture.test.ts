@@ -137,19 +137,36 @@ const rules: [place: string, mayImport: string[]][] = [
 
   [`${hold}/main.ts`, [...lib, `${hold}/program.ts`]],
   [`${hold}/program.ts`, [...lib, `${hold}/start.ts`, `${hold}/config.ts`, `${hold}/commands`]],
+  // It listens for the one visit of an owner.
+  [
+    `${hold}/commands/register.ts`,
+    [
+      ...lib,
+      ...web,
+      'src/http',
+      `${hold}/commands`,
+      `${hold}/web`,
+      `type:${hold}/config.ts`,
+      `type:${hold}/context.ts`,
+      'type:npm:commander',
+    ],
+  ],
   // Doors beside `serve`: they open the parts of a hold, or ask the one that runs.
   [
     `${hold}/commands`,
     [
       ...inner,
-      ...['services', 'pds', 'jobs', 'storage', 'db', 'ports'].map((it) => `${hold}/${it}`),
+      ...['services', 'pds', 'jobs', 'storage', 'db', 'ports', 'control'].map((it) => `${hold}/${it}`),
       `${hold}/config.ts`,
       `${hold}/context.ts`,
       `${hold}/errors.ts`,
       'type:npm:commander',
     ],
   ],
-  [`${hold}/start.ts`, [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`]],
+  [
+    `${hold}/start.ts`,
+    [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`, `${hold}/control`],
+  ],
   [`${hold}/config.ts`, settings],
   [`${hold}/errors.ts`, lib],
   [
@@ -177,6 +194,8 @@ const rules: [place: string, mayImport: string[]][] = [
     [...edge(hold), ...lexicons, `${hold}/pds/context.ts`, `${hold}/pds/errors.ts`, `type:${hold}/pds`],
   ],
   [`${hold}/web`, [...edge(hold), `type:${hold}/pds`]],
+  // What the commands of the same machine ask of a hold that serves.
+  [`${hold}/control`, [...lib, `type:${hold}/context.ts`, `type:${hold}/services`]],
   [
     `${hold}/admin/pages`,
     [

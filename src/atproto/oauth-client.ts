@@ -109,7 +109,7 @@ export async function createOAuthClient(options: OAuthClientOptions): Promise<OA
     origin,
     documents: isLoopback
       ? undefined
-      : { metadataPath, metadata: client.clientMetadata, jwksPath, jwks: client.jwks },
+      : { ...documentPaths(options), metadata: client.clientMetadata, jwks: client.jwks },
     authorize: (actor, state) =>
       client.authorize(actor, { state }).catch((error: unknown) => {
         throw loginStartFailure(error, actor)

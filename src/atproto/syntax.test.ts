@@ -1,7 +1,16 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 
-import { didWebOfUrl, formatAtUri, isDid, normalizeDid, parseAtUri, parseDid, parseHandle } from './syntax.ts'
+import {
+  didWebOfUrl,
+  formatAtUri,
+  isDid,
+  normalizeDid,
+  parseAtUri,
+  parseDid,
+  parseHandle,
+  urlOfDidWeb,
+} from './syntax.ts'
 
 test('both spellings of a did:web with a port are the same DID', () => {
   expect(normalizeDid('did:web:127.0.0.1:8080')).toBe('did:web:127.0.0.1%3A8080')
@@ -10,6 +19,9 @@ test('both spellings of a did:web with a port are the same DID', () => {
   expect(normalizeDid('did:plc:abc')).toBe('did:plc:abc')
   expect(didWebOfUrl('http://localhost:8080/x')).toBe('did:web:localhost%3A8080')
   expect(didWebOfUrl('https://hold.example')).toBe('did:web:hold.example')
+  expect(urlOfDidWeb('did:web:localhost%3A8080')).toBe('http://localhost:8080')
+  expect(urlOfDidWeb('did:web:Hold.example:8443')).toBe('https://hold.example:8443')
+  expect(() => urlOfDidWeb('did:plc:hold')).toThrow()
 })
 
 test('AT-URIs of records round-trip; anything else is undefined', () => {

@@ -41,6 +41,14 @@ export function didWebOfUrl(url: URL | string): Did {
   return `did:web:${new URL(url).host.replace(':', '%3A')}`
 }
 
+/** `did:web:hold.example` → `https://hold.example`; plain http for loopback. @throws {AtprotoError} `did_unresolved` */
+export function urlOfDidWeb(did: string): string {
+  const [, host] = isDid(did) ? (/^did:web:(.+)$/.exec(normalizeDid(did)) ?? []) : []
+  if (host === undefined) throw new AtprotoError('did_unresolved', `${did}: not a did:web`)
+  const isLoopback = /^(localhost|127\.\d+\.\d+\.\d+)(%3A\d+)?$/.test(host)
+  return `${isLoopback ? 'http' : 'https'}://${decodeURIComponent(host)}`
+}
+
 /** An AT-URI of a record, in its three pieces. */
 export interface AtUri {
   did: Did

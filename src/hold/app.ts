@@ -9,6 +9,7 @@ import type { HoldContext } from './context.ts'
 import { pdsMethods } from './pds/xrpc/methods.ts'
 import { mountUploads } from './uploads/routes.ts'
 import { mountSignedBlobs } from './uploads/signed-blobs.ts'
+import { mountRegistration } from './web/registration.ts'
 import { loadAssets } from './web/assets.ts'
 import { mountWeb } from './web/routes.ts'
 import { toXrpcError } from './xrpc/errors.ts'
@@ -24,6 +25,7 @@ export function createApp(context: HoldContext): Hono<ServerEnv> {
   const assets = loadAssets()
   mountWeb(app, context, assets)
   mountAdmin(app, context, assets)
+  mountRegistration(app, context)
   mountUploads(app, context)
   const { signedBlobs, moderation, relayUploads } = context
   if (signedBlobs !== undefined) mountSignedBlobs(app, { ...signedBlobs, moderation, relayUploads })

@@ -39,6 +39,7 @@ const server = z
     public: z.boolean().default(false).describe('Anyone may read.'),
     successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
     relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
+    appview_did: z.string().optional().describe('DID of the AppView this hold belongs to: it may move crew between quota tiers, and posts link to its pages.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
   })
@@ -52,7 +53,11 @@ const registration = z
     enable_bluesky_posts: z
       .boolean()
       .default(false)
-      .describe('Stands in the captain record; the posts themselves are not built yet.'),
+      .describe(
+        'The hold posts about pushed tags on Bluesky, a few an hour; the captain record decides once it is there.',
+      ),
+    profile_avatar_url: z.url().optional().describe('PNG or JPEG, a megabyte at most, for the profile of the hold while that has no picture.'), // prettier-ignore
+    write_owner_records: z.boolean().default(false).describe("At start, ask the owner to let the hold register in his data repo, for older AppViews: the log has the address to visit."), // prettier-ignore
   })
   .prefault({})
   .describe('Whose hold it is. The records in its data repo, once there, win over these.')

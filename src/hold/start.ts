@@ -1,7 +1,11 @@
+import { dirname } from 'node:path'
+
 import { parseListenAddress, serve, type RunningServer } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { createApp } from './app.ts'
 import { holdPaths, type HoldConfig } from './config.ts'
+import { controlPath } from './control/control-path.ts'
+import { openControlServer } from './control/control-server.ts'
 import { createContext, type HoldContext, type HoldOverrides } from './context.ts'
 
 const log = logger('hold')
@@ -18,8 +22,8 @@ export interface RunningHold extends AsyncDisposable {
 /** The only way to start a hold: the door, the dev network and the tests use it. @throws {SettingsError} */
 export async function startHold(config: HoldConfig, overrides: HoldOverrides = {}): Promise<RunningHold> {
   await using stack = new AsyncDisposableStack()
-  const isRoot = process.getuid?.() === 0
-  const context = stack.use(await createContext(config, holdPaths(config, isRoot), overrides))
+  const paths = holdPaths(config, process.getuid?.() === 0)
+  const context = stack.use(await createContext(config, paths, overrides))
   await context.stats.recover()
   // After the server, whose last requests are counted too.
   stack.defer(() =>
@@ -40,10 +44,15 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
   context.jobs.settle.kick()
   context.jobs.sweep.kick()
   context.jobs.flushStats.kick()
+  stack.use(await openControlServer(controlPath(dirname(paths.database)), context))
   context.gcJob?.kick()
   context.jobs.crawl.kick()
   context.jobs.moderation.kick()
   context.labelFeed?.start()
+  context
+    .giveAvatar()
+    .catch((error: unknown) => log.warn({ err: error }, 'the profile stays without a picture'))
+  if (config.registration.write_owner_records) void askOwner(context)
   log.info({ url: context.publicUrl, did: context.identity.did, port: server.port }, 'hold is ready')
   const owned = stack.move()
   return {
@@ -52,5 +61,15 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
     server,
     context,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** In the background: a hold that its owner's server does not answer is a hold all the same. */
+async function askOwner({ registration }: HoldContext): Promise<void> {
+  try {
+    const url = await registration.open()
+    if (url !== undefined) log.info(`Visit this URL to authorize: ${url.href}`)
+  } catch (error) {
+    log.warn({ err: error }, "the owner's server cannot be asked; the hold is not registered there")
   }
 }

@@ -21,9 +21,11 @@ export interface TestHoldOptions {
   legacyLxm?: string[]
   /** Quota tiers, lowest rank first. */
   tiers?: { name: string; quota: string }[]
+  appviewDid?: string
   /** Asked for DIDs that are none of the accounts'. */
   plcUrl?: string
   labelerDid?: string
+  enableBlueskyPosts?: boolean
 }
 
 export interface CallAnswer {
@@ -88,9 +90,14 @@ export class TestHold implements AsyncDisposable {
         public_url: `http://localhost:${port}`,
         public: options.isPublic ?? false,
         test_mode: true,
+        appview_did: options.appviewDid,
         legacy_lxm: options.legacyLxm ?? [],
       },
-      registration: { owner_did: accounts.captain.did, allow_all_crew: options.allowAllCrew ?? false },
+      registration: {
+        owner_did: accounts.captain.did,
+        allow_all_crew: options.allowAllCrew ?? false,
+        enable_bluesky_posts: options.enableBlueskyPosts ?? false,
+      },
       database: { path: join(folder, 'hold.db') },
       quota: { tiers: options.tiers ?? [] },
       labeler: { did: options.labelerDid },

@@ -24,6 +24,7 @@ interface Needs {
   appview: AppViewSettings
   hold: HoldSettings
   now?: Now
+  holdNow?: Now
 }
 
 /** AppView and hold of a network: how they are configured, started and stopped there. */
@@ -57,7 +58,7 @@ export class Programs implements AsyncDisposable {
   }
 
   async startHold(): Promise<void> {
-    const { infrastructure, folder, bind, hold, now = systemNow } = this.#needs
+    const { infrastructure, folder, bind, hold, now = systemNow, holdNow = now } = this.#needs
     const { ports, plc, accounts, gates, jetstream } = infrastructure
     const settings = {
       server: {
@@ -75,7 +76,7 @@ export class Programs implements AsyncDisposable {
         handle_resolver_url: infrastructure.pds.url,
       },
     } as const
-    this.#hold = await startHold(holdConfig(merge(settings, hold)), { now })
+    this.#hold = await startHold(holdConfig(merge(settings, hold)), { now: holdNow })
     this.#holdDid = this.#hold.did
     gates.install(this.#hold.server.server, 'hold')
     if (publicHost(bind) !== undefined)

@@ -29,6 +29,8 @@ export interface NetworkOptions {
   hold?: HoldSettings
   /** Time as AppView and hold see it; the machine's unless told. */
   now?: Now
+  /** Time as the hold alone sees it. */
+  holdNow?: Now
   /** Of AppView and hold; `silent` unless told. */
   logLevel?: LogLevel
   /** Told when a part is up. */
@@ -62,6 +64,7 @@ export class TestNetwork implements AsyncDisposable {
       appview: options.appview ?? {},
       hold: options.hold ?? {},
       ...(options.now === undefined ? {} : { now: options.now }),
+      ...(options.holdNow === undefined ? {} : { holdNow: options.holdNow }),
     })
     stack.use(programs)
     await programs.startHold()

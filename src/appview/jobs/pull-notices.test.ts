@@ -51,7 +51,7 @@ test('a hold that is down is asked once a round, and told when it is back; one t
   notices.note({ ...pull, repository: 'other' })
   notices.note({ ...pull, holdDid: 'did:web:up.test', repository: 'up' })
   await notices.flush()
-  expect(counts().sort()).toEqual([
+  expect(counts().toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual([
     ['app', 1],
     ['up', 1],
   ])

@@ -16,7 +16,7 @@ import { tokenCovers } from './guard.ts'
 
 type Needs = Pick<AppContext, 'blobs' | 'holdBlobs' | 'config' | 'log'>
 
-/** `HEAD /v2/<name>/blobs/<digest>`: answered from the index. */
+/** `HEAD /v2/<name>/blobs/<digest>`: answered from the index, unless the hold has let go of it. */
 export async function headBlob(
   call: RegistryCall,
   digestText: string,
@@ -31,7 +31,9 @@ export async function headBlob(
   const link = isPusher
     ? await blobs.findForPush(repository, digest, repository.ownerDid)
     : await blobs.find(repository, digest, holder.did)
-  if (link === undefined) throw new AppViewError('blob_unknown', 'blob unknown')
+  // Some clients ask as nobody before they push.
+  const isThere = link !== undefined && (isPusher || (await blobs.isThere(repository, link, holder.did)))
+  if (!isThere) throw new AppViewError('blob_unknown', 'blob unknown')
   return { status: 200, headers: { ...blobHeaders(link.digest), 'content-length': String(link.sizeBytes) } }
 }
 

@@ -66,14 +66,28 @@ export class Blobs {
 
   /**
    * The same for a writer who asks whether he has to send it: a blob on a hold that his pushes no longer go to has to be
-   * sent again, since one manifest's blobs are on one hold.
+   * sent again, since one manifest's blobs are on one hold. And the hold must say that it has it: see {@link isThere}.
    */
   async findForPush(repository: RepositoryKey, digest: Digest, writer: Did): Promise<BlobLink | undefined> {
     const found = await this.find(repository, digest, writer)
     if (found === undefined) return undefined
     const holdDid = await this.#needs.holds.pushHold(repository.ownerDid)
     const link = found.holdDid === holdDid ? found : await this.#follow(repository, found, writer)
-    return link.holdDid === holdDid ? link : undefined
+    if (link.holdDid !== holdDid) return undefined
+    return (await this.locate(repository, link, writer)) === undefined ? undefined : link
+  }
+
+  /**
+   * Whether the hold has the bytes of a blob that {@link find} found: it lets go of what no manifest names. From when it
+   * says so it keeps them for long enough that a manifest can be pushed. A hold that cannot be asked is given credit.
+   */
+  async isThere(repository: RepositoryKey, link: BlobLink, reader: Did | undefined): Promise<boolean> {
+    try {
+      return (await this.locate(repository, link, reader)) !== undefined
+    } catch (err) {
+      log.debug({ err, hold: link.holdDid }, 'a hold could not be asked for a blob')
+      return true
+    }
   }
 
   /** Those of the digests that are linked in the repository. */

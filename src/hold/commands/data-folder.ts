@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 import { SettingsError } from '../../lib/config.ts'
@@ -60,6 +60,13 @@ export async function copyDatabase(from: string, to: string): Promise<void> {
   await syncFile(part)
   await rename(part, to)
   await syncFolder(dirname(to))
+}
+
+/** Writes a small file, whole or not at all. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.part`, text, { mode: 0o600, flush: true })
+  await rename(`${path}.part`, path)
+  await syncFolder(dirname(path))
 }
 
 function pathOf(paths: HoldPaths, name: string): string {

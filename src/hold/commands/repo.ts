@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
@@ -7,9 +7,10 @@ import type { Command } from 'commander'
 import { explain } from '../../lib/command-help.ts'
 import { withConfigOption, type ConfigOption, type RunWithSettings } from '../../lib/door.ts'
 import type { HoldConfig } from '../config.ts'
+import type { HoldContext } from '../context.ts'
 import { openContext } from './open-context.ts'
 
-/** `repo export`: the data repo of the hold as a CAR file. */
+/** `repo export` and `repo import`: the data repo of the hold as a CAR file. */
 export function addRepoCommands(command: Command, run: RunWithSettings<HoldConfig>): void {
   const repo = command.command('repo').description('the data repo of the hold')
   explain(withConfigOption(repo.command('export [file]')), {
@@ -29,4 +30,27 @@ export function addRepoCommands(command: Command, run: RunWithSettings<HoldConfi
       await pipeline(Readable.from(context.repo.exportCar()), target)
     }),
   )
+  explain(withConfigOption(repo.command('import <file...>')), {
+    summary: 'take the records of CAR files into the data repo',
+    description:
+      'Reads data repos from CAR files: exports of this hold, or of another one. Records replace those under the same path; ' +
+      'others stay. Every block is checked against its hash; signatures are not, because a record that is taken in is signed ' +
+      'anew. Each file is one commit, or none. Files have at most 512 MiB, and about twice their size of memory is used. ' +
+      'The hold must not be running.',
+    examples: [
+      ['atcr-hold repo import hold.car', 'put back what `repo export` kept'],
+      ['atcr-hold repo import captain.car crew.car', 'several files, one after the other'],
+    ],
+  }).action((files: string[], options: ConfigOption) =>
+    run(options, async (config) => {
+      await using context = await openContext(config)
+      for (const file of files) await importFile(context, file)
+    }),
+  )
+}
+
+async function importFile({ repoImport }: Pick<HoldContext, 'repoImport'>, file: string): Promise<void> {
+  const { did, created, updated, unchanged, commit } = await repoImport.import(createReadStream(file))
+  const counts = `${created} new, ${updated} replaced, ${unchanged} as they were`
+  process.stdout.write(`${file}: data repo of ${did}: ${counts}; now at ${commit.rev}\n`)
 }

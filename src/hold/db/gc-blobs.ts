@@ -80,14 +80,18 @@ export function deleteCondemnedBlobs(
       .deleteFrom('blobs')
       .where('digest', 'in', digests)
       .where('condemned_at', '<=', condemnedUntil)
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(selectFrom('layers').select('layers.digest').whereRef('layers.digest', '=', 'blobs.digest')),
+      .where((eb) =>
+        eb.not(
+          eb.exists(
+            eb.selectFrom('layers').select('layers.digest').whereRef('layers.digest', '=', 'blobs.digest'),
+          ),
         ),
       )
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(selectFrom('uploads').select('uploads.id').whereRef('uploads.digest', '=', 'blobs.digest')),
+      .where((eb) =>
+        eb.not(
+          eb.exists(
+            eb.selectFrom('uploads').select('uploads.id').whereRef('uploads.digest', '=', 'blobs.digest'),
+          ),
         ),
       )
       .returning(['digest', 'size_bytes', 'store_key', 'stale_key'])
@@ -125,4 +129,34 @@ export async function listKnownDigests(
   if (digests.length === 0) return new Set()
   const rows = await database.selectFrom('blobs').select('digest').where('digest', 'in', digests).execute()
   return new Set(rows.map(({ digest }) => digest))
+}
+
+/** Where the bytes of a blob are, and how many. */
+export interface StoredBlobRow {
+  digest: string
+  size_bytes: number
+  store_key: string
+}
+
+/** Blobs in the order of their digests, after `after`. */
+export function listBlobsToVerify(
+  database: Kysely<StorageTables>,
+  after: string,
+  limit: number,
+): Promise<StoredBlobRow[]> {
+  return database
+    .selectFrom('blobs')
+    .select(['digest', 'size_bytes', 'store_key'])
+    .where('digest', '>', after)
+    .orderBy('digest')
+    .limit(limit)
+    .execute()
+}
+
+export async function countBlobs(database: Kysely<StorageTables>): Promise<number> {
+  const row = await database
+    .selectFrom('blobs')
+    .select((eb) => eb.fn.countAll().as('count'))
+    .executeTakeFirstOrThrow()
+  return Number(row.count)
 }

@@ -1,5 +1,6 @@
 import { sql, type ExpressionBuilder, type Kysely } from 'kysely'
 
+import { chunksOf } from './chunks.ts'
 import type { PdsBlobRow, PdsBlobTables } from './pds-blob-tables.ts'
 import type { PdsTables } from './pds-tables.ts'
 
@@ -42,12 +43,13 @@ export async function deleteUnnamedPdsBlobs(
   database: Kysely<PdsTables>,
   cids: readonly string[],
 ): Promise<void> {
-  if (cids.length === 0) return
-  await database
-    .deleteFrom('pds_blobs')
-    .where('cid', 'in', cids)
-    .where((where) => where.not(where.exists(namesOf(where))))
-    .execute()
+  for (const some of chunksOf(cids)) {
+    await database
+      .deleteFrom('pds_blobs')
+      .where('cid', 'in', some)
+      .where((where) => where.not(where.exists(namesOf(where))))
+      .execute()
+  }
 }
 
 /** Deletes blobs that were uploaded before a time (ISO text) and that no record names; how many. */

@@ -1,14 +1,12 @@
 import type { Kysely } from 'kysely'
 
+import { chunksOf } from './chunks.ts'
 import type { PdsTables } from './pds-tables.ts'
 
 export interface Block {
   cid: string
   bytes: Uint8Array
 }
-
-/** Rows in one statement: SQLite takes 32,766 parameters, and four are used for a row. */
-const rowsPerStatement = 500
 
 export async function findBlock(database: Kysely<PdsTables>, cid: string): Promise<Uint8Array | undefined> {
   const row = await database
@@ -41,12 +39,30 @@ export async function insertBlocks(
   blocks: readonly Block[],
 ): Promise<void> {
   for (const some of chunksOf(blocks)) {
+    const present = await listLiveCids(
+      database,
+      some.map(({ cid }) => cid),
+    )
+    const missing = some.filter(({ cid }) => !present.has(cid))
+    if (missing.length === 0) continue
     await database
       .insertInto('repo_blocks')
-      .values(some.map(({ cid, bytes }) => ({ cid, rev, removed_rev: null, bytes })))
-      .onConflict((conflict) => conflict.column('cid').where('removed_rev', 'is', null).doNothing())
+      .values(missing.map(({ cid, bytes }) => ({ cid, rev, removed_rev: null, bytes })))
       .execute()
   }
+}
+
+async function listLiveCids(
+  database: Kysely<PdsTables>,
+  cids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await database
+    .selectFrom('repo_blocks')
+    .select('cid')
+    .where('cid', 'in', cids)
+    .where('removed_rev', 'is', null)
+    .execute()
+  return new Set(rows.map((row) => row.cid))
 }
 
 export async function deleteBlocks(database: Kysely<PdsTables>, cids: readonly string[]): Promise<void> {
@@ -89,10 +105,4 @@ export function listBlocksAt(
     .where('cid', '>', page.afterCid)
   if (page.since !== undefined) query = query.where('rev', '>', page.since)
   return query.orderBy('cid').limit(page.limit).execute()
-}
-
-function* chunksOf<T>(rows: readonly T[]): Generator<T[]> {
-  for (let start = 0; start < rows.length; start += rowsPerStatement) {
-    yield rows.slice(start, start + rowsPerStatement)
-  }
 }

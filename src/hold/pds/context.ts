@@ -38,6 +38,8 @@ function isOwnDid(did: string, ownDid: Did): boolean {
 const answers: Record<RepoErrorCode, { status: number; error: string }> = {
   blob_missing: { status: 400, error: 'BlobNotFound' },
   blob_too_big: { status: 413, error: 'PayloadTooLarge' },
+  car_invalid: { status: 400, error: 'InvalidRequest' },
+  car_too_big: { status: 413, error: 'PayloadTooLarge' },
   commit_too_big: { status: 400, error: 'InvalidRequest' },
   record_exists: { status: 400, error: 'InvalidRequest' },
   record_invalid: { status: 400, error: 'InvalidRequest' },

@@ -4,6 +4,8 @@ import { CodedError } from '../../lib/errors.ts'
 export type RepoErrorCode =
   | 'blob_missing'
   | 'blob_too_big'
+  | 'car_invalid'
+  | 'car_too_big'
   | 'commit_too_big'
   | 'record_exists'
   | 'record_invalid'

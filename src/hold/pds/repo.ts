@@ -20,14 +20,23 @@ import {
 } from '../db/repo-records.ts'
 import { applyChange, type Change } from './apply-change.ts'
 import { createRepo } from './birth.ts'
+import { formatBulkCommit } from './bulk-commit.ts'
 import { carOf } from './car-export.ts'
+import type { CarRecord } from './car-records.ts'
 import { RepoError } from './errors.ts'
 import { commitBody, syncBody, type RepoOp } from './frames.ts'
 import { RepoStore } from './repo-store.ts'
 import { Sequencer, type NewEvent } from './sequencer.ts'
 import { SerialQueue } from './serial-queue.ts'
 import type { ValidationStatus } from './record-schemas.ts'
-import { planWrites, repoOpsOf, type PlannedWrite, type RecordWrite, type WriteChecks } from './write-plan.ts'
+import {
+  planWrites,
+  repoOpsOf,
+  writeCountMax,
+  type PlannedWrite,
+  type RecordWrite,
+  type WriteChecks,
+} from './write-plan.ts'
 
 export interface CommitResult {
   cid: string
@@ -47,6 +56,14 @@ export interface WriteConditions extends WriteChecks {
   swapCommit?: string | undefined
   /** Asked when no other write can come between it and these; they fail when it throws. */
   guard?: (() => Promise<void>) | undefined
+}
+
+/** What an import has changed. */
+export interface ImportResult {
+  commit: CommitResult
+  created: number
+  updated: number
+  unchanged: number
 }
 
 export interface StoredRecord {
@@ -73,6 +90,8 @@ interface State {
 
 /** What consumers accept in one `#commit` event. */
 const commitCarBytesMax = 2_000_000
+
+const importChecks: WriteChecks = { validation: 'none', allowsMissingBlobs: true, countMax: Infinity }
 
 /**
  * The hold's own data repo. Every write is one signed commit; its blocks, the record index and the firehose event go into
@@ -166,6 +185,31 @@ export class HoldRepo {
     })
   }
 
+  /**
+   * Creates or replaces any number of records in one commit. When that is more than a `#commit` event may hold, a `#sync`
+   * tells consumers to read the data repo anew. Records need not fit their lexicons, nor be here the PDS blobs they name.
+   * @throws {RepoError} record_invalid, and what the guard throws
+   */
+  importRecords(
+    records: readonly CarRecord[],
+    conditions: Pick<WriteConditions, 'guard'> = {},
+  ): Promise<ImportResult> {
+    return this.#queue.run(async () => {
+      await this.#restoreIfUnsure()
+      await conditions.guard?.()
+      const writes = records.map(
+        ({ collection, rkey, value }) => ({ action: 'put', collection, rkey, record: value }) as const,
+      )
+      const plan = await planWrites(this.#database, writes, importChecks)
+      const changes = plan.filter(({ action }) => action !== undefined)
+      if (changes.length > writeCountMax) await this.#commitInBulk(changes)
+      else if (changes.length > 0) await this.#commitOrSync(changes)
+      const created = changes.filter(({ action }) => action === 'create').length
+      const updated = changes.length - created
+      return { commit: this.getLatestCommit(), created, updated, unchanged: plan.length - changes.length }
+    })
+  }
+
   async findRecord(collection: string, rkey: string): Promise<StoredRecord | undefined> {
     const row = await findRecordRow(this.#database, collection, rkey)
     return row && this.#toRecord(collection, row)
@@ -256,6 +300,19 @@ export class HoldRepo {
     await this.#queue.run(async () => undefined)
   }
 
+  /**
+   * Goes on after the database was put back to an older state. Others may have seen newer commits and events: events are
+   * numbered beyond all that may have been sent (`seqGap` at most), and a `#sync` event with a new rev says what is true now.
+   */
+  async announceRestore(seqGap: number): Promise<void> {
+    await this.#queue.run(async () => {
+      await this.#restoreIfUnsure()
+      this.sequencer.resume(this.#state.head.last_seq + seqGap)
+      this.#isStateUnsure = true
+      await this.#resign()
+    })
+  }
+
   async #writeOne(write: RecordWrite): Promise<{ uri: AtUriString; cid: string; rev: string }> {
     const { commit, results } = await this.applyWrites([write])
     const [result] = results
@@ -288,6 +345,25 @@ export class HoldRepo {
     await this.sequencer.prune()
   }
 
+  async #commitOrSync(plan: readonly PlannedWrite[]): Promise<void> {
+    try {
+      await this.#commit(plan)
+    } catch (error) {
+      if (!(error instanceof RepoError) || error.code !== 'commit_too_big') throw error
+      await this.#commitInBulk(plan)
+    }
+  }
+
+  async #commitInBulk(plan: readonly PlannedWrite[]): Promise<void> {
+    this.#isStateUnsure = true
+    const commit = await formatBulkCommit(this.#state.repo, plan, this.#signingKey)
+    const bytes = commit.newBlocks.get(commit.cid)
+    assert(bytes !== undefined, 'a commit brings its own block')
+    const body = await syncBody(this.did, commit.rev, commit.cid, bytes)
+    await this.#write({ commit, plan }, [{ kind: 'sync', body }])
+    await this.sequencer.prune()
+  }
+
   /** The one transaction of a write; memory follows once it has succeeded. */
   async #write(change: Change | undefined, events: NewEvent[]): Promise<void> {
     const before = this.#state.head
@@ -307,7 +383,10 @@ export class HoldRepo {
       return change === undefined ? [] : await applyChange(transaction, change, removal)
     })
     if (change !== undefined) this.#mayHoldRemovedBlocks = removal === 'mark'
-    if (change !== undefined) this.#store.applyToCache(change.commit.newBlocks, removed)
+    if (change !== undefined) {
+      const records = new Set(change.plan.flatMap(({ record }) => record?.cid.toString() ?? []))
+      this.#store.applyToCache(change.commit.newBlocks, removed, records)
+    }
     this.#state = { head, repo: change === undefined ? this.#state.repo : await loadRepo(this.#store, head) }
     this.#isStateUnsure = false
     this.sequencer.publish(rows)
@@ -338,15 +417,19 @@ export class HoldRepo {
   async #resignIfKeyChanged(): Promise<void> {
     const { repo } = this.#state
     if (await verifyCommitSig(repo.commit, this.#signingKey.did())) return
-    await this.#queue.run(async () => {
-      const commit = await repo.formatResignCommit(nextTid(repo.commit.rev), this.#signingKey)
-      const bytes = commit.newBlocks.get(commit.cid)
-      assert(bytes !== undefined, 'a commit brings its own block')
-      await this.#write({ commit, plan: [] }, [
-        { kind: 'identity', body: { did: this.did } },
-        { kind: 'sync', body: await syncBody(this.did, commit.rev, commit.cid, bytes) },
-      ])
-    })
+    await this.#queue.run(() => this.#resign())
+  }
+
+  /** The same records in a new commit, which others are told to take for the state whatever they knew. */
+  async #resign(): Promise<void> {
+    const { repo } = this.#state
+    const commit = await repo.formatResignCommit(nextTid(repo.commit.rev), this.#signingKey)
+    const bytes = commit.newBlocks.get(commit.cid)
+    assert(bytes !== undefined, 'a commit brings its own block')
+    await this.#write({ commit, plan: [] }, [
+      { kind: 'identity', body: { did: this.did } },
+      { kind: 'sync', body: await syncBody(this.did, commit.rev, commit.cid, bytes) },
+    ])
   }
 
   #uriOf(collection: string, rkey: string): AtUriString {

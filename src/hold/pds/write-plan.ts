@@ -1,5 +1,13 @@
-import { enumBlobRefs, getBlobCidString, parseCid, type BlobRef, type Cid, type LexMap } from '@atproto/lex'
-import { cidForLex, encode } from '@atproto/lex-cbor'
+import {
+  cidForCbor,
+  enumBlobRefs,
+  getBlobCidString,
+  parseCid,
+  type BlobRef,
+  type Cid,
+  type LexMap,
+} from '@atproto/lex'
+import { encode } from '@atproto/lex-cbor'
 import { WriteOpAction, type RecordWriteOp } from '@atproto/repo'
 import type { Kysely } from 'kysely'
 
@@ -30,6 +38,8 @@ export interface WriteChecks {
   validation?: Validation | undefined
   /** Whether records may name PDS blobs that nobody has uploaded yet: imports may. */
   allowsMissingBlobs?: boolean | undefined
+  /** As many as a `#commit` event may name unless told. */
+  countMax?: number | undefined
 }
 
 /** A change that is known to be possible. `action` is undefined when it would change nothing. */
@@ -63,8 +73,9 @@ export async function planWrites(
   writes: readonly RecordWrite[],
   checks: WriteChecks = {},
 ): Promise<PlannedWrite[]> {
-  if (writes.length > writeCountMax) {
-    throw new RepoError('too_many_writes', `at most ${writeCountMax} writes in one commit`)
+  const { countMax = writeCountMax } = checks
+  if (writes.length > countMax) {
+    throw new RepoError('too_many_writes', `at most ${countMax} writes in one commit`)
   }
   const named = writes.map((write) => ({ write, rkey: write.rkey ?? nextTid() }))
   const paths = named.map(({ write, rkey }) => ({ collection: write.collection, rkey }))
@@ -135,7 +146,7 @@ async function encodeRecord(
     throw new RepoError('record_invalid', `a record has at most ${recordBytesMax} bytes`)
   }
   const blobs = new Map([...enumBlobRefs(value)].map((blob) => [getBlobCidString(blob), blob]))
-  return { value, cid: await cidForLex(value), bytes, blobs: [...blobs.values()], status }
+  return { value, cid: await cidForCbor(bytes), bytes, blobs: [...blobs.values()], status }
 }
 
 /** The PDS blobs that records name are here, and are what the records say. @throws {RepoError} */

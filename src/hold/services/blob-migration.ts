@@ -61,7 +61,7 @@ interface Needs {
   now: Now
 }
 
-interface BlobObject extends StoredObject {
+interface BlobObject extends Pick<StoredObject, 'key' | 'sizeBytes'> {
   digest: Digest
 }
 
@@ -89,7 +89,7 @@ export class BlobMigration {
   }): Promise<MigrationProgress> {
     const { from, to } = this.#needs
     await this.#giveUpOldUploads()
-    const progress: MigrationProgress = { ...(await this.#countSource()), bytesMoved: 0, blobsDone: 0, bytesDone: 0, blobsCopied: 0, bytesCopied: 0, blobsPresent: 0, rotten: [] } // prettier-ignore
+    const progress = emptyProgress(await this.#countSource())
     const objects = listBlobObjects(from)
     // One that fails stops the others, and nothing is under way any more when this throws.
     const failure = new AbortController()
@@ -120,6 +120,17 @@ export class BlobMigration {
     await Promise.allSettled(workers)
     await Promise.all(workers)
     return progress
+  }
+
+  /**
+   * Copies one blob from wherever its bytes are, or by now from where they belong. Nothing when it is there already, or
+   * gone at the source.
+   */
+  async copyBlob(blob: { digest: Digest; sizeBytes: number; key: BlobKey }): Promise<void> {
+    const { signal } = new AbortController()
+    const uncounted = emptyProgress({ blobsTotal: 1, bytesTotal: blob.sizeBytes })
+    const outcome = await this.#copyOne(blob, uncounted, signal)
+    if (outcome === 'gone') await this.#copyOne({ ...blob, key: blobKey(blob.digest) }, uncounted, signal)
   }
 
   /** Lists both sides and compares names and sizes; copies nothing. */
@@ -176,8 +187,9 @@ export class BlobMigration {
   }
 
   /** Whether the target has it. What is there but was not brought by us is read through once, and believed afterwards. */
-  async #isThere({ key, digest, sizeBytes }: BlobObject): Promise<boolean> {
+  async #isThere({ digest, sizeBytes }: BlobObject): Promise<boolean> {
     const { journal, now, to } = this.#needs
+    const key = blobKey(digest)
     if ((await to.findSize(key)) !== sizeBytes) return false
     if ((await findArrivedSize(journal, digest)) === sizeBytes) return true
     if ((await digestOf(await to.open(key), digestAlgorithm(digest))) !== digest) return false
@@ -245,6 +257,19 @@ export class BlobMigration {
 }
 
 type Outcome = 'copied' | 'present' | 'gone' | 'rotten'
+
+function emptyProgress(total: { blobsTotal: number; bytesTotal: number }): MigrationProgress {
+  return {
+    ...total,
+    bytesMoved: 0,
+    blobsDone: 0,
+    bytesDone: 0,
+    blobsCopied: 0,
+    bytesCopied: 0,
+    blobsPresent: 0,
+    rotten: [],
+  }
+}
 
 function note(progress: MigrationProgress, { digest, sizeBytes }: BlobObject, outcome: Outcome): void {
   progress.blobsDone += 1

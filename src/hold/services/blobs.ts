@@ -139,7 +139,10 @@ export class Blobs {
     // Gone meanwhile, as garbage.
     if (row === undefined || !row.store_key.startsWith(uploadsPrefix)) return
     const storeKey = blobKey(row.digest as Digest)
-    await this.#store.copy(row.store_key as BlobKey, storeKey)
+    await this.#store.copy(row.store_key as BlobKey, storeKey).catch(async (error: unknown) => {
+      // A database from a backup may be behind its store, where the blob has come to its place since.
+      if ((await this.#store.findSize(storeKey)) === undefined) throw error
+    })
     const staleUntilMs = this.#now().getTime() + (presignLifetimeSeconds + 60) * 1000
     await moveBlobRow(this.#database, row, { storeKey, staleUntil: new Date(staleUntilMs).toISOString() })
   }

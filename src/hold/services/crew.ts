@@ -38,7 +38,7 @@ export type CrewRequestAnswer =
 /** A member, and the key of the member's record. */
 export type CrewMember = CrewRecord & { rkey: string }
 
-type Repo = Pick<HoldRepo, 'applyWrites' | 'deleteRecord' | 'findRecord' | 'getLatestCommit' | 'listRecords'>
+type Repo = Pick<HoldRepo, 'applyWrites' | 'deleteRecord' | 'findRecord' | 'listRecords'>
 
 /** Captain and crew of the hold, in the records of its data repo. */
 export class Crew {
@@ -98,6 +98,18 @@ export class Crew {
     })
   }
 
+  /** Moves a member to another tier. @throws {HoldError} `request_invalid` for the captain and who is no member */
+  async setTier(memberDid: Did, tier: string): Promise<void> {
+    const did = normalizeDid(memberDid)
+    if (normalizeDid((await this.getCaptain()).ownerDid) === did) {
+      throw new HoldError('request_invalid', 'the captain has no tier')
+    }
+    await this.#change(crewCollection, crewRkey(did), (present) => {
+      if (present === undefined) throw new HoldError('request_invalid', `${did} is not a crew member`)
+      return { ...present.value, tier }
+    })
+  }
+
   /**
    * Takes somebody out of the crew, from now on without rights; false when there was no such member.
    * @throws {HoldError} `request_invalid` for the captain
@@ -136,11 +148,11 @@ export class Crew {
     change: (present: StoredRecord | undefined) => unknown,
   ): Promise<{ uri: string; cid: string }> {
     for (let attempt = 1; ; attempt += 1) {
-      const { cid: swapCommit } = this.#repo.getLatestCommit()
-      const record = change(await this.#repo.findRecord(collection, rkey))
+      const present = await this.#repo.findRecord(collection, rkey)
+      const swapRecord = present?.cid ?? null
       try {
-        const writes = [{ action: 'put', collection, rkey, record } as const]
-        const { results } = await this.#repo.applyWrites(writes, { swapCommit })
+        const write = { action: 'put', collection, rkey, record: change(present), swapRecord } as const
+        const { results } = await this.#repo.applyWrites([write])
         const [result] = results
         assert(result?.cid !== undefined, 'one write has one result')
         return { uri: result.uri, cid: result.cid }

@@ -41,7 +41,9 @@ export async function rebuildLayers(needs: Needs): Promise<{ layers: number; mal
     malformed += page.records.length - rows.length
     await database.transaction().execute((transaction) => insertLayers(transaction, rows))
     const surplus = await findSurplus(database, rows)
-    const writes = surplus.map((rkey) => ({ action: 'delete', collection: layerCollection, rkey }) as const)
+    const writes = surplus.map(
+      (rkey) => ({ action: 'ensure-absent', collection: layerCollection, rkey }) as const,
+    )
     if (writes.length > 0) await repo.applyWrites(writes)
     layers += rows.length - surplus.length
     cursor = page.cursor

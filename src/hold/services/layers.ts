@@ -90,12 +90,9 @@ export class Layers {
   async #remove(rows: readonly LayerRow[]): Promise<void> {
     const { repo } = this.#needs
     const database: Kysely<StorageTables> = this.#needs.database
-    const writes = []
-    for (const { rkey } of rows) {
-      if ((await repo.findRecord(layerCollection, rkey)) === undefined) continue
-      writes.push({ action: 'delete', collection: layerCollection, rkey } as const)
-    }
-    if (writes.length > 0) await repo.applyWrites(writes)
+    await repo.applyWrites(
+      rows.map(({ rkey }) => ({ action: 'ensure-absent', collection: layerCollection, rkey }) as const),
+    )
     await database.transaction().execute((transaction) => deleteLayers(transaction, rows))
   }
 

@@ -5,7 +5,8 @@ import { digestAlgorithm, digestOfBytes } from '../../protocol/oci/digest.ts'
 import { HoldError } from '../errors.ts'
 import type { OwnerAccount, OwnerManifests } from '../ports/owner-manifests.ts'
 import type { Access } from './access.ts'
-import type { Layers } from './layers.ts'
+import { manifestUriOf, type Layers } from './layers.ts'
+import type { Moderation } from './moderation.ts'
 
 const log = logger('hold:gc')
 
@@ -13,6 +14,7 @@ interface Needs {
   owners: Pick<OwnerManifests, 'findManifestBytes'>
   layers: Pick<Layers, 'recordPush'>
   access: Pick<Access, 'decide'>
+  moderation: Pick<Moderation, 'coversManifest' | 'noteRepositories'>
   holdDid: Did
   publicUrl: string
 }
@@ -36,14 +38,19 @@ export class ManifestAdoption {
 
   /** Notes the layers of a manifest; false when it could not be read, so that nobody knows what it names. */
   async adopt(account: OwnerAccount, record: ManifestRecord): Promise<boolean> {
-    const { access, layers } = this.#needs
+    const { access, layers, moderation } = this.#needs
     if (record.isComplete && record.config === undefined && record.layers.length === 0) return true
+    const { repository, repositories, digest } = record
     if (!(await access.decide(account.did, 'blob:write')).isAllowed) return true
+    const uri = manifestUriOf({ ownerDid: account.did, digest })
+    // Taken down, perhaps for good: its layers are not to come back this way.
+    if (moderation.coversManifest({ manifestUri: uri, userDid: account.did, repositories })) return true
     const manifest = record.isComplete ? manifestOf(record) : await this.#read(account, record)
     if (manifest === undefined) return false
-    const notice = { ownerDid: account.did, repository: record.repository, digest: record.digest }
+    const notice = { ownerDid: account.did, repository, digest }
     try {
       const count = await layers.recordPush(notice, manifest)
+      await moderation.noteRepositories([{ manifestUri: uri, repositories }])
       if (count > 0) log.info({ did: account.did, digest: record.digest, layers: count }, 'took in a manifest that nobody told of') // prettier-ignore
       return true
     } catch (err) {

@@ -1,14 +1,17 @@
 import type { Did } from '../../atproto/syntax.ts'
+import { isTag } from '../../protocol/oci/reference.ts'
 import { isRepositoryName } from '../../protocol/oci/repository-path.ts'
 import { HoldError } from '../errors.ts'
 import type { Layers, ManifestNotice } from './layers.ts'
 import { manifestUriOf } from './layers.ts'
 import type { Moderation } from './moderation.ts'
+import type { Posts } from './posts.ts'
 import type { PullLimits } from './pull-limits.ts'
 import type { Stats } from './stats.ts'
 
 interface Needs {
   layers: Pick<Layers, 'recordPush'>
+  posts: Pick<Posts, 'announce'>
   moderation: Pick<Moderation, 'notePush'>
   stats: Pick<Stats, 'count' | 'isKnown'>
   pullLimits: PullLimits
@@ -22,13 +25,19 @@ export class ManifestNotices {
     this.#needs = needs
   }
 
-  /** Layer records and counters. @throws {HoldError} `request_invalid` */
-  async push(notice: ManifestNotice, manifest: unknown): Promise<{ layersCreated: number }> {
+  /** Layer records and counters, and a post about the tag. @throws {HoldError} `request_invalid` */
+  async push(
+    notice: ManifestNotice & { tag?: string | undefined },
+    manifest: unknown,
+  ): Promise<{ layersCreated: number; post: { uri: string; isNew: boolean } | undefined }> {
+    const { tag, ...rest } = notice
+    if (tag !== undefined && !isTag(tag)) throw new HoldError('request_invalid', 'not a tag')
     checkName(notice.repository)
     const layersCreated = await this.#needs.layers.recordPush(notice, manifest)
     await this.#needs.moderation.notePush(manifestUriOf(notice), notice.repository)
     await this.#needs.stats.count('push', notice)
-    return { layersCreated }
+    const post = tag === undefined ? undefined : await this.#needs.posts.announce({ ...rest, tag })
+    return { layersCreated, post }
   }
 
   /**

@@ -1,3 +1,5 @@
+import type { AtUriString } from '@atproto/lex'
+
 import { normalizeDid } from '../../atproto/syntax.ts'
 import { xrpcMethod } from '../../http/xrpc-routes.ts'
 import * as notifyManifest from '../../protocol/lexicon/generated/io/atcr/hold/notifyManifest.ts'
@@ -10,7 +12,7 @@ import { answerAnyone, type CallerNeeds } from './authenticate.ts'
 export const notifyManifestMethod = (context: CallerNeeds & Pick<HoldContext, 'access' | 'notices'>) =>
   xrpcMethod(notifyManifest.main, (call) =>
     answerAnyone(call, context, async (callerDid) => {
-      const { operation, repository, userDid, manifestDigest, manifest, count = 1 } = call.input
+      const { operation, repository, userDid, manifestDigest, manifest, tag, count = 1 } = call.input
       const digest = parseDigest(manifestDigest)
       switch (operation) {
         case 'pull': {
@@ -24,12 +26,16 @@ export const notifyManifestMethod = (context: CallerNeeds & Pick<HoldContext, 'a
           if (callerDid === undefined || normalizeDid(callerDid) !== normalizeDid(userDid)) {
             throw new HoldError('user_mismatch', `${callerDid} does not push for ${userDid}`)
           }
-          const notice = { ownerDid: userDid, repository, digest }
-          const { layersCreated } = await context.notices.push(notice, manifest)
-          return { success: true, operation, statsUpdated: true, layersCreated }
+          const notice = { ownerDid: userDid, repository, digest, tag }
+          const { layersCreated, post } = await context.notices.push(notice, manifest)
+          return { success: true, operation, statsUpdated: true, layersCreated, ...postAnswer(post) }
         }
         default:
           throw new HoldError('operation_invalid', 'operation is push or pull')
       }
     }),
   )
+
+function postAnswer(post: { uri: string; isNew: boolean } | undefined) {
+  return post === undefined ? {} : { postCreated: post.isNew, postUri: post.uri as AtUriString }
+}

@@ -1,9 +1,9 @@
 import type { DidString } from '@atproto/lex'
 
 import * as schema from './generated/io/atcr/hold.ts'
-import { normalizeTime, readRecord, RecordError } from './record.ts'
+import { derivedRkey, type JsonRecord, normalizeTime, readRecord, RecordError } from './record.ts'
 
-/** Legacy collection of holds in their owners' PDSes: read, never written. */
+/** Collection of holds in their owners' PDSes: how holds were found before they had a data repo of their own. */
 export const holdRegistrationCollection = schema.$nsid
 
 /** A hold registered in its owner's own data repo, from before holds had one. */
@@ -26,5 +26,26 @@ export function parseHoldRegistrationRecord(value: unknown): HoldRegistrationRec
     ownerDid: record.owner,
     isPublic: record.public ?? false,
     createdAt: normalizeTime(record.createdAt),
+  }
+}
+
+/** Record key of a hold in its owner's data repo, the same whenever it is registered. */
+export function holdRegistrationRkey(endpointUrl: string): string {
+  return derivedRkey(endpointUrl)
+}
+
+/** The record of a hold in its owner's data repo. */
+export function buildHoldRegistrationRecord(parts: {
+  endpointUrl: string
+  ownerDid: string
+  isPublic: boolean
+  createdAt: Date
+}): JsonRecord {
+  return {
+    $type: holdRegistrationCollection,
+    endpoint: parts.endpointUrl,
+    owner: parts.ownerDid,
+    public: parts.isPublic,
+    createdAt: parts.createdAt.toISOString(),
   }
 }

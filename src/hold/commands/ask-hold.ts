@@ -1,0 +1,43 @@
+import { request, type IncomingMessage } from 'node:http'
+import { dirname } from 'node:path'
+import { createInterface } from 'node:readline'
+
+import { holdPaths, type HoldConfig } from '../config.ts'
+import { controlPath } from '../control/control-path.ts'
+import type { MaintenanceEvent, MaintenanceTask } from '../services/maintenance.ts'
+import { openContext } from './open-context.ts'
+
+/**
+ * Runs a task in the hold that serves this data folder, or here when none does. Ends early, with an error, when the hold
+ * that was asked stops. @throws {SettingsError}
+ */
+export async function* runTask(config: HoldConfig, task: MaintenanceTask): AsyncGenerator<MaintenanceEvent> {
+  const { database } = holdPaths(config, process.getuid?.() === 0)
+  const answer = await ask(controlPath(dirname(database)), task)
+  if (answer === undefined) {
+    await using context = await openContext(config)
+    yield* context.maintenance.run(task, new AbortController().signal)
+    return
+  }
+  let isOver = false
+  for await (const line of createInterface({ input: answer })) {
+    const event = JSON.parse(line) as MaintenanceEvent | { kind: 'failed'; values: { message: string } }
+    if (event.kind === 'failed') throw new Error(event.values.message)
+    isOver = event.kind === 'done' || event.kind === 'refused'
+    yield event
+  }
+  if (!isOver) throw new Error('the hold stopped before it was done; ask again when it is back')
+}
+
+/** The answer of the hold that listens there; undefined when none does. */
+function ask(path: string, task: MaintenanceTask): Promise<IncomingMessage | undefined> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath: path, method: 'POST', path: '/' }, resolve)
+    call.once('error', (error) => {
+      const isAbsent = 'code' in error && ['ENOENT', 'ECONNREFUSED', 'EINVAL'].includes(String(error.code))
+      if (isAbsent) resolve(undefined)
+      else reject(error)
+    })
+    call.end(JSON.stringify(task))
+  })
+}

@@ -1,0 +1,81 @@
+import type { Did } from '../../atproto/syntax.ts'
+import { normalizeDid } from '../../atproto/syntax.ts'
+import { ByteLimitError, collectBytes } from '../../lib/streams.ts'
+import { captainCollection, captainRkey, parseCaptainRecord } from '../../protocol/lexicon/captain-record.ts'
+import { RecordError } from '../../protocol/lexicon/record.ts'
+import { HoldError } from '../errors.ts'
+import { readCarRecords, type CarRecord } from '../pds/car-records.ts'
+import { carBytesMax } from '../pds/car-reader.ts'
+import { RepoError } from '../pds/errors.ts'
+import type { HoldRepo, ImportResult } from '../pds/repo.ts'
+import type { Crew } from './crew.ts'
+
+interface Needs {
+  repo: Pick<HoldRepo, 'importRecords'>
+  crew: Pick<Crew, 'getCaptain'>
+}
+
+/** What an import has done; `did` is whose data repo the file was. */
+export type RepoImportResult = ImportResult & { did: Did }
+
+/** Takes the records of a CAR file into the data repo of the hold: its own, as a backup, or another hold's. */
+export class RepoImport {
+  readonly #needs: Needs
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  /**
+   * Records of the file replace those under the same path; others stay. One commit, or none.
+   * @throws {RepoError} `car_invalid`, `car_too_big`, `record_invalid`
+   * @throws {HoldError} `request_invalid` when the captain record cannot be read
+   */
+  async import(source: AsyncIterable<Uint8Array>): Promise<RepoImportResult> {
+    return this.#import(source, carBytesMax)
+  }
+
+  /** As {@link import}, for somebody who calls, who must be the captain. @throws {HoldError} `access_denied` */
+  async importFor(
+    callerDid: Did,
+    source: AsyncIterable<Uint8Array>,
+    bytesMax: number,
+  ): Promise<RepoImportResult> {
+    const guard = async () => {
+      const { ownerDid } = await this.#needs.crew.getCaptain()
+      if (normalizeDid(callerDid) === normalizeDid(ownerDid)) return
+      const message = 'access denied for import: only the captain may import a data repo (required: captain)'
+      throw new HoldError('access_denied', message)
+    }
+    // Once before anything is read, and once when no other write can come in between.
+    await guard()
+    return this.#import(source, bytesMax, guard)
+  }
+
+  async #import(
+    source: AsyncIterable<Uint8Array>,
+    bytesMax: number,
+    guard?: () => Promise<void>,
+  ): Promise<RepoImportResult> {
+    const bytes = await collectBytes(source, bytesMax).catch((cause: unknown) => {
+      if (!(cause instanceof ByteLimitError)) throw cause
+      throw new RepoError('car_too_big', `a CAR file has at most ${bytesMax} bytes here`, { cause })
+    })
+    const { did, records } = readCarRecords(bytes)
+    checkCaptain(records)
+    return { did, ...(await this.#needs.repo.importRecords(records, { guard })) }
+  }
+}
+
+/** Without a captain record that can be read nobody may do anything any more. */
+function checkCaptain(records: readonly CarRecord[]): void {
+  const captain = records.find((it) => it.collection === captainCollection && it.rkey === captainRkey)
+  try {
+    if (captain !== undefined) parseCaptainRecord(captain.value)
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error
+    throw new HoldError('request_invalid', `its captain record cannot be read: ${error.message}`, {
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { blobOf, imageOfFiles, imageOfLayers } from '../network/sample-image.ts'
+import { GcNetwork } from './gc-network.ts'
+import { client } from './registry-clients.ts'
+
+/**
+ * Goal: garbage collection deletes what no manifest needs, and nothing else, whatever becomes of the PDSes it asks.
+ * Method: a real PDS and real pushes, time moved by hand, deletions behind the hold's back.
+ */
+
+describe.each(['filesystem', 's3'] as const)('garbage collection on %s', (storage) => {
+  let gc: GcNetwork
+
+  beforeAll(async () => {
+    gc = await GcNetwork.create({ storage })
+  })
+  afterAll(() => gc?.[Symbol.asyncDispose]())
+
+  test('a deleted image goes after its grace periods, what it shares with another stays', async () => {
+    const shared = blobOf(Buffer.from('a layer of both'))
+    const kept = imageOfLayers([shared, blobOf(Buffer.from('only of the kept'))])
+    const dead = imageOfLayers([shared, blobOf(Buffer.from('only of the dead'))])
+    await gc.push('alice.test/kept', kept, 'v1')
+    await gc.push('alice.test/dead', dead, 'v1')
+    await gc.passUploads()
+    expect(await gc.collect()).toMatchObject({ manifestsMissing: 0, blobsDeletable: 0, blobsWaiting: 0 })
+    await gc.deleteRecord('alice', dead)
+    const first = await gc.collect()
+    expect(first).toMatchObject({ manifestsMissing: 1, manifestsRemoved: 0, blobsDeleted: 0 })
+    await gc.pass(9)
+    expect(await gc.collect()).toMatchObject({ manifestsMissing: 1, manifestsRemoved: 0 })
+    await gc.pass(2)
+    expect(await gc.collect()).toMatchObject({ manifestsRemoved: 1, blobsWaiting: 2, blobsDeleted: 0 })
+    await gc.pass(9)
+    expect(await gc.collect()).toMatchObject({ blobsWaiting: 2, blobsDeleted: 0 })
+    await gc.pass(2)
+    const sizes = dead.blobs.filter(({ digest }) => digest !== shared.digest).map((blob) => blob.sizeBytes)
+    const bytes = sizes.reduce((sum, size) => sum + size, 0)
+    const dry = await gc.collect({ isDryRun: true })
+    expect(dry).toMatchObject({ blobsDeletable: 2, bytesDeletable: bytes, blobsDeleted: 0, bytesDeleted: 0 })
+    expect(await gc.rows()).toHaveLength(5)
+    expect(await gc.collect()).toMatchObject({ blobsDeleted: 2, bytesDeleted: bytes })
+    expect(await gc.rows()).toEqual(kept.blobs.map(({ digest }) => digest).sort())
+    expect(await gc.objects()).toHaveLength(3)
+    expect(await gc.isPulled('alice.test/kept', kept)).toBe(true)
+  })
+
+  test('what is uploaded and never named goes, what is named meanwhile does not', async () => {
+    const [never, late] = [blobOf(Buffer.from('never named')), blobOf(Buffer.from('named late'))]
+    const alice = client(gc.network, 'alice')
+    await alice.pushBlob('alice.test/late', never)
+    await alice.pushBlob('alice.test/late', late)
+    // Uploads are remembered for a day, and so is what they became.
+    expect(await gc.collect()).toMatchObject({ blobsWaiting: 0 })
+    await gc.passUploads()
+    expect(await gc.collect()).toMatchObject({ blobsWaiting: 2 })
+    await gc.pass(9)
+    const image = imageOfLayers([late])
+    await gc.push('alice.test/late', image, 'v1')
+    await gc.pass(2)
+    expect(await gc.collect()).toMatchObject({ blobsDeleted: 1 })
+    expect(await gc.rows()).not.toContain(never.digest)
+    expect(await gc.isPulled('alice.test/late', image)).toBe(true)
+  })
+
+  test('a condemned blob that is asked for begins its grace anew, and one that is gone is uploaded again', async () => {
+    const image = imageOfFiles({ hello: 'condemned' })
+    await gc.push('alice.test/again', image, 'v1')
+    await gc.passUploads()
+    await gc.deleteRecord('alice', image)
+    await gc.collect()
+    await gc.pass(11)
+    await gc.collect()
+    await gc.pass(11)
+    // Just before it would go somebody is told that it is there.
+    const [blob] = image.blobs
+    expect(await gc.network.hold.context.blobs.find(blob?.digest as never)).toBeDefined()
+    await gc.collect()
+    expect(await gc.rows()).toContain(blob?.digest)
+    await gc.push('alice.test/again', image, 'v2')
+    await gc.collectAll()
+    expect(await gc.isPulled('alice.test/again', image)).toBe(true)
+    await gc.deleteRecord('alice', image)
+    await gc.collectAll()
+    for (const { digest } of image.blobs) expect(await gc.rows()).not.toContain(digest)
+    // The AppView still knows the link, the hold no longer has the bytes: a pusher is told to send them.
+    const head = await client(gc.network, 'alice').request(
+      'HEAD',
+      `/v2/alice.test/again/blobs/${blob?.digest}`,
+    )
+    expect(head.status).toBe(404)
+    await gc.push('alice.test/again', image, 'v3')
+    await gc.collectAll()
+    expect(await gc.isPulled('alice.test/again', image)).toBe(true)
+  })
+})
