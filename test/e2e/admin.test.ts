@@ -25,6 +25,7 @@ beforeAll(async () => {
   await mkdir(screenshotFolder, { recursive: true })
   network = await TestNetwork.create({
     hold: {
+      server: { relay_endpoint: 'http://127.0.0.1:9' },
       quota: {
         tiers: [
           { name: 'sailor', quota: '5GB' },
@@ -215,11 +216,21 @@ test('garbage is previewed, then collected, and what came of it stays to be read
   expect(await heading(page)).toBe('Storage')
   expect(await gc.idle()).toMatchObject({ state: 'done', isDryRun: true })
   await page.goto(panel('/storage'))
-  expect(await page.getByText('would be deleted now').isVisible()).toBe(true)
+  expect(await page.getByText('Nothing would be deleted now').isVisible()).toBe(true)
   await page.getByRole('button', { name: 'Delete what is not needed' }).click()
   expect(await gc.idle()).toMatchObject({ state: 'done', isDryRun: false })
   await page.goto(panel('/storage'))
-  expect(await page.getByText('were deleted.').isVisible()).toBe(true)
+  expect(await page.getByText('There was nothing to delete').isVisible()).toBe(true)
+})
+
+test('relays are asked to crawl the hold, and what they say is told', async () => {
+  await using opened = await asCaptain()
+  const { page } = opened
+  await page.goto(panel())
+  await page.getByRole('button', { name: 'Ask them to crawl this hold' }).click()
+  expect(await page.getByRole('status').textContent()).toContain('The relays were asked')
+  const relays = page.getByRole('region', { name: 'Relays' })
+  expect(await relays.textContent()).toMatch(/127\.0\.0\.1:9\s+failed/)
 })
 
 test('everything works without JavaScript, and asks nobody else for anything', async () => {
