@@ -107,3 +107,30 @@ export function listTopStats(
     .limit(limit)
     .execute()
 }
+
+/** Some of an account's repositories. */
+export async function listRepositoriesOf(
+  database: Kysely<BookkeepingTables>,
+  ownerDid: string,
+  limit: number,
+): Promise<string[]> {
+  const rows = await database
+    .selectFrom('repository_stats')
+    .select('repository')
+    .where('owner_did', '=', ownerDid)
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.repository)
+}
+
+export async function deleteStats(
+  database: Kysely<BookkeepingTables>,
+  ownerDid: string,
+  repositories: readonly string[],
+): Promise<void> {
+  await database
+    .deleteFrom('repository_stats')
+    .where('owner_did', '=', ownerDid)
+    .where('repository', 'in', repositories)
+    .execute()
+}

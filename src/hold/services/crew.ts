@@ -98,6 +98,18 @@ export class Crew {
     })
   }
 
+  /** Moves a member to another tier. @throws {HoldError} `request_invalid` for the captain and who is no member */
+  async setTier(memberDid: Did, tier: string): Promise<void> {
+    const did = normalizeDid(memberDid)
+    if (normalizeDid((await this.getCaptain()).ownerDid) === did) {
+      throw new HoldError('request_invalid', 'the captain has no tier')
+    }
+    await this.#change(crewCollection, crewRkey(did), (present) => {
+      if (present === undefined) throw new HoldError('request_invalid', `${did} is not a crew member`)
+      return { ...present.value, tier }
+    })
+  }
+
   /**
    * Takes somebody out of the crew, from now on without rights; false when there was no such member.
    * @throws {HoldError} `request_invalid` for the captain

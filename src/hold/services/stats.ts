@@ -12,8 +12,10 @@ import {
 import type { BookkeepingTables, RepositoryStatsRow } from '../db/bookkeeping-tables.ts'
 import {
   countInRepository,
+  deleteStats,
   hasRepositoryStats,
   insertStats,
+  listRepositoriesOf,
   listTopStats,
   listUnwrittenStats,
   markStatsWritten,
@@ -87,6 +89,30 @@ export class Stats {
     const turn = this.#flushing.then(() => this.#flush(signal))
     this.#flushing = turn.catch(() => undefined)
     return turn
+  }
+
+  /** Forgets an account's repositories, records and counters; how many. */
+  remove(ownerDid: Did): Promise<number> {
+    const turn = this.#flushing.then(() => this.#remove(normalizeDid(ownerDid)))
+    this.#flushing = turn.catch(() => undefined)
+    return turn
+  }
+
+  async #remove(ownerDid: Did): Promise<number> {
+    const { database, repo } = this.#needs
+    let count = 0
+    for (;;) {
+      const names = await listRepositoriesOf(database, ownerDid, recordsPerCommitMax)
+      if (names.length === 0) return count
+      await repo.applyWrites(
+        names.map((name) => {
+          const rkey = statsRkey(ownerDid, name)
+          return { action: 'ensure-absent', collection: statsCollection, rkey } as const
+        }),
+      )
+      await deleteStats(database, ownerDid, names)
+      count += names.length
+    }
   }
 
   /** Takes over the counters of records when the database knows of none: it was lost, or the data repo imported. */

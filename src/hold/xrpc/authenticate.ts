@@ -56,6 +56,12 @@ async function identify(
 ): Promise<{ did: Did | undefined; headers: Record<string, string> }> {
   const authorization = context.req.header('authorization')
   if (authorization === undefined) return { did: undefined, headers: {} }
+  if (/^DPoP /i.test(authorization)) {
+    // Only the PDS that gave such a token can check it, and its proof is good for one address.
+    const instead =
+      'ask your PDS for a service token (com.atproto.server.getServiceAuth) and send it as Bearer'
+    throw new HoldError('auth_required', `a hold cannot check OAuth tokens; ${instead}`)
+  }
   const [, token] = /^Bearer +([\x21-\x7e]{1,8192})$/i.exec(authorization) ?? []
   if (token === undefined) throw new HoldError('auth_invalid', 'expected a Bearer token')
   if (HoldSessions.isOne(token)) {

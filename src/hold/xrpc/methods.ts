@@ -5,6 +5,8 @@ import { applyWritesMethod } from './applyWrites.ts'
 import { completeUploadMethod } from './completeUpload.ts'
 import { createRecordMethod } from './createRecord.ts'
 import { deleteRecordMethod } from './deleteRecord.ts'
+import { deleteUserDataMethod } from './deleteUserData.ts'
+import { exportUserDataMethod } from './exportUserData.ts'
 import { getPartUploadUrlMethod } from './getPartUploadUrl.ts'
 import { getUploadStatusMethod } from './getUploadStatus.ts'
 import { importRepoMethod } from './importRepo.ts'
@@ -15,6 +17,7 @@ import { listMissingBlobsMethod } from './listMissingBlobs.ts'
 import { notifyManifestMethod } from './notifyManifest.ts'
 import { putRecordMethod } from './putRecord.ts'
 import { requestCrewMethod } from './requestCrew.ts'
+import { updateCrewTierMethod } from './updateCrewTier.ts'
 import { uploadBlobMethod } from './uploadBlob.ts'
 
 /** The `io.atcr.hold` methods, and what the captain may call of `com.atproto`. */
@@ -29,6 +32,9 @@ export function holdMethods(context: HoldContext): XrpcMethod[] {
     requestCrewMethod,
     getQuotaMethod,
     listTiersMethod,
+    updateCrewTierMethod,
+    exportUserDataMethod,
+    deleteUserDataMethod,
     createRecordMethod,
     putRecordMethod,
     deleteRecordMethod,

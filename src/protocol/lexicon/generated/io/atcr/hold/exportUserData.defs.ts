@@ -15,13 +15,25 @@ export const $params = /*#__PURE__*/ l.params()
 export type $Params = l.InferOutput<typeof $params>
 
 export const $output = /*#__PURE__*/ l.jsonPayload({
-  layers: /*#__PURE__*/ l.optional(
-    /*#__PURE__*/ l.array(/*#__PURE__*/ l.lexMap()),
-  ),
   crew: /*#__PURE__*/ l.optional(
     /*#__PURE__*/ l.array(/*#__PURE__*/ l.lexMap()),
   ),
+  layers: /*#__PURE__*/ l.optional(
+    /*#__PURE__*/ l.array(/*#__PURE__*/ l.lexMap()),
+  ),
   stats: /*#__PURE__*/ l.optional(
+    /*#__PURE__*/ l.array(/*#__PURE__*/ l.lexMap()),
+  ),
+  charges: /*#__PURE__*/ l.optional(
+    /*#__PURE__*/ l.array(/*#__PURE__*/ l.lexMap()),
+  ),
+  uploads: /*#__PURE__*/ l.optional(
+    /*#__PURE__*/ l.array(/*#__PURE__*/ l.lexMap()),
+  ),
+  sentBlobs: /*#__PURE__*/ l.optional(
+    /*#__PURE__*/ l.array(/*#__PURE__*/ l.lexMap()),
+  ),
+  owner: /*#__PURE__*/ l.optional(
     /*#__PURE__*/ l.array(/*#__PURE__*/ l.lexMap()),
   ),
 })
