@@ -84,7 +84,7 @@ describe.each(['sqlite', 'postgres'] as const)('the embedded PDS on %s', (dialec
       .select((select) => ['cid', select.fn.countAll<number>().as('count')])
       .groupBy('cid')
       .execute()
-    expect(copies.filter(({ count }) => Number(count) > 1)).toEqual([])
+    expect(copies.filter(({ count }) => count > 1)).toEqual([])
   })
 
   test('what relays answered', async () => {
