@@ -273,7 +273,7 @@ export async function createContext(
     crawlRequests,
     store,
     signedBlobs,
-    serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
+    serviceAuth: createServiceAuth({ identity, identities, usedTokens, now }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
     access,
     crew,
@@ -548,14 +548,16 @@ function createServiceAuth(needs: {
   identity: HoldIdentity
   identities: Identities
   usedTokens: UsedTokens
+  now: Now
 }): ServiceAuth {
-  const { identity, identities, usedTokens } = needs
+  const { identity, identities, usedTokens, now } = needs
   return new ServiceAuth({
     identities,
     // The last for those who leave the colon of a port as it is.
     audiences: [identity.did, `${identity.did}#atcr_hold`, identity.did.replace('%3A', ':')],
     replayStore: usedTokens,
     maxAgeSeconds: serviceTokenAgeSecondsMax,
+    now,
   })
 }
 
