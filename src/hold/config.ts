@@ -37,10 +37,9 @@ const server = z
     addr: z.string().default(':8080').describe('Where it listens: `:8080` is every interface, `127.0.0.1:8080` one.'), // prettier-ignore
     public_url: z.url().describe('Where others reach it. Makes the did:web of the hold.'),
     public: z.boolean().default(false).describe('Anyone may read.'),
-    appview_did: z.string().optional().describe('DID (did:web) of the AppView this hold belongs to: posts link to its pages.'), // prettier-ignore
+    appview_did: z.string().optional().describe('DID of the AppView this hold belongs to: posts link to its pages (did:web), and it may move crew between quota tiers.'), // prettier-ignore
     successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
     relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
-    appview_did: z.string().optional().describe('DID of the AppView that may move crew between quota tiers. Default: none may.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
   })

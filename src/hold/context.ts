@@ -316,7 +316,8 @@ function createBookkeeping(
     crew,
     moderation,
     findHandle: async (did) => (await identities.resolveDid(did)).handle,
-    appviewUrl: appviewDid === undefined ? undefined : urlOfDidWeb(appviewDid),
+    // Of another kind of DID the address would have to be asked for; posts do without.
+    appviewUrl: appviewDid?.startsWith('did:web:') === true ? urlOfDidWeb(appviewDid) : undefined,
     now,
   })
   const notices = new ManifestNotices({

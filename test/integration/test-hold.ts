@@ -21,7 +21,6 @@ export interface TestHoldOptions {
   legacyLxm?: string[]
   /** Quota tiers, lowest rank first. */
   tiers?: { name: string; quota: string }[]
-  appviewDid?: string
   /** Asked for DIDs that are none of the accounts'. */
   plcUrl?: string
   labelerDid?: string
@@ -91,7 +90,6 @@ export class TestHold implements AsyncDisposable {
         public_url: `http://localhost:${port}`,
         public: options.isPublic ?? false,
         test_mode: true,
-        appview_did: options.appviewDid,
         legacy_lxm: options.legacyLxm ?? [],
         appview_did: options.appviewDid,
       },
