@@ -200,6 +200,7 @@ export async function createContext(
     database,
     uploads,
     reservations,
+    access,
     blobs,
     store,
     hashes: new RunningHashes(),
