@@ -119,7 +119,7 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/auth`, [...edge(appview), `${appview}/registry/errors.ts`]],
   [`${appview}/ui/pages`, ['src/http/html.ts', 'src/protocol', 'src/lib', `${appview}/ui`]],
   // The query side of a page: rows in, view out. Where there is nothing to decide it asks the database itself.
-  [`${appview}/ui/views`, [...inner, `${appview}/services`, `${appview}/db`, `${appview}/ui/format.ts`]],
+  [`${appview}/ui/views`, [...inner, `${appview}/services`, `${appview}/db`]],
   [`${appview}/ui`, edge(appview)],
   [`${appview}/indexer`, worker(appview)],
   [`${appview}/jobs`, worker(appview)],
@@ -196,7 +196,21 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${hold}/web`, [...edge(hold), `type:${hold}/pds`]],
   // What the commands of the same machine ask of a hold that serves.
   [`${hold}/control`, [...lib, `type:${hold}/context.ts`, `type:${hold}/services`]],
-  [`${hold}/admin`, [...edge(hold), `type:${hold}/pds`]],
+  [
+    `${hold}/admin/pages`,
+    [
+      'src/http/forms.ts',
+      'src/http/html.ts',
+      'src/lib',
+      'src/protocol',
+      `${hold}/web`,
+      `${hold}/admin`,
+      'type:src/atproto/errors.ts',
+      `type:${hold}/services`,
+    ],
+  ],
+  // It looks like the hold's front page.
+  [`${hold}/admin`, [...edge(hold), `type:${hold}/pds`, `${hold}/web`]],
   // It also answers the URLs that the disk's own driver signs.
   [`${hold}/uploads`, [...edge(hold), `${hold}/storage/blob-keys.ts`, `type:${hold}/storage`]],
   // A room within the room: it knows its own tables and nothing else of the hold.

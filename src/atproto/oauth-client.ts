@@ -3,6 +3,7 @@ import {
   JoseKey,
   NodeOAuthClient,
   requestLocalLock,
+  type NodeOAuthClientOptions,
   type NodeSavedSessionStore,
   type NodeSavedStateStore,
   type OAuthClientMetadataInput,
@@ -12,6 +13,7 @@ import {
 import { AtprotoError } from './errors.ts'
 import { loginEndFailure, loginStartFailure } from './oauth-failures.ts'
 import { loadOrCreateOAuthKey } from './oauth-key.ts'
+import { oauthOrigin } from './oauth-origin.ts'
 import type { Fetch } from './outbound-fetch.ts'
 import type { PdsSession } from './pds-session.ts'
 import { parseDid, type Did } from './syntax.ts'
@@ -31,7 +33,7 @@ export interface OAuthClientOptions {
   scope: string
   /** Where people come back to, below the public URL. */
   redirectPath: string
-  /** Where its documents are served on https; a program with several clients tells them apart by it. Default `/oauth`. */
+  /** Below which path its documents are served, so that one host can be several clients. Default `/oauth`. */
   documentsPath?: string
   /** P-256 key, made at first use; needed with https. */
   keyFile?: string
@@ -78,25 +80,23 @@ export interface OAuthClient {
   revoke(did: Did): Promise<void>
 }
 
-function documentPaths({ documentsPath = '/oauth' }: Pick<OAuthClientOptions, 'documentsPath'>) {
-  return { metadataPath: `${documentsPath}/client-metadata.json`, jwksPath: `${documentsPath}/jwks.json` }
-}
-
 /**
  * An OAuth client as the AT Protocol has them: a public one on loopback, else a confidential one.
- * @throws {Error} when a public https URL cannot be that of a client (an IP address, `.local`), or the key file is wrong
+ * @throws {AtprotoError} `address_refused` when the public URL cannot be that of a client (an IP address, `.local`)
  */
 export async function createOAuthClient(options: OAuthClientOptions): Promise<OAuthClient> {
   const { stores, plcUrl, handleResolverUrl, allowHttp, scope } = options
   const publicUrl = new URL(options.publicUrl)
   const origin = oauthOrigin(publicUrl)
   const isLoopback = publicUrl.protocol === 'http:'
+  const { metadataPath, jwksPath } = documentPaths(options)
   const clientMetadata = isLoopback
     ? buildAtprotoLoopbackClientMetadata({ scope, redirect_uris: [`${origin}${options.redirectPath}`] })
     : confidentialMetadata(origin, options)
-  const client = new NodeOAuthClient({
+  const keyset = isLoopback ? undefined : [await loadKey(options.keyFile)]
+  const client = newClient(options.publicUrl, {
     clientMetadata,
-    ...(isLoopback ? {} : { keyset: [await loadKey(options.keyFile)] }),
+    ...(keyset === undefined ? {} : { keyset }),
     stateStore: stores.states,
     sessionStore: stores.sessions,
     fetch: plainCalls(options.fetch),
@@ -125,11 +125,17 @@ export async function createOAuthClient(options: OAuthClientOptions): Promise<OA
   }
 }
 
-/** Where logins begin and end for a program with this public URL; see {@link OAuthClient.origin}. */
-export function oauthOrigin(publicUrl: URL): string {
-  if (publicUrl.protocol !== 'http:' || publicUrl.hostname === '[::1]') return publicUrl.origin
-  const { port } = publicUrl
-  return `http://127.0.0.1${port === '' ? '' : `:${port}`}`
+function newClient(publicUrl: string, options: NodeOAuthClientOptions): NodeOAuthClient {
+  try {
+    return new NodeOAuthClient(options)
+  } catch (cause) {
+    const reason = 'servers sign people in only for hosts with a public name'
+    throw new AtprotoError('address_refused', `${publicUrl} cannot be an OAuth client: ${reason}`, { cause })
+  }
+}
+
+function documentPaths({ documentsPath = '/oauth' }: Pick<OAuthClientOptions, 'documentsPath'>) {
+  return { metadataPath: `${documentsPath}/client-metadata.json`, jwksPath: `${documentsPath}/jwks.json` }
 }
 
 function confidentialMetadata(origin: string, options: OAuthClientOptions): OAuthClientMetadataInput {

@@ -4,11 +4,13 @@ import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { ServerEnv } from '../http/serve.ts'
 import { mountXrpc } from '../http/xrpc-routes.ts'
 import { logger } from '../lib/log.ts'
+import { answerFailedAdminPage, mountAdmin } from './admin/routes.ts'
 import type { HoldContext } from './context.ts'
 import { pdsMethods } from './pds/xrpc/methods.ts'
 import { mountUploads } from './uploads/routes.ts'
 import { mountSignedBlobs } from './uploads/signed-blobs.ts'
 import { mountRegistration } from './web/registration.ts'
+import { loadAssets } from './web/assets.ts'
 import { mountWeb } from './web/routes.ts'
 import { toXrpcError } from './xrpc/errors.ts'
 import { mountGetBlob } from './xrpc/getBlob.ts'
@@ -20,7 +22,9 @@ const log = logger('hold')
 export function createApp(context: HoldContext): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>()
   app.use(requestId(), accessLog(log), securityHeaders())
-  mountWeb(app, context)
+  const assets = loadAssets()
+  mountWeb(app, context, assets)
+  mountAdmin(app, context, assets)
   mountRegistration(app, context)
   mountUploads(app, context)
   const { signedBlobs, moderation, relayUploads } = context
@@ -30,6 +34,8 @@ export function createApp(context: HoldContext): Hono<ServerEnv> {
   app.notFound((c) => c.json({ error: 'NotFound', message: 'there is nothing here' }, 404))
   app.onError((error, c) => {
     log.error({ err: error, requestId: c.get('requestId') }, 'a request failed')
+    const page = answerFailedAdminPage(c, assets, new URL(context.publicUrl).host)
+    if (page !== undefined) return page
     return c.json({ error: 'InternalServerError', message: 'internal error' }, 500)
   })
   return app

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 
+import { Secret } from '../lib/secret.ts'
 import { describeSettings, loadSettings, settingsTemplate } from '../lib/config.ts'
 import { holdConfig, holdPaths, holdSettings } from './config.ts'
 
@@ -12,14 +13,38 @@ test('only the public URL must be given', () => {
   expect(() => loadSettings(holdSettings, { environment: {} })).toThrow(/HOLD_SERVER_PUBLIC_URL/)
 })
 
-test('older names of the environment still work', () => {
-  const environment = { HOLD_PUBLIC_URL: 'https://h.example', HOLD_OWNER: 'did:plc:a', HOLD_PUBLIC: 'true', STORAGE_DRIVER: 's3', S3_BUCKET: 'b', AWS_SECRET_ACCESS_KEY: 'x' } // prettier-ignore
-  const { settings, notices } = loadSettings(holdSettings, { environment })
-  expect(settings.registration.owner_did).toBe('did:plc:a')
-  expect(settings.storage).toMatchObject({ driver: 's3', bucket: 'b' })
-  expect(settings.storage.secret_key?.reveal()).toBe('x')
-  expect(JSON.stringify(settings)).not.toContain('"x"')
-  expect(notices).toHaveLength(6)
+test.each([
+  ['HOLD_PUBLIC_URL', 'https://old.example', 'server.public_url'],
+  ['HOLD_OWNER', 'did:plc:a', 'registration.owner_did'],
+  ['HOLD_PUBLIC', 'true', 'server.public'],
+  ['HOLD_ALLOW_ALL_CREW', 'true', 'registration.allow_all_crew'],
+  ['STORAGE_DRIVER', 's3', 'storage.driver'],
+  ['AWS_ACCESS_KEY_ID', 'key', 'storage.access_key'],
+  ['AWS_SECRET_ACCESS_KEY', 'hush', 'storage.secret_key'],
+  ['AWS_REGION', 'eu-1', 'storage.region'],
+  ['S3_BUCKET', 'bucket', 'storage.bucket'],
+  ['S3_ENDPOINT', 'https://s3.example', 'storage.endpoint'],
+  ['TEST_MODE', 'true', 'server.test_mode'],
+])('the older name %s still works, with a notice, and gives way to the present one', (name, value, path) => {
+  const present = `HOLD_${path.replaceAll('.', '_').toUpperCase()}`
+  const read = (environment: Record<string, string>) => {
+    const { settings, notices } = loadSettings(holdSettings, {
+      environment: { ...(path === 'server.public_url' ? {} : publicUrl), ...environment },
+    })
+    const [section, key] = path.split('.') as [keyof typeof settings, string]
+    const found = (settings[section] as Record<string, unknown>)[key]
+    return { found: found instanceof Secret ? found.reveal() : String(found), notices }
+  }
+  expect(read({ [name]: value })).toEqual({
+    found: value,
+    notices: [`${name} is an older name of ${present}`],
+  })
+  const other = { true: 'false', s3: 'filesystem' }[value] ?? `${value}2`
+  expect(read({ [name]: value, [present]: other })).toEqual({ found: other, notices: [] })
+})
+
+test('every older name is one of those above', () => {
+  expect(Object.keys(holdSettings.legacyEnvironment)).toHaveLength(11)
 })
 
 test('no two settings share a name in the environment', () => {

@@ -37,9 +37,9 @@ const server = z
     addr: z.string().default(':8080').describe('Where it listens: `:8080` is every interface, `127.0.0.1:8080` one.'), // prettier-ignore
     public_url: z.url().describe('Where others reach it. Makes the did:web of the hold.'),
     public: z.boolean().default(false).describe('Anyone may read.'),
-    appview_did: z.string().optional().describe('DID of the AppView this hold belongs to: posts link to its pages (did:web), and it may move crew between quota tiers.'), // prettier-ignore
     successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
     relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
+    appview_did: z.string().optional().describe('DID of the AppView this hold belongs to: it may move crew between quota tiers, and posts link to its pages.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
   })
@@ -56,6 +56,7 @@ const registration = z
       .describe(
         'The hold posts about pushed tags on Bluesky, a few an hour; the captain record decides once it is there.',
       ),
+    profile_avatar_url: z.url().optional().describe('PNG or JPEG, a megabyte at most, for the profile of the hold while that has no picture.'), // prettier-ignore
     write_owner_records: z.boolean().default(false).describe("At start, ask the owner to let the hold register in his data repo, for older AppViews: the log has the address to visit."), // prettier-ignore
   })
   .prefault({})
@@ -73,10 +74,17 @@ const database = z
       .default('web')
       .describe('What kind of DID is made: web lives and ends with the host name, plc can move.'),
     plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'),
+    handle_resolver_url: z.url().optional().describe('Ask this server for handles instead of DNS and HTTPS (development).'), // prettier-ignore
   })
   .prefault({})
   .describe('The data repo and the rows beside it, and who the hold is.')
 
+const admin = z
+  .object({
+    enabled: z.boolean().default(true).describe('Serve the admin panel, for the captain and crew with crew:admin.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('The admin panel under /admin.')
 const tier = z.object({
   name: z.string().min(1).max(32),
   quota: size(),
@@ -135,6 +143,7 @@ const schema = z.object({
   server,
   registration,
   database,
+  admin,
   quota,
   labeler,
   gc,
@@ -175,9 +184,9 @@ export interface HoldPaths {
   rotationKey: string
   /** Key of signed URLs, upload capabilities and hold sessions. */
   secretKey: string
-  did: string
-  /** P-256 key of OAuth logins, on https. */
+  /** Key by which the hold proves to PDSes that it is itself when somebody signs in. */
   oauthKey: string
+  did: string
 }
 
 /** Where the files of this configuration are; `isRoot` picks the default data folder. */
@@ -190,8 +199,8 @@ export function holdPaths(config: HoldConfig, isRoot: boolean): HoldPaths {
     signingKey: config.database.key_path ?? join(folder, 'signing.key'),
     rotationKey: config.database.rotation_key_path ?? join(folder, 'rotation.key'),
     secretKey: join(folder, 'hold-secret.key'),
-    did: join(folder, 'did.txt'),
     oauthKey: join(folder, 'oauth.key'),
+    did: join(folder, 'did.txt'),
   }
 }
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { Identities } from '../atproto/identity.ts'
 import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { OAuthMemoryStore } from '../atproto/oauth-memory-store.ts'
+import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { PlcDirectory } from '../atproto/plc-directory.ts'
 import { ServiceAuth } from '../atproto/service-auth.ts'
@@ -13,6 +14,7 @@ import { SettingsError } from '../lib/config.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
+import { version } from '../lib/version.ts'
 import { OwnerManifestsClient } from './clients/owner-manifests.ts'
 import { XrpcRelays } from './clients/relays.ts'
 import { relayUrls, type HoldConfig, type HoldPaths } from './config.ts'
@@ -36,6 +38,9 @@ import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
 import { BlobVerification } from './services/blob-verification.ts'
 import { Maintenance } from './services/maintenance.ts'
+import { AdminLogins } from './services/admin-logins.ts'
+import { AdminSessions } from './services/admin-sessions.ts'
+import { AttemptLimits } from './services/attempt-limits.ts'
 import { BlobSweep } from './services/blob-sweep.ts'
 import { Blobs } from './services/blobs.ts'
 import { UploadCapabilities } from './services/capabilities.ts'
@@ -46,10 +51,11 @@ import { DirectUploads } from './services/direct-uploads.ts'
 import { GarbageCollection } from './services/garbage-collection.ts'
 import { HoldSessions } from './services/hold-sessions.ts'
 import { Layers } from './services/layers.ts'
-import { Quotas } from './services/quotas.ts'
 import { ManifestAdoption } from './services/manifest-adoption.ts'
 import { ManifestMarking } from './services/manifest-marking.ts'
+import { Quotas } from './services/quotas.ts'
 import { RecordWrites } from './services/record-writes.ts'
+import { moveLegacyCrew } from './services/legacy-crew.ts'
 import { ManifestNotices } from './services/manifest-notices.ts'
 import { Moderation } from './services/moderation.ts'
 import {
@@ -59,15 +65,17 @@ import {
   registrationScope,
 } from './services/owner-registration.ts'
 import { Posts } from './services/posts.ts'
+import { avatarBytesMax, giveAvatar } from './services/profile-avatar.ts'
 import { PullLimits } from './services/pull-limits.ts'
 import { Reservations } from './services/reservations.ts'
 import { RelayUploads } from './services/relay-uploads.ts'
 import { RepoImport } from './services/repo-import.ts'
 import { RunningHashes } from './services/running-hashes.ts'
 import { Stats } from './services/stats.ts'
-import { KeyedLocks } from '../lib/keyed-locks.ts'
 import { StoreSweep } from './services/store-sweep.ts'
+import { KeyedLocks } from '../lib/keyed-locks.ts'
 import { Slots } from '../lib/slots.ts'
+import { StorageChecks } from './services/storage-health.ts'
 import { Uploads } from './services/uploads.ts'
 import { UserData } from './services/user-data.ts'
 import { UsedTokens } from './services/used-tokens.ts'
@@ -123,6 +131,8 @@ export interface HoldContext {
   moderation: Moderation
   /** Undefined when there is no labeler. */
   labelFeed: LabelFeed | undefined
+  /** Sees to the picture of the profile. @throws {Error} when it cannot be had */
+  giveAvatar: () => Promise<boolean>
   registration: OwnerRegistration
   /** The OAuth client of the registration, made when it is asked for first. */
   registrationClient: () => Promise<OAuthClient>
@@ -133,6 +143,10 @@ export interface HoldContext {
   maintenance: Maintenance
   /** Undefined where it is not enabled. */
   gcJob: Periodic | undefined
+  storageHealth: StorageChecks
+  /** Undefined when it is switched off. */
+  admin: AdminPanel | undefined
+  now: Now
   jobs: {
     settle: Periodic
     sweep: Periodic
@@ -141,6 +155,17 @@ export interface HoldContext {
     crawl: Periodic
     moderation: Periodic
   }
+}
+
+/** What the admin panel has for itself. */
+export interface AdminPanel {
+  /** Where it is in browsers: see {@link OAuthClient.origin}. */
+  origin: string
+  /** Made when it is first wanted, with its key. */
+  oauth: () => Promise<OAuthClient>
+  logins: AdminLogins
+  sessions: AdminSessions
+  loginLimits: AttemptLimits
 }
 
 /** Makes a hold's parts, and closes them in reverse. The only place that wires. @throws {SettingsError} */
@@ -154,10 +179,12 @@ export async function createContext(
   await using stack = new AsyncDisposableStack()
   stack.use(lockFolder(dirname(paths.database)))
   const { test_mode: allowPrivateNetwork } = config.server
-  const fetch = overrides.fetch ?? createOutboundFetch({ userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork })
+  const fetch =
+    overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork })
   const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
   const plcUrl = config.database.plc_directory_url
-  const identities = new Identities({ fetch, plcUrl, handleResolverUrl: null, now })
+  const handleResolverUrl = config.database.handle_resolver_url ?? null
+  const identities = new Identities({ fetch, plcUrl, handleResolverUrl, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
   const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
   const database = await openDatabase<HoldTables>(location, holdMigrations)
@@ -185,6 +212,7 @@ export async function createContext(
   const signer = new UrlSigner({ baseUrl: publicUrl, key: keyFor(secret, 'signed urls'), now })
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
+  await moveLegacyCrew(repo)
   await christenHold({ repo, crew, now }, newHold(config))
   const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
   const access = new Access({ crew, moderation })
@@ -256,6 +284,7 @@ export async function createContext(
     relayUploads: new RelayUploads({ database, access, uploads, reservations, store, blobs }),
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
+    giveAvatar: createAvatar({ config, repo, pdsBlobs, fetch: overrides.fetch }),
     ...createRegistration({ config, paths, publicUrl, crew, identities, fetch, now }),
     moderation,
     labelFeed,
@@ -265,6 +294,9 @@ export async function createContext(
     manifestMarking,
     maintenance,
     gcJob: scheduledGc,
+    storageHealth: createStorageChecks(config, paths, store),
+    admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
+    now,
     jobs: {
       settle,
       sweep,
@@ -276,6 +308,55 @@ export async function createContext(
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function createStorageChecks({ storage }: HoldConfig, paths: HoldPaths, store: BlobStore): StorageChecks {
+  const { driver, bucket = '' } = storage
+  return new StorageChecks({ store, driver, place: driver === 's3' ? bucket : paths.blobs })
+}
+
+const loginSecondsMax = 15 * 60
+
+/** The admin panel: the captain and crew admins sign in at their own servers. */
+function createAdmin(needs: {
+  config: HoldConfig
+  paths: HoldPaths
+  publicUrl: string
+  database: Database<HoldTables>
+  fetch: Fetch
+  now: Now
+}): AdminPanel {
+  const { config, paths, publicUrl, database, fetch, now } = needs
+  const limits = { now, lifetimeSeconds: loginSecondsMax, entryCountMax: 1000 }
+  let client: Promise<OAuthClient> | undefined
+  const createClient = async (): Promise<OAuthClient> => {
+    // Only now, because it takes its time to load, and most starts of a hold see no login.
+    const { createOAuthClient } = await import('../atproto/oauth-client.ts')
+    return createOAuthClient({
+      publicUrl,
+      clientName: `Hold ${new URL(publicUrl).host}`,
+      scope: 'atproto',
+      redirectPath: '/admin/oauth/callback',
+      keyFile: paths.oauthKey,
+      stores: { states: new OAuthMemoryStore(limits), sessions: new OAuthMemoryStore(limits) },
+      fetch,
+      plcUrl: config.database.plc_directory_url,
+      handleResolverUrl: config.database.handle_resolver_url ?? null,
+      allowHttp: config.server.test_mode,
+    })
+  }
+  const oauth = () =>
+    (client ??= createClient().catch((error: unknown) => {
+      client = undefined
+      throw error
+    }))
+  return {
+    origin: oauthOrigin(new URL(publicUrl)),
+    oauth,
+    logins: new AdminLogins({ client: oauth }),
+    sessions: new AdminSessions({ database, now }),
+    loginLimits: new AttemptLimits({ now, attemptCountMax: 20, windowSeconds: 600 }),
+  }
 }
 
 /** Who the hold is, and what keeps its DID document true. */
@@ -371,7 +452,7 @@ function createGc(
   const { config, identity, identities, database, store, blobs, layers, access, moderation, crew, now } =
     needs
   const { enabled, grace: graceMs, interval: intervalMs } = config.gc
-  const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
+  const outbound = { userAgent: `atcr-hold/${version}`, allowPrivateNetwork: config.server.test_mode }
   const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
   const owners = new OwnerManifestsClient({
     identities,
@@ -396,6 +477,16 @@ function createGc(
   const verification = new BlobVerification({ database, store })
   const maintenance = new Maintenance({ gc, verification, storeSweep })
   return { gc, manifestMarking, maintenance, scheduledGc }
+}
+
+function createAvatar(
+  needs: Pick<HoldContext, 'config' | 'repo' | 'pdsBlobs'> & { fetch: Fetch | undefined },
+): () => Promise<boolean> {
+  const { config, repo, pdsBlobs: blobs } = needs
+  const { profile_avatar_url: url } = config.registration
+  const outbound = { userAgent: 'atcr-hold/0.1.0', allowPrivateNetwork: config.server.test_mode }
+  const fetch = needs.fetch ?? createOutboundFetch(outbound, { responseBytesMax: avatarBytesMax })
+  return async () => url !== undefined && (await giveAvatar({ repo, blobs, fetch }, url))
 }
 
 /** How the hold gets into its owner's data repo. */

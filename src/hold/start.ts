@@ -49,6 +49,9 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
   context.jobs.crawl.kick()
   context.jobs.moderation.kick()
   context.labelFeed?.start()
+  context
+    .giveAvatar()
+    .catch((error: unknown) => log.warn({ err: error }, 'the profile stays without a picture'))
   if (config.registration.write_owner_records) void askOwner(context)
   log.info({ url: context.publicUrl, did: context.identity.did, port: server.port }, 'hold is ready')
   const owned = stack.move()

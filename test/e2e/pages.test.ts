@@ -2,28 +2,23 @@ import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { AxeBuilder } from '@axe-core/playwright'
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import type { Account } from '../network/accounts.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { imageOfFiles, indexOf } from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
+import {
+  expectAccessible,
+  expectNoSidewaysScroll,
+  launchChromium,
+  openPage as openPageIn,
+} from './browser.ts'
 import { pagesFixture } from './pages-fixture.ts'
 
 /** Left behind to be looked at. */
 const screenshotFolder = join(tmpdir(), 'atcr-pages')
-const chromiumArgs = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 const narrow = { width: 360, height: 740 }
 const wide = { width: 1440, height: 900 }
 
@@ -33,10 +28,7 @@ let browser: Browser
 beforeAll(async () => {
   await mkdir(screenshotFolder, { recursive: true })
   network = await TestNetwork.create()
-  browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-    args: chromiumArgs,
-  })
+  browser = await launchChromium()
 })
 afterAll(async () => {
   await browser.close()
@@ -50,27 +42,8 @@ const client = (account: Account) =>
     password: account.appPassword,
   })
 
-/** A page in a browser context of its own, closed with `await using`. */
-async function openPage(options: Parameters<Browser['newContext']>[0] = {}) {
-  const context: BrowserContext = await browser.newContext({ viewport: wide, ...options })
-  const page = await context.newPage()
-  const problems: string[] = []
-  page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
-  page.on('pageerror', (error) => problems.push(error.message))
-  return { page, problems, [Symbol.asyncDispose]: () => context.close() }
-}
-
-async function expectAccessible(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze()
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`)).toEqual([])
-}
-
-async function expectNoSidewaysScroll(page: Page): Promise<void> {
-  const overflow = await page.evaluate(
-    'document.documentElement.scrollWidth - document.documentElement.clientWidth',
-  )
-  expect(overflow).toBe(0)
-}
+const openPage = (options: Parameters<Browser['newContext']>[0] = {}) =>
+  openPageIn(browser, { viewport: wide, ...options })
 
 test('a push appears on the pages, with the command that pulls it', async () => {
   await using opened = await openPage()

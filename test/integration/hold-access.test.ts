@@ -262,7 +262,7 @@ describe('who leaves the crew, or may no longer write, stops at once', () => {
     let sentBytes = 0
     async function* body() {
       for (let seed = 1; seed <= 200; seed += 1) {
-        if (seed === 2) await hold.running.context.crew.remove(as().did)
+        if (seed === 40) await hold.running.context.crew.remove(as().did)
         sentBytes += 300_000
         yield patterned(300_000, seed)
       }

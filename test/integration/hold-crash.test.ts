@@ -1,172 +1,191 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { Secp256k1Keypair } from '@atproto/crypto'
+import { verifyRepoCar } from '@atproto/repo'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { S3StandIn } from '../network/s3.ts'
-import { listen } from '../network/listening.ts'
-import { digestOf, freePort, patterned, TestAccount, type Driver } from './test-hold.ts'
+import type { Findings } from './crash/child.ts'
+import { HoldProcess } from './crash/process.ts'
+import { download, push, type Push } from './crash/push.ts'
+import { digestOf, freePort, patterned, TestAccount } from './test-hold.ts'
 
-const mebibyte = 1024 * 1024
+/**
+ * Goal: a hold may die at any moment. Method: one push is watched for the points where dying could leave something behind
+ * (every change of a file, a row or an object; see crash/points.ts), then the same is done again and again over one data
+ * folder, and each time the process is killed with -9 at another point. After each death the hold is started anew and looked
+ * at. To end in about a minute, of points of one kind the first is tried and every fifth after it, over all four ways of a
+ * push; statements of a transaction before its commit are one kind. With CRASH_POINTS=all every point of every way is tried.
+ */
+
 const credentials = { accessKey: 'AKTEST', secretKey: 'secret-of-the-test', region: 'us-east-1' }
+const mebibyte = 1024 * 1024
+
+const ways = [
+  { mode: 'direct', driver: 'filesystem', layerBytes: 300_000, cutAt: 100_000 },
+  { mode: 'relay', driver: 'filesystem', layerBytes: 300_000, cutAt: 100_000 },
+  { mode: 'direct', driver: 's3', layerBytes: 9 * mebibyte, cutAt: 8.5 * mebibyte },
+  { mode: 'relay', driver: 's3', layerBytes: 5 * mebibyte + 50, cutAt: 5 * mebibyte },
+] as const
+
+/** Of all points that were seen, by their kind. */
+const kinds = new Map<string, number>()
+
+function choosePoints(points: readonly string[]): string[] {
+  if (process.env['CRASH_POINTS'] === 'all') return [...points]
+  let isInTransaction = false
+  return points.filter((point) => {
+    const what = point.replace(/ #\d+$/, '')
+    if (what === 'commit') isInTransaction = false
+    const kind = isInTransaction ? 'within a transaction' : what
+    if (what === 'begin') isInTransaction = true
+    const count = kinds.get(kind) ?? 0
+    kinds.set(kind, count + 1)
+    return count % 5 === 0
+  })
+}
 
 let folder: string
-const child: { process?: ChildProcess } = {}
+let processes: HoldProcess[]
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'atcr-hold-crash-'))
+  processes = []
 })
 afterEach(async () => {
-  child.process?.kill('SIGKILL')
+  await Promise.all(processes.map((it) => it.kill()))
   await rm(folder, { recursive: true, force: true })
 })
 
-/** Goal: what was answered 201 is durable, and nothing half-there shows. Method: kill -9 a real hold in mid-upload. */
-test.each<Driver>(['filesystem', 's3'])('kill -9 between and within uploads to %s', async (driver) => {
+function spawned(): HoldProcess {
+  const process = new HoldProcess()
+  processes.push(process)
+  return process
+}
+
+test.each(ways)('kill -9 at every point of a push: $mode, $driver', { timeout: 300_000 }, async (way) => {
   await using stack = new AsyncDisposableStack()
   const captain = new TestAccount('did:plc:captain', await Secp256k1Keypair.create())
-  const plc = await listen(
-    createServer((_, response) => response.end(JSON.stringify(captain.document))),
-    { what: 'the directory', host: '127.0.0.1', port: 0 },
-  )
-  stack.defer(() => plc.stop())
-  const s3 = driver === 's3' ? await startS3(stack) : undefined
+  const s3 =
+    way.driver === 's3'
+      ? stack.use(await S3StandIn.start({ folder: join(folder, 's3'), credentials, buckets: ['blobs'] }))
+      : undefined
   const port = await freePort()
-  const url = `http://127.0.0.1:${port}`
-  const start = () => startHold({ port, plcUrl: `http://127.0.0.1:${plc.port}`, captain, s3 })
-  const client = new Client(url, `did:web:localhost%3A${port}`, captain)
-
-  const acknowledged = new Map<string, number>()
-  const attempted = new Set<string>()
-  await start()
-  for (const [round, killAfter] of [1, 5].entries()) {
-    let answeredCount = 0
-    const uploadForever = async (worker: number) => {
-      for (let step = 0; ; step++) {
-        const bytes = patterned([40, 700_000, 9 * mebibyte][(worker + step) % 3] as number, round * 64 + worker * 16 + step) // prettier-ignore
-        const digest = digestOf(bytes)
-        attempted.add(digest)
-        if (!(await client.upload(bytes, digest, step % 2 === 0))) return
-        acknowledged.set(digest, bytes.length)
-        answeredCount += 1
-        if (answeredCount === killAfter) child.process?.kill('SIGKILL')
-      }
-    }
-    await Promise.all([0, 1, 2].map(uploadForever))
-    expect(answeredCount).toBeGreaterThanOrEqual(killAfter)
-    await stopped()
-
-    await start()
-    for (const digest of attempted) {
-      const found = await client.download(digest)
-      if (found !== undefined) expect(digestOf(found)).toBe(digest)
-      else expect(acknowledged.has(digest), `${digest} was answered 201`).toBe(false)
-    }
-  }
-
-  // The same push again succeeds, whatever was interrupted.
-  for (const size of [40, 700_000, 9 * mebibyte]) {
-    const bytes = patterned(size, 3)
-    expect(await client.upload(bytes, digestOf(bytes), true)).toBe(true)
-  }
-  child.process?.kill('SIGTERM')
-  await stopped()
-  expect(child.process?.exitCode).toBe(0)
-})
-
-async function startS3(stack: AsyncDisposableStack): Promise<S3StandIn> {
-  return stack.use(await S3StandIn.start({ folder: join(folder, 's3'), credentials, buckets: ['blobs'] }))
-}
-
-/** Starts the program as an operator would, and waits until it answers. */
-async function startHold(options: {
-  port: number
-  plcUrl: string
-  captain: TestAccount
-  s3: S3StandIn | undefined
-}): Promise<void> {
-  const s3Settings =
-    options.s3 === undefined
-      ? {}
-      : {
-          HOLD_STORAGE_DRIVER: 's3',
-          HOLD_STORAGE_ENDPOINT: options.s3.url,
-          HOLD_STORAGE_BUCKET: 'blobs',
-          HOLD_STORAGE_ACCESS_KEY: credentials.accessKey,
-          HOLD_STORAGE_SECRET_KEY: credentials.secretKey,
-        }
-  const started = spawn(process.execPath, [join(import.meta.dirname, '../../src/hold/main.ts'), 'serve'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: {
-      HOLD_SERVER_ADDR: `127.0.0.1:${options.port}`,
-      HOLD_SERVER_PUBLIC_URL: `http://localhost:${options.port}`,
-      HOLD_SERVER_TEST_MODE: 'true',
-      HOLD_REGISTRATION_OWNER_DID: options.captain.did,
-      HOLD_DATABASE_PATH: join(folder, 'hold.db'),
-      HOLD_DATABASE_PLC_DIRECTORY_URL: options.plcUrl,
-      ...s3Settings,
+  const settings = {
+    server: {
+      addr: `127.0.0.1:${port}`,
+      public_url: `http://localhost:${port}`,
+      public: true,
+      test_mode: true,
     },
+    registration: { owner_did: captain.did },
+    database: { path: join(folder, 'data-of-the-test/hold.db') },
+    ...(s3 === undefined ? {} : { storage: s3Settings(s3) }),
+  }
+  const options = { settings, documents: { [captain.did]: captain.document }, hoursLater: 0 }
+  const target = { ...way, url: `http://127.0.0.1:${port}`, did: `did:web:localhost%3A${port}`, account: captain }
+  const prefixes = new Set<string>()
+  const newPush = (): Push => ({
+    layer: newBlob(way.layerBytes, prefixes),
+    config: newBlob(40, prefixes),
+    stored: new Set(),
+    isNoted: false,
   })
-  child.process = started
-  for await (const line of started.stdout) {
-    if (String(line).includes('hold is ready')) break
+
+  // Once without dying, after another push, so that what is only done the first time is not among the points.
+  const first = spawned()
+  await first.open(options)
+  expect(await push(target, newPush())).toBe(true)
+  await first.arm()
+  let last = newPush()
+  expect(await push(target, last)).toBe(true)
+  const points = await first.listPoints()
+  expect(points.length).toBeGreaterThan(30)
+  await first.kill()
+
+  const pushes: Push[] = []
+  const missed: string[] = []
+  let newestSeq = 0
+  let next = spawned()
+  const chosen = choosePoints(points)
+  expect(chosen.length).toBeGreaterThan(5)
+  for (const point of chosen) {
+    const hold = next
+    next = spawned()
+    const found = await hold.open(options)
+    expect(found, `after ${point}`).toMatchObject(intact)
+    expect(found.newestSeq).toBeGreaterThanOrEqual(newestSeq)
+    await expectKept(target, last)
+    // What was cut off is done again, and done.
+    expect(await push(target, last)).toBe(true)
+    await expectKept(target, last)
+
+    last = newPush()
+    pushes.push(last)
+    await hold.arm(point)
+    if (await push(target, last)) missed.push(point)
+    await hold.kill()
+    newestSeq = found.newestSeq
   }
-  started.stdout.resume()
-}
+  expect(missed).toEqual([])
 
-async function stopped(): Promise<void> {
-  const { process } = child
-  if (process !== undefined && process.exitCode === null && process.signalCode === null)
-    await once(process, 'exit')
-}
-
-/** Uploads and downloads; whatever a dead hold does to a request is "no answer". */
-class Client {
-  readonly #url: string
-  readonly #holdDid: string
-  readonly #account: TestAccount
-
-  constructor(url: string, holdDid: string, account: TestAccount) {
-    this.#url = url
-    this.#holdDid = holdDid
-    this.#account = account
-  }
-
-  /** Whether the hold answered 201. */
-  async upload(bytes: Uint8Array, digest: string, isOneRequest: boolean): Promise<boolean> {
-    try {
-      const begun = await this.#call('io.atcr.hold.initiateUpload', {}, { digest: 'uploads/x', direct: true })
-      const { uploadUrl } = (await begun.json()) as { uploadUrl: string }
-      const url = uploadUrl.replace('localhost', '127.0.0.1')
-      const body = new Uint8Array(bytes)
-      if (!isOneRequest) await fetch(url, { method: 'PATCH', body })
-      const put = await fetch(`${url}?digest=${digest}`, { method: 'PUT', ...(isOneRequest ? { body } : {}) })
-      return put.status === 201
-    } catch {
-      return false
+  // A day later nothing is left of what was cut off, and everything else is still there.
+  const found = await next.open({ ...options, hoursLater: 25 })
+  expect(found).toMatchObject(intact)
+  expect(await next.inspect()).toMatchObject(intact)
+  for (const it of pushes) expect(await download(target, digestOf(it.config)) !== undefined || !it.stored.has(digestOf(it.config))).toBe(true)
+  await expectVerified(target)
+  if (way.driver === 'filesystem') {
+    for (const place of ['uploads', 'tmp']) {
+      expect(await readdir(join(folder, 'data-of-the-test/blobs', place))).toEqual([])
     }
   }
+}) // prettier-ignore
 
-  async download(digest: string): Promise<Buffer | undefined> {
-    const answer = await this.#call('com.atproto.sync.getBlob', { did: this.#account.did, cid: digest })
-    if (answer.status === 404) return undefined
-    const { url } = (await answer.json()) as { url: string }
-    const response = await fetch(url.replace('localhost', '127.0.0.1'))
-    expect(response.status).toBe(200)
-    return Buffer.from(await response.arrayBuffer())
+/** Bytes that the hold has not, below a folder that it has not: else what is done depends on chance. */
+function newBlob(size: number, prefixes: Set<string>): Buffer {
+  for (let seed = 0; ; seed++) {
+    const bytes = patterned(size, seed)
+    const prefix = digestOf(bytes).slice(0, 'sha256:'.length + 2)
+    if (prefixes.has(prefix)) continue
+    prefixes.add(prefix)
+    return bytes
   }
+}
 
-  async #call(lxm: string, params: Record<string, string>, input?: object): Promise<Response> {
-    const token = await this.#account.token({ aud: this.#holdDid, lxm })
-    return fetch(`${this.#url}/xrpc/${lxm}?${new URLSearchParams(params).toString()}`, {
-      method: input === undefined ? 'GET' : 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      ...(input === undefined ? {} : { body: JSON.stringify(input) }),
-    })
+const intact: Omit<Findings, 'newestSeq'> = { missingSeqs: [], layersApart: [], rotten: [], orphans: [] }
+
+function s3Settings({ url }: S3StandIn) {
+  const { accessKey: access_key, secretKey: secret_key } = credentials
+  return { driver: 's3', endpoint: url, bucket: 'blobs', access_key, secret_key } as const
+}
+
+type Target = Parameters<typeof download>[0]
+
+/** What was answered is there; what was not is there whole or not at all; the data repo verifies and has what was noted. */
+async function expectKept(target: Target, it: Push): Promise<void> {
+  for (const bytes of [it.layer, it.config]) {
+    const digest = digestOf(bytes)
+    const found = await download(target, digest)
+    if (found === undefined) expect(it.stored.has(digest), `${digest} was answered 201`).toBe(false)
+    else expect(digestOf(found)).toBe(digest)
   }
+  const digests = await expectVerified(target)
+  if (it.isNoted) expect(digests).toEqual(expect.arrayContaining([digestOf(it.layer), digestOf(it.config)]))
+}
+
+/** The data repo as anyone reads and verifies it; resolves to the digests of its newest layer records. */
+async function expectVerified({ url, did }: Target): Promise<string[]> {
+  const document = (await (await fetch(`${url}/.well-known/did.json`)).json()) as {
+    verificationMethod: { publicKeyMultibase: string }[]
+  }
+  const car = await fetch(`${url}/xrpc/com.atproto.sync.getRepo?did=${encodeURIComponent(did)}`)
+  const key = `did:key:${document.verificationMethod[0]?.publicKeyMultibase}`
+  await verifyRepoCar(new Uint8Array(await car.arrayBuffer()), did, key)
+  const query = new URLSearchParams({ repo: did, collection: 'io.atcr.hold.layer', limit: '20' }).toString()
+  const newest = await fetch(`${url}/xrpc/com.atproto.repo.listRecords?${query}`)
+  const { records } = (await newest.json()) as { records: { value: { digest: string } }[] }
+  return records.map(({ value }) => value.digest)
 }

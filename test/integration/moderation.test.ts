@@ -8,6 +8,8 @@ import type { LexMap } from '@atproto/lex'
 import { WebSocketServer, type AddressInfo } from 'ws'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
+import { ManifestAdoption } from '../../src/hold/services/manifest-adoption.ts'
+import { parseManifestRecord } from '../../src/protocol/lexicon/manifest-record.ts'
 import { registerLabeler, TestLabeler } from '../network/labeler.ts'
 import { PlcDirectory } from '../network/plc.ts'
 import { digestOf, patterned, TestHold, type TestAccount, type TestHoldOptions } from './test-hold.ts'
@@ -266,6 +268,53 @@ test('a label taken back within the window restores all, and the next window is 
   await moderate(hold)
   const left = await hold.running.context.database.selectFrom('manifest_repositories').selectAll().execute()
   expect(left).toEqual([])
+})
+
+test('garbage collection takes in no manifest that was taken down', async () => {
+  await using both = await startBoth()
+  const { hold, labeler, member } = both
+  const { layers, access, moderation, identity, publicUrl, database } = hold.running.context
+  const owners = { findManifestBytes: () => Promise.reject(new Error('not asked')) }
+  const adoption = new ManifestAdoption({
+    owners,
+    layers,
+    access,
+    moderation,
+    holdDid: identity.did,
+    publicUrl,
+  })
+  const bytes = patterned(500, 1)
+  const { put, digest } = await upload(hold, bytes, member)
+  await put()
+  const record = (name: string, repositories: string[]) =>
+    parseManifestRecord({
+      repository: repositories[0],
+      repositories,
+      digest: digestOf(Buffer.from(name)),
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      schemaVersion: 2,
+      holdDid: identity.did,
+      config: { digest, size: 500, mediaType: 'application/octet-stream' },
+      layers: [{ digest, size: 500, mediaType: 'application/octet-stream' }],
+      createdAt: new Date().toISOString(),
+    })
+  const account = { did: member.did, pdsUrl: 'https://pds.example' }
+  await labeler.label(page(member, 'bad'))
+  await untilTaken(hold, [page(member, 'bad')])
+  await adoption.adopt(account, record('bad', ['bad']))
+  expect(await layersOf(hold)).toBe(0)
+  await adoption.adopt(account, record('both', ['good', 'bad']))
+  expect(await layersOf(hold)).toBe(1)
+  const noted = await database
+    .selectFrom('manifest_repositories')
+    .select('repository')
+    .orderBy('repository')
+    .execute()
+  expect(noted.map(({ repository }) => repository)).toEqual(['bad', 'good'])
+  await labeler.label(member.did)
+  await untilTaken(hold, [page(member, 'bad'), member.did])
+  await adoption.adopt(account, record('other', ['other']))
+  expect(await layersOf(hold)).toBe(1)
 })
 
 /** A labeler that sends what it is told to, true or not. */

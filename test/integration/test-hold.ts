@@ -21,11 +21,11 @@ export interface TestHoldOptions {
   legacyLxm?: string[]
   /** Quota tiers, lowest rank first. */
   tiers?: { name: string; quota: string }[]
+  appviewDid?: string
   /** Asked for DIDs that are none of the accounts'. */
   plcUrl?: string
   labelerDid?: string
   enableBlueskyPosts?: boolean
-  appviewDid?: string
 }
 
 export interface CallAnswer {
@@ -90,8 +90,8 @@ export class TestHold implements AsyncDisposable {
         public_url: `http://localhost:${port}`,
         public: options.isPublic ?? false,
         test_mode: true,
-        legacy_lxm: options.legacyLxm ?? [],
         appview_did: options.appviewDid,
+        legacy_lxm: options.legacyLxm ?? [],
       },
       registration: {
         owner_did: accounts.captain.did,

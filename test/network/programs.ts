@@ -69,7 +69,12 @@ export class Programs implements AsyncDisposable {
       },
       storage: this.#storage(),
       registration: { owner_did: accounts.alice.did, allow_all_crew: true },
-      database: { path: join(folder, 'hold/hold.db'), did: this.#webDid, plc_directory_url: plc.url },
+      database: {
+        path: join(folder, 'hold/hold.db'),
+        did: this.#webDid,
+        plc_directory_url: plc.url,
+        handle_resolver_url: infrastructure.pds.url,
+      },
     } as const
     this.#hold = await startHold(holdConfig(merge(settings, hold)), { now: holdNow })
     this.#holdDid = this.#hold.did

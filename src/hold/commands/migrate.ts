@@ -13,6 +13,7 @@ import {
   type MigrationComparison,
   type MigrationProgress,
 } from '../services/blob-migration.ts'
+import { HoldImport } from '../services/hold-import.ts'
 import { copyDataFolder } from './data-folder.ts'
 import { openContext } from './open-context.ts'
 import { isSameDatabase, journalFolder, openJournal, placeOf, readPlace, type Place } from './places.ts'
@@ -24,6 +25,8 @@ interface MigrateOptions extends ConfigOption {
   to: string
   whileServing?: true
   dryRun?: true
+  toOtherHold?: true
+  setSuccessor?: true
   readBack?: true
   parallel: string
 }
@@ -37,6 +40,8 @@ export function addMigrateCommand(command: Command, run: RunWithSettings<HoldCon
       'only copy blobs, while the hold goes on serving; the last run is without this',
     )
     .option('--dry-run', 'only say what there is to copy')
+    .option('--to-other-hold', '--to is another hold, which takes over crew, layers and blobs as its own')
+    .option('--set-successor', 'in the end name that hold as the successor of this one')
     .option('--read-back', 'read every copied blob back from where it was copied to')
     .option('--parallel <count>', 'blobs copied at once, each with 8 MiB of memory', '4')
   explain(migrateCommand, {
@@ -45,7 +50,8 @@ export function addMigrateCommand(command: Command, run: RunWithSettings<HoldCon
       'Copies every blob from the store of --config to the store of --to, hashed on its way, and when the two name ' +
       'different databases the database and the keys as well; then lists both sides and compares. Nothing is removed. ' +
       'It may be cut off anywhere and run again: what has arrived is not copied twice. Copy in passes with --while-serving ' +
-      'first; then stop the hold, and the last run has little left to do.',
+      'first; then stop the hold, and the last run has little left to do. With --to-other-hold the target is a hold with a DID ' +
+      'of its own (made if it never ran; not running): crew and layer records are written to its data repo as well.',
     examples: [
       ['atcr-hold migrate --config disk.yaml --to s3.yaml --dry-run', 'see how much there is'],
       [
@@ -56,27 +62,35 @@ export function addMigrateCommand(command: Command, run: RunWithSettings<HoldCon
         'systemctl stop atcr-hold && atcr-hold migrate --config disk.yaml --to s3.yaml',
         'copy the rest, check, and then start the hold with s3.yaml',
       ],
+      [
+        'atcr-hold migrate --config old.yaml --to new.yaml --to-other-hold --set-successor',
+        'hand everything over to another hold; both are stopped meanwhile',
+      ],
     ],
   }).action((options: MigrateOptions) => run(options, (config) => migrate(placeOf(config), options)))
 }
 
 async function migrate(here: Place, options: MigrateOptions): Promise<void> {
   const there = readPlace(options.to)
-  const concurrency = parseConcurrency(options.parallel)
-  if (here.store === there.store && isSameDatabase(here, there)) {
-    throw new SettingsError([`${options.to} names the same database and the same store as this hold has`])
+  checkPlaces(here, there, options)
+  const copying = {
+    concurrency: parseConcurrency(options.parallel),
+    isReadingBack: options.readBack === true,
   }
   const isLast = options.whileServing === undefined && options.dryRun === undefined
   await using stack = new AsyncDisposableStack()
-  const context = isLast ? stack.use(await openContext(here.config)) : undefined
-  if (context !== undefined) await settleAll(context)
+  const old = isLast ? stack.use(await openContext(here.config)) : undefined
+  const next = isLast && options.toOtherHold ? stack.use(await openContext(there.config)) : undefined
+  if (old !== undefined && next !== undefined) checkHolds(old, next, options)
+  if (old !== undefined) await settleAll(old)
   if (here.store !== there.store) {
     const journal = stack.use(await openJournal(journalFolder(here), there.store))
-    const from = context?.store ?? stack.use(await openStoreAlone(here.config, here.paths, 'beside'))
-    const to = stack.use(await openStoreAlone(there.config, there.paths, options.dryRun ? 'beside' : 'as owner')) // prettier-ignore
+    const from = old?.store ?? stack.use(await openStoreAlone(here.config, here.paths, 'beside'))
+    const use = options.dryRun ? 'beside' : 'as owner'
+    const to = next?.store ?? stack.use(await openStoreAlone(there.config, there.paths, use))
     const migration = new BlobMigration({ from, to, journal, now: systemNow })
     if (options.dryRun) return say(planned(await migration.compare(), there))
-    await copyBlobs(migration, { concurrency, isReadingBack: options.readBack === true })
+    await copyBlobs(migration, copying)
     const comparison = await migration.compare()
     say(compared(comparison, here, there))
     if (!isLast)
@@ -84,11 +98,56 @@ async function migrate(here: Place, options: MigrateOptions): Promise<void> {
     if (comparison.blobsMissing > 0) throw incomplete(comparison)
   }
   if (!isLast) return say('Every blob stays where it is.')
+  if (old !== undefined && next !== undefined) return await handOver(old, next, options)
   if (!isSameDatabase(here, there)) {
     await copyDataFolder(here, there)
     say(`Database and keys: ${there.paths.database} and beside it.`)
   }
   say(`Done. Start the hold with ${options.to}; keep what was copied from until it has proved itself.`)
+}
+
+function checkPlaces(here: Place, there: Place, options: MigrateOptions): void {
+  if (options.setSuccessor === true && options.toOtherHold === undefined) {
+    throw new SettingsError([
+      '--set-successor: a hold is succeeded by another hold only; add --to-other-hold',
+    ])
+  }
+  if (!isSameDatabase(here, there)) return
+  if (options.toOtherHold === true) {
+    throw new SettingsError([
+      `${options.to} names the database of this hold: another hold has one of its own`,
+    ])
+  }
+  if (here.store === there.store) {
+    throw new SettingsError([`${options.to} names the same database and the same store as this hold has`])
+  }
+}
+
+function checkHolds(old: HoldContext, next: HoldContext, options: MigrateOptions): void {
+  if (old.identity.did !== next.identity.did) return
+  throw new SettingsError([
+    `${options.to} is this hold itself, ${old.identity.did}; leave out --to-other-hold`,
+  ])
+}
+
+/** The last step of a migration to another hold: its records, and the word that it is the successor. */
+async function handOver(old: HoldContext, next: HoldContext, options: MigrateOptions): Promise<void> {
+  const captain = await old.crew.getCaptain()
+  const { repo, crew, database } = next
+  const imported = await new HoldImport({ from: { repo: old.repo, captain }, repo, crew, database }).run()
+  const settings = imported.hasSettings ? ', and its settings' : ''
+  say(
+    `${imported.crew} crew and ${imported.layers} layer records taken over${settings}; ${imported.left} left out.`,
+  )
+  if (options.setSuccessor === undefined) {
+    return say(`Done. To send everyone there, run this again with --set-successor.`)
+  }
+  const successorDid = next.identity.did
+  await old.crew.updateCaptain({ successorDid })
+  say(
+    `Done: ${old.identity.did} is succeeded by ${successorDid}. Start both. Let the old one run for some days, so that ` +
+      'every registry learns of it; then it may go.',
+  )
 }
 
 /** Copies, telling how far it has come. @throws {HoldError} when blobs of the source are not what they should be */

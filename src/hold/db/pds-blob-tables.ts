@@ -18,6 +18,9 @@ export interface PdsBlobRow {
 
 export const pdsBlobTables: Migration = {
   up: async ({ schema }) => {
+    // CIDs come in no order, so that in a large table every entry of every index is a page of its own to write. Writers look
+    // before they insert instead.
+    await schema.dropIndex('repo_blocks_live').execute()
     await schema
       .createTable('pds_blobs')
       .addColumn('cid', 'text', (column) => column.primaryKey())

@@ -39,12 +39,30 @@ export async function insertBlocks(
   blocks: readonly Block[],
 ): Promise<void> {
   for (const some of chunksOf(blocks)) {
+    const present = await listLiveCids(
+      database,
+      some.map(({ cid }) => cid),
+    )
+    const missing = some.filter(({ cid }) => !present.has(cid))
+    if (missing.length === 0) continue
     await database
       .insertInto('repo_blocks')
-      .values(some.map(({ cid, bytes }) => ({ cid, rev, removed_rev: null, bytes })))
-      .onConflict((conflict) => conflict.column('cid').where('removed_rev', 'is', null).doNothing())
+      .values(missing.map(({ cid, bytes }) => ({ cid, rev, removed_rev: null, bytes })))
       .execute()
   }
+}
+
+async function listLiveCids(
+  database: Kysely<PdsTables>,
+  cids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await database
+    .selectFrom('repo_blocks')
+    .select('cid')
+    .where('cid', 'in', cids)
+    .where('removed_rev', 'is', null)
+    .execute()
+  return new Set(rows.map((row) => row.cid))
 }
 
 export async function deleteBlocks(database: Kysely<PdsTables>, cids: readonly string[]): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 
 import { chunksOf } from './chunks.ts'
-import type { PdsTables, RepoRecordRow } from './pds-tables.ts'
+import type { PdsTables, RepoRecordBlobRow, RepoRecordRow } from './pds-tables.ts'
 
 /** A record with the bytes of its block (DAG-CBOR). */
 export interface RecordWithBytes {
@@ -68,46 +68,73 @@ export async function listCidsInUse(database: Kysely<PdsTables>, cids: readonly 
   return inUse
 }
 
-export async function putRecordRow(
+/** Where a record is. */
+export type RecordPath = Pick<RepoRecordRow, 'collection' | 'rkey'>
+
+/** Adds records to the index, or changes what is there under their paths. */
+export async function putRecordRows(
   database: Kysely<PdsTables>,
-  row: RepoRecordRow,
-  blobCids: readonly string[],
+  rows: readonly RepoRecordRow[],
 ): Promise<void> {
-  await database
-    .insertInto('repo_records')
-    .values(row)
-    .onConflict((conflict) =>
-      conflict.columns(['collection', 'rkey']).doUpdateSet({ cid: row.cid, rev: row.rev }),
-    )
-    .execute()
-  if (blobCids.length > 0) {
+  for (const some of chunksOf(rows)) {
     await database
-      .insertInto('repo_record_blobs')
-      .values(
-        blobCids.map((cid) => ({ collection: row.collection, rkey: row.rkey, blob_cid: cid, rev: row.rev })),
+      .insertInto('repo_records')
+      .values(some)
+      .onConflict((conflict) =>
+        conflict.columns(['collection', 'rkey']).doUpdateSet((update) => ({
+          cid: update.ref('excluded.cid'),
+          rev: update.ref('excluded.rev'),
+        })),
       )
       .execute()
   }
 }
 
-/** Takes a record and what it says about PDS blobs out of the index; answers the CIDs of those blobs. */
-export async function deleteRecordRow(
+export async function deleteRecordRows(
   database: Kysely<PdsTables>,
-  collection: string,
-  rkey: string,
+  paths: readonly RecordPath[],
+): Promise<void> {
+  for (const { collection, rkeys } of byCollection(paths)) {
+    await database
+      .deleteFrom('repo_records')
+      .where('collection', '=', collection)
+      .where('rkey', 'in', rkeys)
+      .execute()
+  }
+}
+
+/** Notes which PDS blobs records name. */
+export async function insertRecordBlobs(
+  database: Kysely<PdsTables>,
+  rows: readonly RepoRecordBlobRow[],
+): Promise<void> {
+  for (const some of chunksOf(rows)) await database.insertInto('repo_record_blobs').values(some).execute()
+}
+
+/** Forgets which PDS blobs records name; answers the CIDs of those blobs. */
+export async function deleteRecordBlobs(
+  database: Kysely<PdsTables>,
+  paths: readonly RecordPath[],
 ): Promise<string[]> {
-  const blobs = await database
-    .deleteFrom('repo_record_blobs')
-    .where('collection', '=', collection)
-    .where('rkey', '=', rkey)
-    .returning('blob_cid')
-    .execute()
-  await database
-    .deleteFrom('repo_records')
-    .where('collection', '=', collection)
-    .where('rkey', '=', rkey)
-    .execute()
-  return blobs.map((row) => row.blob_cid)
+  const cids: string[] = []
+  for (const { collection, rkeys } of byCollection(paths)) {
+    const rows = await database
+      .deleteFrom('repo_record_blobs')
+      .where('collection', '=', collection)
+      .where('rkey', 'in', rkeys)
+      .returning('blob_cid')
+      .execute()
+    cids.push(...rows.map((row) => row.blob_cid))
+  }
+  return cids
+}
+
+function* byCollection(
+  paths: readonly RecordPath[],
+): Generator<{ collection: string; rkeys: readonly string[] }> {
+  for (const [collection, some] of Map.groupBy(paths, (path) => path.collection)) {
+    for (const chunk of chunksOf(some)) yield { collection, rkeys: chunk.map(({ rkey }) => rkey) }
+  }
 }
 
 export async function countRecordRows(database: Kysely<PdsTables>, collection?: string): Promise<number> {

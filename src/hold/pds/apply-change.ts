@@ -2,10 +2,16 @@ import { getBlobCidString } from '@atproto/lex'
 import type { CommitData } from '@atproto/repo'
 import type { Kysely } from 'kysely'
 
-import type { PdsTables } from '../db/pds-tables.ts'
+import type { PdsTables, RepoRecordBlobRow, RepoRecordRow } from '../db/pds-tables.ts'
 import { deleteUnnamedPdsBlobs } from '../db/pds-blobs.ts'
 import { deleteBlocks, insertBlocks, markBlocksRemoved, sweepRemovedBlocks } from '../db/repo-blocks.ts'
-import { deleteRecordRow, listCidsInUse, putRecordRow } from '../db/repo-records.ts'
+import {
+  deleteRecordBlobs,
+  deleteRecordRows,
+  insertRecordBlobs,
+  listCidsInUse,
+  putRecordRows,
+} from '../db/repo-records.ts'
 import type { PlannedWrite } from './write-plan.ts'
 
 /** A commit, and what it does to records. */
@@ -36,19 +42,20 @@ export async function applyChange(
 }
 
 async function applyToIndex(transaction: Kysely<PdsTables>, { commit, plan }: Change): Promise<void> {
-  const unnamedCids: string[] = []
+  const written: RepoRecordRow[] = []
+  const named: RepoRecordBlobRow[] = []
   for (const { action, collection, rkey, record } of plan) {
-    if (action === 'update' || action === 'delete') {
-      unnamedCids.push(...(await deleteRecordRow(transaction, collection, rkey)))
-    }
     if (action === undefined || record === undefined) continue
-    const row = { collection, rkey, cid: record.cid.toString(), rev: commit.rev }
-    await putRecordRow(
-      transaction,
-      row,
-      record.blobs.map((blob) => getBlobCidString(blob)),
-    )
+    const place = { collection, rkey, rev: commit.rev }
+    written.push({ ...place, cid: record.cid.toString() })
+    named.push(...record.blobs.map((blob) => ({ ...place, blob_cid: getBlobCidString(blob) })))
   }
+  const deleted = plan.filter(({ action }) => action === 'delete')
+  const replaced = plan.filter(({ action }) => action === 'update')
+  const unnamedCids = await deleteRecordBlobs(transaction, [...deleted, ...replaced])
+  await deleteRecordRows(transaction, deleted)
+  await putRecordRows(transaction, written)
+  await insertRecordBlobs(transaction, named)
   // Only now: another record of the same commit may name them.
   await deleteUnnamedPdsBlobs(transaction, unnamedCids)
 }

@@ -6,8 +6,10 @@ import type { Database } from '../../lib/database.ts'
 import type { PdsTables } from '../db/pds-tables.ts'
 import { findBlock, listBlocks } from '../db/repo-blocks.ts'
 
-const cacheBytesMax = 8 * 1024 * 1024
+const cacheBytesMax = 16 * 1024 * 1024
 const cachedBlockBytesMax = 16 * 1024
+/** A larger commit, an import, leaves behind more than fits. */
+const blocksPerCommitMax = 5000
 
 /**
  * The block table as the repository library reads it, with the blocks used last in memory: every write walks from the
@@ -58,10 +60,17 @@ export class RepoStore extends ReadableBlockstore implements RepoStorage {
     return { blocks, missing }
   }
 
-  /** Takes over what a commit wrote and took away, once that is in the database. */
-  applyToCache(added: BlockMap, removed: readonly string[]): void {
+  /**
+   * Takes over what a commit wrote and took away, once that is in the database. Of what it wrote only the tree is kept:
+   * records are read together with their rows.
+   */
+  applyToCache(added: BlockMap, removed: readonly string[], records: ReadonlySet<string>): void {
     for (const key of removed) this.#forget(key)
-    for (const [cid, bytes] of added) this.#remember(cid.toString(), bytes)
+    if (added.size > blocksPerCommitMax) return
+    for (const [cid, bytes] of added) {
+      const key = cid.toString()
+      if (!records.has(key)) this.#remember(key, bytes)
+    }
   }
 
   clearCache(): void {

@@ -383,7 +383,10 @@ export class HoldRepo {
       return change === undefined ? [] : await applyChange(transaction, change, removal)
     })
     if (change !== undefined) this.#mayHoldRemovedBlocks = removal === 'mark'
-    if (change !== undefined) this.#store.applyToCache(change.commit.newBlocks, removed)
+    if (change !== undefined) {
+      const records = new Set(change.plan.flatMap(({ record }) => record?.cid.toString() ?? []))
+      this.#store.applyToCache(change.commit.newBlocks, removed, records)
+    }
     this.#state = { head, repo: change === undefined ? this.#state.repo : await loadRepo(this.#store, head) }
     this.#isStateUnsure = false
     this.sequencer.publish(rows)

@@ -1,5 +1,13 @@
-import { enumBlobRefs, getBlobCidString, parseCid, type BlobRef, type Cid, type LexMap } from '@atproto/lex'
-import { cidForLex, encode } from '@atproto/lex-cbor'
+import {
+  cidForCbor,
+  enumBlobRefs,
+  getBlobCidString,
+  parseCid,
+  type BlobRef,
+  type Cid,
+  type LexMap,
+} from '@atproto/lex'
+import { encode } from '@atproto/lex-cbor'
 import { WriteOpAction, type RecordWriteOp } from '@atproto/repo'
 import type { Kysely } from 'kysely'
 
@@ -138,7 +146,7 @@ async function encodeRecord(
     throw new RepoError('record_invalid', `a record has at most ${recordBytesMax} bytes`)
   }
   const blobs = new Map([...enumBlobRefs(value)].map((blob) => [getBlobCidString(blob), blob]))
-  return { value, cid: await cidForLex(value), bytes, blobs: [...blobs.values()], status }
+  return { value, cid: await cidForCbor(bytes), bytes, blobs: [...blobs.values()], status }
 }
 
 /** The PDS blobs that records name are here, and are what the records say. @throws {RepoError} */

@@ -14,7 +14,7 @@ interface Needs {
   owners: Pick<OwnerManifests, 'findManifestBytes'>
   layers: Pick<Layers, 'recordPush'>
   access: Pick<Access, 'decide'>
-  moderation: Pick<Moderation, 'isTakenDown' | 'notePush'>
+  moderation: Pick<Moderation, 'coversManifest' | 'noteRepositories'>
   holdDid: Did
   publicUrl: string
 }
@@ -40,15 +40,17 @@ export class ManifestAdoption {
   async adopt(account: OwnerAccount, record: ManifestRecord): Promise<boolean> {
     const { access, layers, moderation } = this.#needs
     if (record.isComplete && record.config === undefined && record.layers.length === 0) return true
-    const { repository, digest } = record
-    if (moderation.isTakenDown({ did: account.did, repository })) return true
+    const { repository, repositories, digest } = record
     if (!(await access.decide(account.did, 'blob:write')).isAllowed) return true
+    const uri = manifestUriOf({ ownerDid: account.did, digest })
+    // Taken down, perhaps for good: its layers are not to come back this way.
+    if (moderation.coversManifest({ manifestUri: uri, userDid: account.did, repositories })) return true
     const manifest = record.isComplete ? manifestOf(record) : await this.#read(account, record)
     if (manifest === undefined) return false
     const notice = { ownerDid: account.did, repository, digest }
     try {
       const count = await layers.recordPush(notice, manifest)
-      for (const name of record.repositories) await moderation.notePush(manifestUriOf(notice), name)
+      await moderation.noteRepositories([{ manifestUri: uri, repositories }])
       if (count > 0) log.info({ did: account.did, digest: record.digest, layers: count }, 'took in a manifest that nobody told of') // prettier-ignore
       return true
     } catch (err) {

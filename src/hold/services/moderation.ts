@@ -99,6 +99,18 @@ export class Moderation {
     await insertManifestRepository(this.#needs.database, manifestUri, repository)
   }
 
+  /** The same for many, as their owners' records say; for manifests whose push nobody told of. */
+  async noteRepositories(manifests: readonly Omit<NamingManifest, 'userDid'>[]): Promise<void> {
+    for (const { manifestUri, repositories } of manifests) {
+      for (const repository of repositories) await this.notePush(manifestUri, repository)
+    }
+  }
+
+  /** Whether nothing is left of a manifest to be seen: it, all of its repositories or its owner are taken down. */
+  coversManifest(manifest: NamingManifest): boolean {
+    return this.#inForce.size > 0 && this.#covers(manifest, () => true)
+  }
+
   /** What is taken down now, the newest first. */
   list(): Takedown[] {
     return [...this.#inForce.values()]

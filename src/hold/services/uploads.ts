@@ -183,6 +183,8 @@ export class Uploads {
     // The row at hand may be older than the first part.
     const upload = storeUploadOf((await findUpload(this.#needs.database, row.id)) ?? row)
     if (upload !== undefined) await this.#needs.store.abortUpload(upload)
+    // A crash may have come between the store's beginning and the note of it.
+    else await this.#needs.store.delete(uploadKey(row.id))
     await deleteUpload(this.#needs.database, row.id)
   }
 

@@ -2,12 +2,15 @@ import type { Hono } from 'hono'
 
 import type { ServerEnv } from '../../http/serve.ts'
 import type { HoldContext } from '../context.ts'
+import type { HoldAssets } from './assets.ts'
 import { homePage } from './home-page.ts'
+import { answerPage } from './page-answer.ts'
 
-type Needs = Pick<HoldContext, 'crew' | 'identity' | 'publicUrl'>
+type Needs = Pick<HoldContext, 'admin' | 'crew' | 'identity' | 'publicUrl'>
 
 /** What a hold says about itself: health, identity, and a page for people who come by. */
-export function mountWeb(app: Hono<ServerEnv>, { crew, identity, publicUrl }: Needs): void {
+export function mountWeb(app: Hono<ServerEnv>, needs: Needs, assets: HoldAssets): void {
+  const { admin, crew, identity, publicUrl } = needs
   app.get('/health', (context) => context.json({ status: 'ok' }))
   app.get('/xrpc/_health', (context) => context.json({ status: 'ok' }))
   app.get('/.well-known/did.json', (context) => {
@@ -17,8 +20,20 @@ export function mountWeb(app: Hono<ServerEnv>, { crew, identity, publicUrl }: Ne
   app.get('/.well-known/atproto-did', (context) => context.text(identity.did))
   app.get('/robots.txt', (context) => context.text('User-agent: *\nDisallow: /\n'))
   app.get('/', async (context) => {
-    const captain = await crew.getCaptain()
-    context.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'") // prettier-ignore
-    return context.html(await homePage({ did: identity.did, publicUrl, captain }))
+    const view = {
+      did: identity.did,
+      captain: await crew.getCaptain(),
+      isAdminEnabled: admin !== undefined,
+    }
+    const { host } = new URL(publicUrl)
+    return answerPage(context, homePage({ assets, host }, view), { cacheControl: 'no-cache' })
+  })
+  app.get('/assets/:file', (context) => {
+    const asset = assets.find(context.req.param('file'))
+    if (asset === undefined) return context.notFound()
+    return context.body(asset.bytes, 200, {
+      'content-type': asset.contentType,
+      'cache-control': 'public, max-age=31536000, immutable',
+    })
   })
 }

@@ -1,6 +1,6 @@
 import { html, type Html } from '../../../http/html.ts'
 import { formatSize } from '../../../lib/format-size.ts'
-import { formatAge, formatCount, formatTime, shortDigest } from '../format.ts'
+import { formatAge, formatCount, formatTime, shortDigest } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
 import type { RepositoryEntry } from '../views/repository-list.ts'
 

@@ -1,6 +1,6 @@
 import { html, type Html } from '../../../http/html.ts'
 import { formatSize } from '../../../lib/format-size.ts'
-import { formatCount } from '../format.ts'
+import { formatCount } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
 import type { RepositoryView, TagView } from '../views/repository.ts'
 import { layout, type Shell } from './layout.ts'

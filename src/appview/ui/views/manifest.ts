@@ -8,7 +8,7 @@ import {
   type Platform,
 } from '../../db/manifests.ts'
 import type { AppViewDb, RepositoryKey } from '../../db/schema.ts'
-import { cleanText } from '../format.ts'
+import { cleanText } from '../../../lib/format.ts'
 
 /** How clients fetch it, and what to call it. */
 export type ArtifactKind = 'image' | 'helm' | 'artifact'

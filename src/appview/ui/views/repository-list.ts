@@ -2,7 +2,7 @@ import { countShownTags, listShownTags } from '../../db/listings.ts'
 import { findRepoPage } from '../../db/repo-pages.ts'
 import type { Repository } from '../../db/repositories.ts'
 import type { AppViewDb } from '../../db/schema.ts'
-import { cleanText } from '../format.ts'
+import { cleanText } from '../../../lib/format.ts'
 import { describeManifests, type ManifestView } from './manifest.ts'
 import { ownerOfRow, type OwnerView } from './owner.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { formatSize } from '../../lib/format-size.ts'
+import { formatSize } from './format-size.ts'
 import { cleanText, formatAge, formatCount, formatTime, shortDigest } from './format.ts'
 
 test('sizes are short and never print a thousand', () => {

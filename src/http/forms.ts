@@ -1,0 +1,89 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+
+import type { Context } from 'hono'
+
+import { CodedError } from '../lib/errors.ts'
+import { ByteLimitError, collectBytes } from '../lib/streams.ts'
+import { html, type Html } from './html.ts'
+import type { ServerEnv } from './serve.ts'
+
+export type FormErrorCode = 'form_foreign' | 'form_malformed' | 'form_stale' | 'form_too_large'
+
+/** A form that is not taken. `form_stale`: it was made for another session; loading it again helps. */
+export class FormError extends CodedError<FormErrorCode> {}
+
+export const formErrorStatus: Record<FormErrorCode, 400 | 403 | 413> = {
+  form_foreign: 403,
+  form_malformed: 400,
+  form_stale: 403,
+  form_too_large: 413,
+}
+
+const bodyBytesMax = 64 * 1024
+const fieldCountMax = 200
+const tokenField = 'csrf'
+
+/** The fields of a form as they were sent. */
+export class Form {
+  readonly #fields: URLSearchParams
+
+  constructor(fields: URLSearchParams) {
+    this.#fields = fields
+  }
+
+  /** A field's text without white space around it; empty when it was not sent. */
+  text(name: string): string {
+    return this.#fields.get(name)?.trim() ?? ''
+  }
+
+  /** Every value sent under a name, as of checkboxes. */
+  all(name: string): string[] {
+    return this.#fields.getAll(name)
+  }
+
+  isChecked(name: string): boolean {
+    return this.#fields.has(name)
+  }
+}
+
+/**
+ * Reads a form that one of our own pages sent in this session: the `Origin` is ours, and the token was made from the
+ * same secret (see {@link formToken}). @throws {FormError}
+ */
+export async function readForm(
+  context: Context<ServerEnv>,
+  expected: { origin: string; secret: string },
+): Promise<Form> {
+  // Browsers send it with every POST; what comes without is no form of ours.
+  if (context.req.header('origin') !== expected.origin)
+    throw new FormError('form_foreign', 'the form was sent from another site')
+  const [mediaType] = (context.req.header('content-type') ?? '').split(';', 1)
+  if (mediaType?.trim().toLowerCase() !== 'application/x-www-form-urlencoded')
+    throw new FormError('form_malformed', 'not a form')
+  const bytes = await collectBytes(context.env.incoming, bodyBytesMax).catch((cause: unknown) => {
+    if (cause instanceof ByteLimitError)
+      throw new FormError('form_too_large', `a form has at most ${bodyBytesMax} bytes`, { cause })
+    throw cause
+  })
+  const fields = new URLSearchParams(Buffer.from(bytes).toString('utf8'))
+  if (fields.size > fieldCountMax) throw new FormError('form_too_large', 'too many fields')
+  if (!isToken(fields.get(tokenField) ?? '', expected.secret))
+    throw new FormError('form_stale', 'the form was made for another session')
+  return new Form(fields)
+}
+
+/** Proves that a form was made for whoever has this secret, such as a session's cookie, without giving it away. */
+export function formToken(secret: string): string {
+  return createHmac('sha256', secret).update('form').digest('base64url')
+}
+
+/** The hidden field that carries the token. */
+export function formTokenField(token: string): Html {
+  return html`<input type="hidden" name="${tokenField}" value="${token}" />`
+}
+
+function isToken(given: string, secret: string): boolean {
+  const expected = Buffer.from(formToken(secret))
+  const bytes = Buffer.from(given)
+  return bytes.byteLength === expected.byteLength && timingSafeEqual(bytes, expected)
+}

@@ -1,0 +1,75 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import type { Findings, Request } from './child.ts'
+
+/** A hold in a process of its own; see `child.ts`. */
+export class HoldProcess {
+  readonly #process: ChildProcess
+  readonly #loaded: Promise<unknown>
+  #stderr = ''
+
+  constructor() {
+    // TypeScript goes as it is, and nothing of the test runner's own options.
+    this.#process = fork(join(import.meta.dirname, 'child.ts'), {
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      // Most of its life a child loads modules.
+      env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'atcr-compile-cache') },
+    })
+    this.#process.stderr?.on('data', (text) => (this.#stderr += String(text)))
+    this.#loaded = this.#answer()
+  }
+
+  get hasEnded(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null
+  }
+
+  async open(options: Omit<Request & { kind: 'open' }, 'kind'>): Promise<Findings> {
+    return (await this.#ask({ kind: 'open', ...options })) as Findings
+  }
+
+  /** What is there once the jobs of the hold have run, with every byte read. */
+  async inspect(): Promise<Findings> {
+    return (await this.#ask({ kind: 'inspect' })) as Findings
+  }
+
+  async arm(point?: string): Promise<void> {
+    await this.#ask({ kind: 'arm', point })
+  }
+
+  async listPoints(): Promise<string[]> {
+    return (await this.#ask({ kind: 'list points' })) as string[]
+  }
+
+  /** Ends it, unless it has ended by itself. */
+  async kill(): Promise<void> {
+    if (this.hasEnded) return
+    this.#process.kill('SIGKILL')
+    await once(this.#process, 'exit')
+  }
+
+  async #ask(request: Request): Promise<unknown> {
+    await this.#loaded
+    const answer = this.#answer()
+    this.#process.send(request)
+    return await answer
+  }
+
+  async #answer(): Promise<unknown> {
+    const stop = new AbortController()
+    const { signal } = stop
+    try {
+      const ended = once(this.#process, 'exit', { signal }).then(() => {
+        throw new Error(`the hold ended: ${this.#stderr}`)
+      })
+      const [reply] = (await Promise.race([once(this.#process, 'message', { signal }), ended])) as unknown[]
+      ended.catch(() => undefined)
+      return reply
+    } finally {
+      stop.abort()
+    }
+  }
+}
