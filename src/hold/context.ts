@@ -228,6 +228,7 @@ export async function createContext(
     database,
     uploads,
     reservations,
+    access,
     blobs,
     store,
     hashes: new RunningHashes(),
@@ -399,7 +400,8 @@ function createBookkeeping(
     crew,
     moderation,
     findHandle: async (did) => (await identities.resolveDid(did)).handle,
-    appviewUrl: appviewDid === undefined ? undefined : urlOfDidWeb(appviewDid),
+    // Of another kind of DID the address would have to be asked for; posts do without.
+    appviewUrl: appviewDid?.startsWith('did:web:') === true ? urlOfDidWeb(appviewDid) : undefined,
     now,
   })
   const notices = new ManifestNotices({
