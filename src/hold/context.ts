@@ -269,7 +269,7 @@ export async function createContext(
     outbox,
     pdsBlobs,
     recordWrites: new RecordWrites({ repo, crew, access }),
-    repoImport: new RepoImport({ repo, crew }),
+    repoImport: new RepoImport({ repo, crew, layers, stats }),
     crawlRequests,
     store,
     signedBlobs,
@@ -476,7 +476,7 @@ function createGc(
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
   const verification = new BlobVerification({ database, store })
-  const maintenance = new Maintenance({ gc, verification, storeSweep })
+  const maintenance = new Maintenance({ gc, verification, storeSweep, layers })
   return { gc, manifestMarking, maintenance, scheduledGc }
 }
 
