@@ -119,6 +119,38 @@ test('others are refused, crew admins get in, and are out at once when that is t
   expect(await page.getByText('may not manage this hold any more').isVisible()).toBe(true)
 })
 
+test('a login counts only in the browser that began it, and a cookie from before does not outlive it', async () => {
+  const { alice } = network.accounts
+  await using victim = await openPage(browser)
+  await using attacker = await openPage(browser)
+  let callback = ''
+  await attacker.page.route('**/admin/oauth/callback*', (route) => {
+    callback = route.request().url()
+    return route.abort()
+  })
+  await goToConsent(attacker.page, alice)
+  await attacker.page.getByRole('button', { name: 'Authorize' }).click()
+  await expect.poll(() => callback).toContain('code=')
+  await victim.page.goto(panel('/login'))
+  await victim.page.goto(callback)
+  expect(await victim.page.getByRole('alert').textContent()).toContain('begun in another browser')
+  await victim.page.goto(panel())
+  expect(await heading(victim.page)).toBe('Sign in')
+
+  const name = `hold-admin-${new URL(panel()).port}`
+  const context = victim.page.context()
+  await context.addCookies([{ name, value: 'planted', domain: '127.0.0.1', path: '/admin' }])
+  await signIn(victim.page, alice)
+  expect(await heading(victim.page)).toBe('Overview')
+  const [session, ...others] = (await context.cookies(panel())).filter((cookie) => cookie.name === name)
+  expect(others).toEqual([])
+  expect(session).toMatchObject({
+    httpOnly: true,
+    sameSite: 'Lax',
+    value: expect.stringMatching(/^[\w-]{43}$/),
+  })
+})
+
 test('crew is added after a look at who it is, edited, and removed after a question', async () => {
   const { bob } = network.accounts
   const { crew } = network.hold.context
