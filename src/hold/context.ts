@@ -161,6 +161,8 @@ export interface HoldContext {
 export interface AdminPanel {
   /** Where it is in browsers: see {@link OAuthClient.origin}. */
   origin: string
+  /** Whether people's servers may be on plain http: development only. */
+  allowsPlainHttp: boolean
   /** Made when it is first wanted, with its key. */
   oauth: () => Promise<OAuthClient>
   logins: AdminLogins
@@ -354,6 +356,7 @@ function createAdmin(needs: {
     }))
   return {
     origin: oauthOrigin(new URL(publicUrl)),
+    allowsPlainHttp: config.server.test_mode,
     oauth,
     logins: new AdminLogins({ client: oauth }),
     sessions: new AdminSessions({ database, now }),
