@@ -1,5 +1,7 @@
 import type { BlobVerification, Sample } from './blob-verification.ts'
 import type { GarbageCollection } from './garbage-collection.ts'
+import type { Layers } from './layers.ts'
+import type { OwnerRegistration } from './owner-registration.ts'
 import type { StoreSweep } from './store-sweep.ts'
 import { sleep } from '../../lib/clock.ts'
 
@@ -8,6 +10,7 @@ export type MaintenanceTask =
   | { task: 'gc'; isDryRun: boolean }
   | { task: 'verify'; sample: Sample }
   | { task: 'reindex' }
+  | { task: 'register' }
 
 /** What is told on the way. The last one of a task that came to its end is `done`. */
 export interface MaintenanceEvent {
@@ -19,6 +22,8 @@ interface Needs {
   gc: Pick<GarbageCollection, 'idle' | 'progress' | 'start'>
   verification: BlobVerification
   storeSweep: Pick<StoreSweep, 'takeInPage'>
+  layers: Pick<Layers, 'rebuild'>
+  registration: Pick<OwnerRegistration, 'close' | 'done' | 'open'>
 }
 
 const progressMs = 500
@@ -39,6 +44,8 @@ export class Maintenance {
         return this.#verify(task.sample, signal)
       case 'reindex':
         return this.#reindex(signal)
+      case 'register':
+        return this.#register(signal)
     }
   }
 
@@ -72,7 +79,7 @@ export class Maintenance {
     yield { kind: 'done', values: last }
   }
 
-  /** Blobs that only the store knows get their rows. */
+  /** Blobs that only the store knows get their rows, and so do the layer records of the data repo. */
   async *#reindex(signal: AbortSignal): AsyncGenerator<MaintenanceEvent> {
     const values = { blobsTakenIn: 0, bytesTakenIn: 0 }
     for (let cursor: string | undefined; ;) {
@@ -84,6 +91,26 @@ export class Maintenance {
       cursor = page.next
       if (cursor === undefined) break
     }
-    yield { kind: 'done', values }
+    const { layers, malformed } = await this.#needs.layers.rebuild()
+    yield { kind: 'done', values: { ...values, layers, layersMalformed: malformed } }
+  }
+
+  /** Waits for the owner, as long as somebody waits with us. */
+  async *#register(signal: AbortSignal): AsyncGenerator<MaintenanceEvent> {
+    const { registration } = this.#needs
+    const url = await registration.open()
+    if (url !== undefined) {
+      yield { kind: 'progress', values: { url: url.href } }
+      const left = new Promise<void>((_, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('nobody waits any more')), { once: true })
+      })
+      try {
+        signal.throwIfAborted()
+        await Promise.race([registration.done, left])
+      } finally {
+        registration.close()
+      }
+    }
+    yield { kind: 'done', values: { wasRegistered: url === undefined } }
   }
 }
