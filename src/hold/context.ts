@@ -267,7 +267,7 @@ export async function createContext(
     outbox,
     pdsBlobs,
     recordWrites: new RecordWrites({ repo, crew, access }),
-    repoImport: new RepoImport({ repo, crew }),
+    repoImport: new RepoImport({ repo, crew, layers, stats }),
     crawlRequests,
     store,
     signedBlobs,
