@@ -70,7 +70,7 @@ async function answer(request: Request): Promise<unknown> {
     }
     case 'arm':
       return arm(request.point)
-    default:
+    case 'list points':
       return passedPoints()
   }
 }
