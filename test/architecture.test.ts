@@ -147,7 +147,7 @@ const rules: [place: string, mayImport: string[]][] = [
       `${hold}/commands`,
       `${hold}/web`,
       `type:${hold}/config.ts`,
-      `type:${hold}/context.ts`,
+      `type:${hold}/services`,
       'type:npm:commander',
     ],
   ],

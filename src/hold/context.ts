@@ -238,8 +238,10 @@ export async function createContext(
     { config, identities, crew, database, repo, layers, moderation, now },
     stack,
   )
+  const registering = createRegistration({ config, paths, publicUrl, crew, identities, fetch, now })
   const { gc, manifestMarking, maintenance, scheduledGc } = createGc(
     {
+      registration: registering.registration,
       config,
       identity,
       publicUrl,
@@ -284,7 +286,7 @@ export async function createContext(
     directUploads,
     capabilities: new UploadCapabilities(keyFor(secret, 'upload capabilities')),
     giveAvatar: createAvatar({ config, repo, pdsBlobs, fetch: overrides.fetch }),
-    ...createRegistration({ config, paths, publicUrl, crew, identities, fetch, now }),
+    ...registering,
     moderation,
     labelFeed,
     stats,
@@ -442,6 +444,7 @@ function createGc(
     | 'layers'
     | 'moderation'
     | 'publicUrl'
+    | 'registration'
     | 'store'
   > & { now: Now },
   fetch: Fetch | undefined,
@@ -473,7 +476,13 @@ function createGc(
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
   const verification = new BlobVerification({ database, store })
-  const maintenance = new Maintenance({ gc, verification, storeSweep, layers })
+  const maintenance = new Maintenance({
+    gc,
+    verification,
+    storeSweep,
+    layers,
+    registration: needs.registration,
+  })
   return { gc, manifestMarking, maintenance, scheduledGc }
 }
 

@@ -311,6 +311,12 @@ test('garbage collection takes in no manifest that was taken down', async () => 
     .orderBy('repository')
     .execute()
   expect(noted.map(({ repository }) => repository)).toEqual(['bad', 'good'])
+  // A database that was lost is told again by the owner's records; what is noted is not overruled.
+  await database.deleteFrom('manifest_repositories').execute()
+  await adoption.noteRepositories(member.did, [record('both', ['bad'])])
+  expect(await isThere(hold, digest)).toBe(false)
+  await adoption.noteRepositories(member.did, [record('both', ['bad', 'elsewhere'])])
+  expect(await isThere(hold, digest)).toBe(false)
   await labeler.label(member.did)
   await untilTaken(hold, [page(member, 'bad'), member.did])
   await adoption.adopt(account, record('other', ['other']))

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
+import { askHold } from '../../src/hold/commands/ask-hold.ts'
 import { openContext } from '../../src/hold/commands/open-context.ts'
 import { register } from '../../src/hold/commands/register.ts'
 import { holdConfig, type HoldConfig } from '../../src/hold/config.ts'
@@ -60,9 +61,8 @@ async function visit(url: string) {
 /** Runs the command; `visitor` does what its user does with the address it prints. */
 async function runRegister(config: HoldConfig, visitor: (url: string) => Promise<void>) {
   const lines: string[] = []
-  await using context = await openContext(config)
   const printed = Promise.withResolvers<string>()
-  const running = register(config, context, (line) => {
+  const running = register(config, (line) => {
     lines.push(line)
     const [, url] = /^Visit this URL to authorize: (http\S+)$/.exec(line) ?? []
     if (url !== undefined) printed.resolve(url)
@@ -139,6 +139,28 @@ test('a hold that runs asks at its start, serves the visit, and asks no more', a
   await using again = await startHold(config)
   expect(await again.context.registration.open()).toBeUndefined()
   expect(again.context.registration.isWaiting).toBe(false)
+})
+
+test('the command asks a hold that serves, whose pages are gone when nobody waits', async () => {
+  const { bob } = network.accounts
+  const config = await configOf('serving', bob.did)
+  await using hold = await startHold(config)
+  const url = `${hold.url.replace('localhost', '127.0.0.1')}/register`
+  const lines = await runRegister(config, async (printed) => {
+    expect(printed).toBe(url)
+    expect((await fetch(await signInAtPds(await visit(url), bob))).status).toBe(200)
+  })
+  expect(lines.at(-1)).toBe('registered')
+  expect((await holdsOf(bob.did)).map(({ endpointUrl }) => endpointUrl)).toContain(config.server.public_url)
+  expect(await recordsOf(bob.did, 'io.atcr.hold.crew')).toHaveLength(1)
+  expect((await fetch(url)).status).toBe(404)
+
+  await hold.context.crew.updateCaptain({ isPublic: false })
+  const events = await askHold(config, { task: 'register' })
+  expect((await events?.next())?.value).toMatchObject({ kind: 'progress', values: { url } })
+  expect((await fetch(url, { redirect: 'manual' })).status).toBe(303)
+  await events?.return(undefined)
+  await expect.poll(async () => (await fetch(url, { redirect: 'manual' })).status).toBe(404)
 })
 
 test('a hold that is not asked to has no such pages', async () => {

@@ -13,19 +13,36 @@ import { openContext } from './open-context.ts'
  * that was asked stops. @throws {SettingsError}
  */
 export async function* runTask(config: HoldConfig, task: MaintenanceTask): AsyncGenerator<MaintenanceEvent> {
+  const events = await askHold(config, task)
+  if (events !== undefined) return yield* events
+  await using context = await openContext(config)
+  yield* context.maintenance.run(task, new AbortController().signal)
+}
+
+/** The same in the hold that serves this data folder; undefined when none does. */
+export async function askHold(
+  config: HoldConfig,
+  task: MaintenanceTask,
+): Promise<AsyncGenerator<MaintenanceEvent> | undefined> {
   const { database } = holdPaths(config, process.getuid?.() === 0)
   const answer = await ask(controlPath(dirname(database)), task)
-  if (answer === undefined) {
-    await using context = await openContext(config)
-    yield* context.maintenance.run(task, new AbortController().signal)
-    return
-  }
+  return answer && readEvents(answer)
+}
+
+async function* readEvents(answer: IncomingMessage): AsyncGenerator<MaintenanceEvent> {
   let isOver = false
-  for await (const line of createInterface({ input: answer })) {
-    const event = JSON.parse(line) as MaintenanceEvent | { kind: 'failed'; values: { message: string } }
-    if (event.kind === 'failed') throw new CommandError(event.values.message)
-    isOver = event.kind === 'done' || event.kind === 'refused'
-    yield event
+  // A hold that stops cuts it off; that is told below.
+  answer.on('error', () => undefined)
+  try {
+    for await (const line of createInterface({ input: answer })) {
+      const event = JSON.parse(line) as MaintenanceEvent | { kind: 'failed'; values: { message: string } }
+      if (event.kind === 'failed') throw new CommandError(event.values.message)
+      isOver = event.kind === 'done' || event.kind === 'refused'
+      yield event
+    }
+  } finally {
+    // Whoever stops listening says so.
+    answer.destroy()
   }
   if (!isOver) throw new CommandError('the hold stopped before it was done; ask again when it is back')
 }

@@ -25,6 +25,20 @@ export async function insertManifestRepository(
     .execute()
 }
 
+/** Those of the manifests whose repositories are noted. */
+export async function listNotedManifests(
+  database: Kysely<BookkeepingTables>,
+  manifestUris: readonly string[],
+): Promise<ReadonlySet<string>> {
+  if (manifestUris.length === 0) return new Set()
+  const rows = await database
+    .selectFrom('manifest_repositories')
+    .select('manifest_uri')
+    .where('manifest_uri', 'in', manifestUris)
+    .execute()
+  return new Set(rows.map(({ manifest_uri }) => manifest_uri))
+}
+
 /** A page of the manifests that name a blob, after the one of `cursor`. */
 export async function listManifestsNaming(
   database: Tables,

@@ -1,6 +1,7 @@
 import type { BlobVerification, Sample } from './blob-verification.ts'
 import type { GarbageCollection } from './garbage-collection.ts'
 import type { Layers } from './layers.ts'
+import type { OwnerRegistration } from './owner-registration.ts'
 import type { StoreSweep } from './store-sweep.ts'
 import { sleep } from '../../lib/clock.ts'
 
@@ -9,6 +10,7 @@ export type MaintenanceTask =
   | { task: 'gc'; isDryRun: boolean }
   | { task: 'verify'; sample: Sample }
   | { task: 'reindex' }
+  | { task: 'register' }
 
 /** What is told on the way. The last one of a task that came to its end is `done`. */
 export interface MaintenanceEvent {
@@ -21,6 +23,7 @@ interface Needs {
   verification: BlobVerification
   storeSweep: Pick<StoreSweep, 'takeInPage'>
   layers: Pick<Layers, 'rebuild'>
+  registration: Pick<OwnerRegistration, 'close' | 'done' | 'open'>
 }
 
 const progressMs = 500
@@ -41,6 +44,8 @@ export class Maintenance {
         return this.#verify(task.sample, signal)
       case 'reindex':
         return this.#reindex(signal)
+      case 'register':
+        return this.#register(signal)
     }
   }
 
@@ -88,5 +93,24 @@ export class Maintenance {
     }
     const { layers, malformed } = await this.#needs.layers.rebuild()
     yield { kind: 'done', values: { ...values, layers, layersMalformed: malformed } }
+  }
+
+  /** Waits for the owner, as long as somebody waits with us. */
+  async *#register(signal: AbortSignal): AsyncGenerator<MaintenanceEvent> {
+    const { registration } = this.#needs
+    const url = await registration.open()
+    if (url !== undefined) {
+      yield { kind: 'progress', values: { url: url.href } }
+      const left = new Promise<void>((_, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('nobody waits any more')), { once: true })
+      })
+      try {
+        signal.throwIfAborted()
+        await Promise.race([registration.done, left])
+      } finally {
+        registration.close()
+      }
+    }
+    yield { kind: 'done', values: { wasRegistered: url === undefined } }
   }
 }

@@ -60,6 +60,17 @@ export class ManifestAdoption {
     }
   }
 
+  /** In which repositories manifests are that were told of, as a lost database would not know. */
+  async noteRepositories(ownerDid: Did, records: readonly ManifestRecord[]): Promise<void> {
+    const { moderation } = this.#needs
+    await moderation.noteRepositories(
+      records.map(({ digest, repositories }) => ({
+        manifestUri: manifestUriOf({ ownerDid, digest }),
+        repositories,
+      })),
+    )
+  }
+
   async #read(account: OwnerAccount, { manifestBlob, digest }: ManifestRecord): Promise<unknown> {
     if (manifestBlob === undefined) return undefined
     const bytes = await this.#needs.owners.findManifestBytes(account, manifestBlob.cid)

@@ -7,6 +7,7 @@ import {
   manifestCollection,
   manifestRkey,
   parseManifestRecord,
+  type ManifestRecord,
 } from '../../protocol/lexicon/manifest-record.ts'
 import { RecordError } from '../../protocol/lexicon/record.ts'
 import {
@@ -42,7 +43,7 @@ interface Needs {
   database: Kysely<StorageTables>
   owners: OwnerManifests
   layers: Pick<Layers, 'locks' | 'removeManifests'>
-  adoption: Pick<ManifestAdoption, 'adopt' | 'isOurs'>
+  adoption: Pick<ManifestAdoption, 'adopt' | 'isOurs' | 'noteRepositories'>
   graceMs: number
   now: Now
 }
@@ -179,12 +180,14 @@ export class ManifestMarking {
     const uris = page.map(({ rkey }) => formatAtUri(account.did, manifestCollection, rkey))
     const known = await listKnownManifests(database, uris)
     let isWhole = true
+    const told: ManifestRecord[] = []
     for (const [index, { rkey, value }] of page.entries()) {
-      if (known.has(uris[index] as string)) continue
       const record = tryParse(value)
       if (record === undefined || manifestRkey(record.digest) !== rkey || !adoption.isOurs(record)) continue
-      isWhole = (await adoption.adopt(account, record)) && isWhole
+      if (known.has(uris[index] as string)) told.push(record)
+      else isWhole = (await adoption.adopt(account, record)) && isWhole
     }
+    await adoption.noteRepositories(account.did, told)
     return isWhole
   }
 

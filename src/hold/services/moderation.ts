@@ -14,6 +14,7 @@ import {
   listForgottenManifests,
   listManifestsNaming,
   listManifestsOf,
+  listNotedManifests,
   listRemovalsOf,
   type NamingManifest,
 } from '../db/moderated-manifests.ts'
@@ -99,9 +100,18 @@ export class Moderation {
     await insertManifestRepository(this.#needs.database, manifestUri, repository)
   }
 
-  /** The same for many, as their owners' records say; for manifests whose push nobody told of. */
+  /**
+   * The same as the records of owners say, for manifests of which nothing is noted: their push was not told of, or the
+   * database was lost. Only where there is a labeler who might ask.
+   */
   async noteRepositories(manifests: readonly Omit<NamingManifest, 'userDid'>[]): Promise<void> {
+    if (this.#needs.labelerDid === undefined) return
+    const noted = await listNotedManifests(
+      this.#needs.database,
+      manifests.map((manifest) => manifest.manifestUri),
+    )
     for (const { manifestUri, repositories } of manifests) {
+      if (noted.has(manifestUri)) continue
       for (const repository of repositories) await this.notePush(manifestUri, repository)
     }
   }

@@ -51,8 +51,9 @@ interface Needs {
  */
 export class OwnerRegistration {
   readonly #needs: Needs
-  readonly #done = Promise.withResolvers<void>()
-  #isWaiting = false
+  #done = Promise.withResolvers<void>()
+  /** How many wait for the owner: the start of the hold, commands. */
+  #waiterCount = 0
   #login: { url: Promise<URL>; atMs: number } | undefined
 
   constructor(needs: Needs) {
@@ -61,7 +62,7 @@ export class OwnerRegistration {
 
   /** Whether an owner is awaited: only then do its pages answer. */
   get isWaiting(): boolean {
-    return this.#isWaiting
+    return this.#waiterCount > 0
   }
 
   /** Resolves once the owner has come and the records are written. */
@@ -83,8 +84,15 @@ export class OwnerRegistration {
       log.info({ owner: ownerDid }, 'registered already')
       return undefined
     }
-    this.#isWaiting = true
-    return new URL(registrationPath, (await this.#needs.client()).origin)
+    const url = new URL(registrationPath, (await this.#needs.client()).origin)
+    if (!this.isWaiting) this.#done = Promise.withResolvers()
+    this.#waiterCount += 1
+    return url
+  }
+
+  /** Whoever opened it waits no more; with the last one its pages are gone. */
+  close(): void {
+    this.#waiterCount = Math.max(0, this.#waiterCount - 1)
   }
 
   /** Where to send whoever comes: the owner's server. @throws {AtprotoError} */
@@ -120,7 +128,7 @@ export class OwnerRegistration {
       await oauth.revoke(session.did).catch((error: unknown) => log.warn({ err: error }, 'the tokens could not be revoked; they are forgotten')) // prettier-ignore
     }
     log.info({ owner: ownerDid, endpoint: this.#needs.publicUrl }, 'registered')
-    this.#isWaiting = false
+    this.#waiterCount = 0
     this.#done.resolve()
   }
 
