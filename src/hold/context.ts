@@ -399,7 +399,8 @@ function createBookkeeping(
     crew,
     moderation,
     findHandle: async (did) => (await identities.resolveDid(did)).handle,
-    appviewUrl: appviewDid === undefined ? undefined : urlOfDidWeb(appviewDid),
+    // Another kind of DID says nothing of where its pages are.
+    appviewUrl: appviewDid?.startsWith('did:web:') === true ? urlOfDidWeb(appviewDid) : undefined,
     now,
   })
   const notices = new ManifestNotices({
