@@ -1,6 +1,14 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 
+import type { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
+
+import { appViewSettings } from '../src/appview/config.ts'
+import { appViewProgram } from '../src/appview/program.ts'
+import { holdSettings } from '../src/hold/config.ts'
+import { holdProgram } from '../src/hold/program.ts'
+import { describeSettings } from '../src/lib/config.ts'
+import { createCommand } from '../src/lib/door.ts'
 
 /** Goal: the documents stay true. Method: what they name is looked up in the source. */
 
@@ -48,6 +56,66 @@ describe('docs/WALKS.md', () => {
     expect(missingStops('`src/lib/log.ts` · `nothingOfThatName`')).toHaveLength(1)
     expect(missingStops('`src/nowhere.ts` · `logger`')).toHaveLength(1)
     expect(missingStops('`src/lib/log.ts` · `logger`')).toEqual([])
+  })
+})
+
+/** Every command of a program that does something, with the flags it knows. */
+function commandsOf(command: Command, path = command.name()): [name: string, flags: Set<string>][] {
+  if (command.commands.length > 0) {
+    return command.commands.flatMap((child) => commandsOf(child, `${path} ${child.name()}`))
+  }
+  return [[path, new Set(command.options.flatMap(({ long }) => long ?? []))]]
+}
+
+const commands = new Map([
+  ...commandsOf(createCommand(holdProgram, {})),
+  ...commandsOf(createCommand(appViewProgram, {})),
+])
+
+/** Command lines that a text names and no program knows, word for word up to the first argument. */
+function unknownCommands(text: string): string[] {
+  const lines = [...text.matchAll(/(?:^|`|&& |\| )((?:atcr-hold|atcr-appview) [^`\n#]*)/gm)].map(
+    (match) => match[1] as string,
+  )
+  return lines.filter((line) => {
+    const words = line.replace('…', '').trim().split(/\s+/)
+    const depth = [3, 2].find((count) => commands.has(words.slice(0, count).join(' ')))
+    if (depth === undefined) return words.length > 1
+    const known = commands.get(words.slice(0, depth).join(' '))
+    return words.some((word) => word.startsWith('--') && known?.has(word) !== true)
+  })
+}
+
+const settings = new Set(
+  [holdSettings, appViewSettings].flatMap((declaration) =>
+    describeSettings(declaration).map(({ path }) => path),
+  ),
+)
+const sections = new Set([...settings].flatMap((path) => (path.includes('.') ? [path.split('.')[0]] : [])))
+
+/** Settings that a text names, as `section.name` in backticks, and no program has. */
+function unknownSettings(text: string): string[] {
+  const named = [...text.matchAll(/`([a-z_]+(?:\.[a-z_]+)+)(?=[`:])/g)].map((match) => match[1] as string)
+  return named.filter((name) => sections.has(name.split('.')[0]) && !settings.has(name) && !name.endsWith('.key') && !name.endsWith('.yaml')) // prettier-ignore
+}
+
+describe('docs for people who run or use it', () => {
+  const pages = globSync(['docs/operating/*.md', 'docs/using/*.md'])
+
+  test('every command, flag and setting that they name exists', () => {
+    expect(pages.length).toBeGreaterThanOrEqual(2)
+    const texts = pages.map((page) => readFileSync(page, 'utf8'))
+    expect(texts.flatMap(unknownCommands)).toEqual([])
+    expect(texts.flatMap(unknownSettings)).toEqual([])
+  })
+
+  test('what does not exist is seen', () => {
+    expect(
+      unknownCommands('run `atcr-hold frobnicate now`, or\natcr-hold gc --force\n`atcr-hold key show`'),
+    ).toHaveLength(2)
+    expect(
+      unknownSettings('set `storage.color` and `storage.path: /x`, not `quota.defaults.new_tier`'),
+    ).toHaveLength(2)
   })
 })
 

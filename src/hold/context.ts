@@ -269,7 +269,7 @@ export async function createContext(
     outbox,
     pdsBlobs,
     recordWrites: new RecordWrites({ repo, crew, access }),
-    repoImport: new RepoImport({ repo, crew }),
+    repoImport: new RepoImport({ repo, crew, layers, stats }),
     crawlRequests,
     store,
     signedBlobs,
@@ -477,7 +477,13 @@ function createGc(
   )
   const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
   const verification = new BlobVerification({ database, store })
-  const maintenance = new Maintenance({ gc, verification, storeSweep, registration: needs.registration })
+  const maintenance = new Maintenance({
+    gc,
+    verification,
+    storeSweep,
+    layers,
+    registration: needs.registration,
+  })
   return { gc, manifestMarking, maintenance, scheduledGc }
 }
 

@@ -1,3 +1,4 @@
+import { isDiskFull } from '../lib/database.ts'
 import { CodedError } from '../lib/errors.ts'
 
 /** Everything that can go wrong in a hold and has an answer of its own at one of its edges. */
@@ -23,3 +24,10 @@ export type HoldErrorCode =
 
 /** The one error that services and drivers of the hold throw. */
 export class HoldError extends CodedError<HoldErrorCode> {}
+
+/** The error an edge answers with: a database without room fails wherever it is written to. */
+export function toHoldError(error: unknown): HoldError | undefined {
+  if (error instanceof HoldError) return error
+  if (!isDiskFull(error)) return undefined
+  return new HoldError('storage_failed', 'the disk of this hold is full', { cause: error })
+}

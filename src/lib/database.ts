@@ -60,6 +60,13 @@ export function copySqliteFile(path: string, newPath: string): void {
   }
 }
 
+/** Whether a statement failed because there was no room to write, in the words of either database. */
+export function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const isSqliteFull = 'errcode' in error && Number(error.errcode) === 13
+  return isSqliteFull || ('code' in error && error.code === '53100')
+}
+
 /** `node:sqlite` in the shape Kysely's SQLite dialect expects. WAL, and every commit on disk before it is answered. */
 function sqliteDialect(path: string): { driver: Dialect; version: () => string } {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
@@ -70,6 +77,7 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
   let ownWrites = 0
   const compile = (sql: string): SqliteStatement => {
     const statement = sqlite.prepare(sql)
+    const isRollback = /^\s*rollback\s*$/i.test(sql)
     const counted = /^\s*select\b/i.test(sql) ? 0 : 1
     return {
       reader: statement.columns().length > 0,
@@ -78,6 +86,8 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
         return statement.all(...(parameters as never[]))
       },
       run: (parameters) => {
+        // A full disk ends a transaction by itself; to roll it back once more would hide why.
+        if (isRollback && !sqlite.isTransaction) return { changes: 0, lastInsertRowid: 0 }
         ownWrites += counted
         return statement.run(...(parameters as never[]))
       },

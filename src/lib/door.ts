@@ -32,6 +32,11 @@ export type RunWithSettings<Settings> = (
   action: (settings: Settings) => Promise<void>,
 ) => Promise<void>
 
+/** A command did not do what was asked, and says why; the message is all that is printed. */
+export class CommandError extends Error {
+  override name = 'CommandError'
+}
+
 /** What {@link withConfigOption} gives a command. */
 export interface ConfigOption {
   config?: string
@@ -173,10 +178,6 @@ function writeTemplate(
   } else writeFileSync(file, template, { flag: 'wx', mode: 0o600 })
 }
 
-class HealthError extends Error {
-  override name = 'HealthError'
-}
-
 async function checkHealth(address: string): Promise<void> {
   if (!/^https?:/.test(address) || !URL.canParse(address)) {
     throw new SettingsError([`${JSON.stringify(address)} is not an address; one is http://127.0.0.1:8080`])
@@ -187,10 +188,10 @@ async function checkHealth(address: string): Promise<void> {
     const request = ask(url, { timeout: 5000 }, (response) => {
       response.resume()
       if (response.statusCode === 200) resolve()
-      else reject(new HealthError(`${url.href} answered ${response.statusCode}`))
+      else reject(new CommandError(`${url.href} answered ${response.statusCode}`))
     })
     request.on('timeout', () => request.destroy(new Error('nothing came within 5 s')))
-    request.on('error', (error) => reject(new HealthError(`${url.href} does not answer: ${error.message}`)))
+    request.on('error', (error) => reject(new CommandError(`${url.href} does not answer: ${error.message}`)))
   })
 }
 
@@ -207,7 +208,7 @@ async function run(command: () => Promise<void>): Promise<void> {
 /** What was foreseen is told in a sentence; the rest is a mistake of the program, and told with its stack. */
 function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  if (error instanceof SettingsError || error instanceof HealthError) return error.message
+  if (error instanceof SettingsError || error instanceof CommandError) return error.message
   return 'code' in error ? withCauses(error) : (error.stack ?? error.message)
 }
 

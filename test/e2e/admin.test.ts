@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { Account } from '../network/accounts.ts'
 import { OciClient } from '../network/oci-client.ts'
@@ -25,6 +25,7 @@ beforeAll(async () => {
   await mkdir(screenshotFolder, { recursive: true })
   network = await TestNetwork.create({
     hold: {
+      server: { relay_endpoint: 'http://127.0.0.1:9' },
       quota: {
         tiers: [
           { name: 'sailor', quota: '5GB' },
@@ -205,6 +206,33 @@ test('settings change the captain record; what cannot be is told beside its fiel
   expect(await page.getByLabel('Public').isChecked()).toBe(true)
 })
 
+test('garbage is previewed, then collected, and what came of it stays to be read', async () => {
+  const { gc } = network.hold.context
+  await using opened = await asCaptain({ javaScriptEnabled: false })
+  const { page } = opened
+  await page.goto(panel('/storage'))
+  expect(await page.getByText('It has not run yet.').isVisible()).toBe(true)
+  await page.getByRole('button', { name: 'Preview' }).click()
+  expect(await heading(page)).toBe('Storage')
+  expect(await gc.idle()).toMatchObject({ state: 'done', isDryRun: true })
+  await page.goto(panel('/storage'))
+  expect(await page.getByText('Nothing would be deleted now').isVisible()).toBe(true)
+  await page.getByRole('button', { name: 'Delete what is not needed' }).click()
+  expect(await gc.idle()).toMatchObject({ state: 'done', isDryRun: false })
+  await page.goto(panel('/storage'))
+  expect(await page.getByText('There was nothing to delete').isVisible()).toBe(true)
+})
+
+test('relays are asked to crawl the hold, and what they say is told', async () => {
+  await using opened = await asCaptain()
+  const { page } = opened
+  await page.goto(panel())
+  await page.getByRole('button', { name: 'Ask them to crawl this hold' }).click()
+  expect(await page.getByRole('status').textContent()).toContain('The relays were asked')
+  const relays = page.getByRole('region', { name: 'Relays' })
+  expect(await relays.textContent()).toMatch(/127\.0\.0\.1:9\s+failed/)
+})
+
 test('everything works without JavaScript, and asks nobody else for anything', async () => {
   await using opened = await asCaptain({ javaScriptEnabled: false })
   const { page } = opened
@@ -213,7 +241,7 @@ test('everything works without JavaScript, and asks nobody else for anything', a
     if (!request.url().startsWith(new URL(panel()).origin)) elsewhere.push(request.url())
   })
   await page.goto(panel())
-  for (const name of ['Crew', 'Repositories', 'Settings', 'Overview']) {
+  for (const name of ['Crew', 'Repositories', 'Storage', 'Settings', 'Overview']) {
     await page.getByRole('link', { name, exact: true }).click()
     expect(await heading(page)).toBe(name)
   }
@@ -226,44 +254,60 @@ test('everything works without JavaScript, and asks nobody else for anything', a
   expect(elsewhere).toEqual([])
 })
 
-test('every page passes axe in light and dark, on a phone and on a desk', async () => {
-  const { alice, bob } = network.accounts
-  const registry = new OciClient({ registryUrl: network.appview.url, username: alice.handle, password: alice.appPassword }) // prettier-ignore
-  await registry.pushImage('alice.test/team/app', imageOfFiles({ hello: 'world' }))
-  await registry.pushImage('alice.test/backend/authentication-and-authorisation-gateway', imageOfFiles({ hello: 'gate' })) // prettier-ignore
-  await network.settled()
-  await network.hold.context.crew.admit(bob.did, { role: 'mate', permissions: ['blob:read', 'blob:write', 'crew:admin'], tier: 'bosun' }) // prettier-ignore
-  const bobPath = `/crew/${encodeURIComponent(bob.did)}`
-  const paths = {
+describe('every page passes axe, and fits', () => {
+  const bobPath = () => `/crew/${encodeURIComponent(network.accounts.bob.did)}`
+  const paths = (): Record<string, string> => ({
     overview: '',
     crew: '/crew?done=saved',
     'crew-add': '/crew/add',
     'crew-add-failed': '/crew/add?actor=nobody.test',
-    'crew-edit': bobPath,
-    'crew-remove': `${bobPath}/remove`,
+    'crew-edit': bobPath(),
+    'crew-remove': `${bobPath()}/remove`,
     repositories: '/repositories',
+    storage: '/storage',
     settings: '/settings',
     missing: '/nothing/here',
     front: '/../',
-  }
-  for (const colorScheme of ['light', 'dark'] as const) {
-    for (const viewport of [narrow, wide]) {
-      await using signedIn = await asCaptain({ colorScheme, viewport })
-      await using signedOut = await openPage(browser, { colorScheme, viewport })
-      const look = async (page: Page, name: string, path: string) => {
-        await page.goto(panel(path))
-        await page.screenshot({ path: join(screenshotFolder, `${name}-${colorScheme}-${viewport.width}.png`), fullPage: true }) // prettier-ignore
-        await expectNoSidewaysScroll(page)
-        // Colours differ by scheme, structure by width: each is seen once.
-        if ((colorScheme === 'dark') === (viewport === wide)) await expectAccessible(page)
-      }
-      for (const [name, path] of Object.entries(paths)) await look(signedIn.page, name, path)
-      await look(signedOut.page, 'login', '/login?reason=ended')
+  })
+
+  beforeAll(async () => {
+    const { alice, bob } = network.accounts
+    const registry = new OciClient({ registryUrl: network.appview.url, username: alice.handle, password: alice.appPassword }) // prettier-ignore
+    await registry.pushImage('alice.test/team/app', imageOfFiles({ hello: 'world' }))
+    await registry.pushImage('alice.test/backend/authentication-and-authorisation-gateway', imageOfFiles({ hello: 'gate' })) // prettier-ignore
+    await network.hold.context.crew.admit(bob.did, { role: 'mate', permissions: ['blob:read', 'blob:write', 'crew:admin'], tier: 'bosun' }) // prettier-ignore
+    const asBob = new OciClient({ registryUrl: network.appview.url, username: bob.handle, password: bob.appPassword }) // prettier-ignore
+    await asBob.pushImage('bob.test/tools', imageOfFiles({ hello: 'tools' }))
+    await network.settled()
+  })
+
+  test.each([
+    ['light', narrow],
+    ['light', wide],
+    ['dark', narrow],
+    ['dark', wide],
+  ] as const)('%s, %o', async (colorScheme, viewport) => {
+    await using signedIn = await asCaptain({ colorScheme, viewport })
+    await using signedOut = await openPage(browser, { colorScheme, viewport })
+    const look = async (page: Page, name: string, path: string) => {
+      await page.goto(panel(path))
+      const file = `${name}-${colorScheme}-${viewport.width}.png`
+      await page.screenshot({ path: join(screenshotFolder, file), fullPage: true })
+      await expectNoSidewaysScroll(page)
+      // Colours differ by scheme, structure by width: each is seen once.
+      if ((colorScheme === 'dark') === (viewport === wide)) await expectAccessible(page)
     }
-  }
-  await using refused = await openPage(browser, { viewport: wide })
-  await network.hold.context.crew.remove(bob.did)
-  await signIn(refused.page, bob)
-  await refused.page.screenshot({ path: join(screenshotFolder, 'refused.png') })
-  await expectAccessible(refused.page)
+    for (const [name, path] of Object.entries(paths())) await look(signedIn.page, name, path)
+    await look(signedOut.page, 'login', '/login?reason=ended')
+  })
+
+  test('also the one that tells somebody that this is not for them', async () => {
+    const { bob } = network.accounts
+    await network.hold.context.crew.remove(bob.did)
+    await using refused = await openPage(browser, { viewport: narrow })
+    await signIn(refused.page, bob)
+    await refused.page.screenshot({ path: join(screenshotFolder, 'refused.png') })
+    await expectNoSidewaysScroll(refused.page)
+    await expectAccessible(refused.page)
+  })
 })

@@ -28,9 +28,14 @@ export class GcNetwork implements AsyncDisposable {
     this.#clock = clock
   }
 
+  /** Moves the hold's clock, for tests in which the AppView has no part. */
+  move(hours: number): void {
+    this.#clock.offsetMs += hours * hourMs
+  }
+
   /** Moves the hold's clock. The AppView begins anew: what it remembers of the hold is older than it thinks. */
   async pass(hours: number): Promise<void> {
-    this.#clock.offsetMs += hours * hourMs
+    this.move(hours)
     await this.network.restartAppView()
   }
 
@@ -57,8 +62,9 @@ export class GcNetwork implements AsyncDisposable {
     let deleted = 0
     for (let run = 0; run < 4; run++) {
       deleted += (await this.collect()).blobsDeleted
-      await this.pass(11)
+      this.move(11)
     }
+    await this.pass(0)
     return deleted
   }
 
@@ -113,6 +119,22 @@ export class GcNetwork implements AsyncDisposable {
     }
     await this.pds('com.atproto.repo.deleteRecord', input, token)
     await this.network.settled()
+  }
+
+  /** Tells the hold something as an account, or as nobody. */
+  async notify(who: AccountName | undefined, notice: object): Promise<Record<string, unknown>> {
+    const { pds, hold } = this.network
+    const lxm = 'io.atcr.hold.notifyManifest'
+    const headers: Record<string, string> = { 'content-type': 'application/json' }
+    if (who !== undefined) {
+      const query = new URLSearchParams({ aud: hold.did, lxm }).toString()
+      const authorization = `Bearer ${await this.session(who)}`
+      const answer = await fetch(`${pds.url}/xrpc/com.atproto.server.getServiceAuth?${query}`, { headers: { authorization } }) // prettier-ignore
+      headers['authorization'] = `Bearer ${((await answer.json()) as { token: string }).token}`
+    }
+    const body = JSON.stringify(notice)
+    const response = await fetch(`${hold.url}/xrpc/${lxm}`, { method: 'POST', headers, body })
+    return (await response.json()) as Record<string, unknown>
   }
 
   async session(who: AccountName): Promise<string> {

@@ -95,3 +95,74 @@ describe.each(['filesystem', 's3'] as const)('garbage collection on %s', (storag
     expect(await gc.isPulled('alice.test/again', image)).toBe(true)
   })
 })
+
+describe('a manifest that is deleted through the registry', () => {
+  let gc: GcNetwork
+
+  beforeAll(async () => {
+    gc = await GcNetwork.create()
+  })
+  afterAll(() => gc?.[Symbol.asyncDispose]())
+
+  const layersOf = async (digest: string) => {
+    const { database } = gc.network.hold.context
+    const rows = await database.selectFrom('layers').select('manifest_uri').execute()
+    return rows.filter(({ manifest_uri }) => manifest_uri.endsWith(digest.split(':')[1] ?? '')).length
+  }
+
+  test('frees its layers at once, in rows and in records', async () => {
+    const image = imageOfFiles({ hello: 'deleted' })
+    await gc.push('alice.test/gone', image, 'v1')
+    expect(await layersOf(image.digest)).toBe(2)
+    const alice = client(gc.network, 'alice')
+    await alice.authorize('alice.test/gone', 'pull,push')
+    expect((await alice.request('DELETE', `/v2/alice.test/gone/manifests/${image.digest}`)).status).toBe(202)
+    await gc.network.settled()
+    expect(await layersOf(image.digest)).toBe(0)
+    const records = await gc.network.hold.context.repo.listRecords('io.atcr.hold.layer', { limit: 100 })
+    expect(records.records).toEqual([])
+    // The same image again is noted again.
+    await gc.push('alice.test/gone', image, 'v2')
+    expect(await layersOf(image.digest)).toBe(2)
+    await gc.collectAll()
+    expect(await gc.isPulled('alice.test/gone', image)).toBe(true)
+  })
+
+  test('keeps them while another repository holds it, while its PDS is silent, and until it is gone', async () => {
+    const image = imageOfFiles({ hello: 'deleted twice' })
+    await gc.push('alice.test/one', image, 'v1')
+    await gc.push('alice.test/two', image, 'v1')
+    const alice = client(gc.network, 'alice')
+    const remove = async (repository: string) => {
+      await alice.authorize(repository, 'pull,push')
+      expect((await alice.request('DELETE', `/v2/${repository}/manifests/${image.digest}`)).status).toBe(202)
+      await gc.network.settled()
+    }
+    await remove('alice.test/one')
+    expect(await layersOf(image.digest)).toBe(2)
+    {
+      using _silent = gc.network.faults.add({ kind: 'error', from: 'hold', to: 'pds' })
+      await remove('alice.test/two')
+      expect(await layersOf(image.digest)).toBe(2)
+    }
+    await gc.collectAll()
+    expect(await layersOf(image.digest)).toBe(0)
+    for (const { digest } of image.blobs) expect(await gc.rows()).not.toContain(digest)
+  })
+
+  test('is believed of its owner only, and of a record that is gone only', async () => {
+    const image = imageOfFiles({ hello: 'not deleted' })
+    await gc.push('alice.test/stays', image, 'v1')
+    const notice = {
+      operation: 'delete',
+      repository: 'stays',
+      userDid: gc.network.accounts.alice.did,
+      manifestDigest: image.digest,
+      manifest: {},
+    }
+    expect(await gc.notify('alice', notice)).toMatchObject({ success: true, layersRemoved: false })
+    expect(await gc.notify('bob', notice)).toMatchObject({ error: 'UserMismatch' })
+    expect(await gc.notify(undefined, notice)).toMatchObject({ error: 'AuthRequired' })
+    expect(await layersOf(image.digest)).toBe(2)
+  })
+})

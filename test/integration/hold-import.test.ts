@@ -125,6 +125,24 @@ test('the hold takes back its own export, of another day, in another folder', as
   expect(back.records.map(({ cid }) => cid)).toEqual(all.records.map(({ cid }) => cid))
 })
 
+test('layer records that are imported count for their owners at once', async () => {
+  const digest = `sha256:${'a'.repeat(64)}`
+  const layer = {
+    digest,
+    size: 4711,
+    mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip',
+    manifest: `at://did:plc:member/io.atcr.manifest/${'b'.repeat(64)}`,
+    userDid: 'did:plc:member',
+    createdAt: '2026-01-01T00:00:00.000Z',
+  }
+  const car = await otherRepo({ 'io.atcr.hold.layer/3kaaaaaaaaa2a': layer })
+  expect((await importCar(car, hold.accounts.captain)).status).toBe(200)
+  const rows = await hold.running.context.database.selectFrom('layers').selectAll().execute()
+  expect(rows).toMatchObject([
+    { digest, size_bytes: 4711, rkey: '3kaaaaaaaaa2a', user_did: 'did:plc:member' },
+  ])
+})
+
 test('nothing changes when the file is no good, or who sends it', async () => {
   const { repo } = hold.running.context
   const before = repo.getLatestCommit()

@@ -87,7 +87,7 @@ describe.each(['serves', 'is stopped'])('a hold that %s', (state) => {
     const digest = await put(patterned(3000, 1))
     await hold.running.context.database.deleteFrom('blobs').execute()
     const answer = await asOperator(['storage', 'reindex'])
-    expect([answer.code, answer.out]).toEqual([0, 'taken in: 1 blobs, 3.0 KB\n'])
+    expect([answer.code, answer.out]).toEqual([0, 'taken in: 1 blobs, 3.0 KB; 0 layers of records\n'])
     const dry = await asOperator(['gc', '--dry-run'])
     expect(dry).toMatchObject({ code: 0 })
     expect(dry.out).toContain('1 (3.0 KB) in their grace period')

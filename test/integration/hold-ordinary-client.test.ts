@@ -3,6 +3,12 @@ import { Client, type LexMap } from '@atproto/lex'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import * as applyWrites from '../../src/protocol/lexicon/generated/com/atproto/repo/applyWrites.ts'
+import * as describeRepo from '../../src/protocol/lexicon/generated/com/atproto/repo/describeRepo.ts'
+import * as describeServer from '../../src/protocol/lexicon/generated/com/atproto/server/describeServer.ts'
+import * as getLatestCommit from '../../src/protocol/lexicon/generated/com/atproto/sync/getLatestCommit.ts'
+import * as getRepoStatus from '../../src/protocol/lexicon/generated/com/atproto/sync/getRepoStatus.ts'
+import * as listBlobs from '../../src/protocol/lexicon/generated/com/atproto/sync/listBlobs.ts'
+import * as listRepos from '../../src/protocol/lexicon/generated/com/atproto/sync/listRepos.ts'
 import { buildCrewRecord, crewCollection, crewRkey } from '../../src/protocol/lexicon/crew-record.ts'
 import type { Account } from '../network/accounts.ts'
 import { TestNetwork } from '../network/test-network.ts'
@@ -106,4 +112,29 @@ test('somebody else’s token is refused, and an avatar comes with @atproto/api'
   expect(profile.data).toMatchObject({ displayName: 'Alice’s' })
   const avatar = await fetch(String(profile.data.avatar))
   expect(new Uint8Array(await avatar.arrayBuffer())).toEqual(new Uint8Array([1, 2, 3]))
+})
+
+test('what the hold says as a PDS fits the lexicons, and of other data repos it says that they are not here', async () => {
+  const client = new Client({ fetchHandler: (path, init) => fetch(new URL(path, network.hold.url), init) })
+  const { did } = network.hold
+  const { cid, rev } = network.hold.context.repo.getLatestCommit()
+  const server = await client.call(describeServer.main)
+  expect(server).toMatchObject({ did, inviteCodeRequired: true })
+  const repo = await client.call(describeRepo.main, { repo: did })
+  expect(repo).toMatchObject({ did, handle: 'handle.invalid', handleIsCorrect: false })
+  expect(repo.collections).toContain(crewCollection)
+  expect(await client.call(listRepos.main)).toEqual({ repos: [{ did, head: cid, rev, active: true }] })
+  expect(await client.call(getRepoStatus.main, { did })).toEqual({ did, active: true, rev })
+  expect(await client.call(getLatestCommit.main, { did })).toEqual({ cid, rev })
+  expect((await client.call(listBlobs.main, { did })).cids).toHaveLength(1)
+
+  const { did: other } = network.accounts.bob
+  for (const call of [
+    () => client.call(describeRepo.main, { repo: other }),
+    () => client.call(getRepoStatus.main, { did: other }),
+    () => client.call(getLatestCommit.main, { did: other }),
+    () => client.call(listBlobs.main, { did: other }),
+  ]) {
+    await expect(call()).rejects.toMatchObject({ error: 'RepoNotFound' })
+  }
 })

@@ -30,13 +30,14 @@ const job = () =>
       notify: async ({ holdDid }, notice: ManifestNotice) => {
         await Promise.resolve()
         toldHolds.push(holdDid)
+        if (notice.operation === 'delete') throw new AppViewError('hold_refused', 'no such operation')
         if (isHoldDown) throw new AppViewError('hold_unreachable', 'down')
         told.push(notice.manifestDigest)
       },
     },
   })
 
-const queue = (id: string) =>
+const queue = (id: string, operation = 'push') =>
   insertHoldNotification(db, {
     id,
     holdDid: hold,
@@ -89,6 +90,14 @@ test('a hold that is down is told later, also after a restart', async () => {
   notifications.wake()
   await notifications.idle()
   expect(told).toEqual(['late'])
+})
+
+test('a hold that does not know deletions is not told again', async () => {
+  await queue('deletion', 'delete')
+  await using notifications = job()
+  notifications.start()
+  await notifications.idle()
+  expect([told, await waitingCount()]).toEqual([[], 0])
 })
 
 test('two instances do not both tell', async () => {

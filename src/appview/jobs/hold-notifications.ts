@@ -6,6 +6,7 @@ import {
   postponeHoldNotification,
   type HoldNotification,
 } from '../db/hold-notifications.ts'
+import { AppViewError } from '../errors.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import type { HoldNotifier, ManifestNotice } from '../ports/hold-notifier.ts'
 import type { Holds } from '../services/holds.ts'
@@ -106,19 +107,24 @@ export class HoldNotifications {
     const delayMs = Math.min(firstDelayMs * 2 ** attempts, longestDelayMs)
     const nextAt = new Date(now().getTime() + delayMs).toISOString()
     if (!(await postponeHoldNotification(db, notification, nextAt))) return
+    const notice = notification.payload as ManifestNotice
     try {
       // The hold may have been succeeded while this waited; it is the successor that keeps account then.
       const current = await holds.currentHold(holdDid)
-      await notifier.notify({ holdDid: current, accountDid }, notification.payload as ManifestNotice)
+      await notifier.notify({ holdDid: current, accountDid }, notice)
       await deleteHoldNotification(db, id)
     } catch (err) {
+      // Holds of others do not know deletions; their own garbage collection, if any, will see it.
+      const isNotForIt =
+        notice.operation === 'delete' && err instanceof AppViewError && err.code === 'hold_refused'
+      if (isNotForIt) return deleteHoldNotification(db, id)
       if (attempts + 1 < attemptCountMax) {
         log.debug({ err, hold: holdDid, attempts }, 'a hold was not told')
         return
       }
       log.warn(
         { err, hold: holdDid },
-        'a hold could not be told of a push; its garbage collection will find it',
+        'a hold could not be told of a push or a deletion; its garbage collection will find it',
       )
       await deleteHoldNotification(db, id)
     }

@@ -2,7 +2,7 @@ import type { Did } from '../../atproto/syntax.ts'
 
 /** The input of `io.atcr.hold.notifyManifest`. */
 export interface ManifestNotice {
-  operation: 'push' | 'pull'
+  operation: 'push' | 'pull' | 'delete'
   repository: string
   userDid: Did
   manifestDigest: string

@@ -1,16 +1,19 @@
 import type { RecordWrite } from '../../atproto/pds-records.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import { randomId } from '../../lib/ids.ts'
 import { buildManifestRecord } from '../../protocol/lexicon/build-manifest-record.ts'
 import { manifestCollection } from '../../protocol/lexicon/manifest-record.ts'
 import { tagCollection, tagRkey } from '../../protocol/lexicon/tag-record.ts'
 import { parseManifest } from '../../protocol/oci/manifest.ts'
 import type { Reference } from '../../protocol/oci/reference.ts'
+import { insertHoldNotification } from '../db/hold-notifications.ts'
 import { listRepositoriesOfManifest, type Manifest } from '../db/manifests.ts'
 import { findRev } from '../db/record-revs.ts'
 import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
 import { listTagsOfManifest } from '../db/tags.ts'
 import { AppViewError } from '../errors.ts'
+import type { ManifestNotice } from '../ports/hold-notifier.ts'
 import type { PdsManifests } from '../ports/pds-manifests.ts'
 import { applyManifest, removeManifest } from '../read-model/manifest.ts'
 import { removeTag } from '../read-model/tag.ts'
@@ -25,6 +28,8 @@ interface Needs {
   pds: PdsManifests
   lookup: ManifestLookup
   now: Now
+  /** Told when a notice to a hold waits to be sent. */
+  onNotification: () => void
 }
 
 /** One record's change in the PDS, how to see there whether it is still needed, and what it means for the index. */
@@ -57,6 +62,7 @@ export async function deleteReference(
   for (let start = 0; start < deletions.length; start += writeCountMax) {
     await commitAll(needs, repository.ownerDid, deletions.slice(start, start + writeCountMax))
   }
+  needs.onNotification()
   return true
 }
 
@@ -80,7 +86,10 @@ async function manifestDeletion(needs: Needs, repository: RepositoryKey, row: Ma
     return {
       write: { action: 'delete', collection: manifestCollection, rkey },
       isThere,
-      apply: (tx, rev) => removeManifest(tx, { did: ownerDid, rkey, rev }),
+      apply: async (tx, rev) => {
+        await removeManifest(tx, { did: ownerDid, rkey, rev })
+        await insertDeleteNotice(tx, repository, row, needs.now().toISOString())
+      },
     }
   }
   const { value, record } = await recordWithout(needs, row, [first, ...more])
@@ -89,6 +98,25 @@ async function manifestDeletion(needs: Needs, repository: RepositoryKey, row: Ma
     isThere,
     apply: (tx, rev) => applyManifest(tx, { did: ownerDid, rkey, rev, record, sizeBytes }),
   }
+}
+
+/** The hold learns at once that its layers are free; it looks at the PDS before it believes so. */
+async function insertDeleteNotice(
+  tx: AppViewDb,
+  { ownerDid, name }: RepositoryKey,
+  { digest, holdDid }: Manifest,
+  now: string,
+): Promise<void> {
+  if (holdDid === undefined) return
+  const payload: ManifestNotice = {
+    operation: 'delete',
+    repository: name,
+    userDid: ownerDid,
+    manifestDigest: digest,
+    manifest: {},
+  }
+  const times = { attempts: 0, nextAt: now, createdAt: now }
+  await insertHoldNotification(tx, { id: randomId(), holdDid, accountDid: ownerDid, payload, ...times })
 }
 
 async function recordWithout(needs: Needs, row: Manifest, repositories: readonly [string, ...string[]]) {

@@ -2,6 +2,7 @@ import { request, type IncomingMessage } from 'node:http'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 
+import { CommandError } from '../../lib/door.ts'
 import { holdPaths, type HoldConfig } from '../config.ts'
 import { controlPath } from '../control/control-path.ts'
 import type { MaintenanceEvent, MaintenanceTask } from '../services/maintenance.ts'
@@ -35,7 +36,7 @@ async function* readEvents(answer: IncomingMessage): AsyncGenerator<MaintenanceE
   try {
     for await (const line of createInterface({ input: answer })) {
       const event = JSON.parse(line) as MaintenanceEvent | { kind: 'failed'; values: { message: string } }
-      if (event.kind === 'failed') throw new Error(event.values.message)
+      if (event.kind === 'failed') throw new CommandError(event.values.message)
       isOver = event.kind === 'done' || event.kind === 'refused'
       yield event
     }
@@ -43,7 +44,7 @@ async function* readEvents(answer: IncomingMessage): AsyncGenerator<MaintenanceE
     // Whoever stops listening says so.
     answer.destroy()
   }
-  if (!isOver) throw new Error('the hold stopped before it was done; ask again when it is back')
+  if (!isOver) throw new CommandError('the hold stopped before it was done; ask again when it is back')
 }
 
 /** The answer of the hold that listens there; undefined when none does. */

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 
 import { explain } from '../../lib/command-help.ts'
-import { withConfigOption, type ConfigOption, type RunWithSettings } from '../../lib/door.ts'
+import { CommandError, withConfigOption, type ConfigOption, type RunWithSettings } from '../../lib/door.ts'
 import type { HoldConfig } from '../config.ts'
 import type { GcProgress } from '../services/garbage-collection.ts'
 import { runTask } from './ask-hold.ts'
@@ -26,14 +26,14 @@ export function addGcCommand(command: Command, run: RunWithSettings<HoldConfig>)
         task: 'gc',
         isDryRun: options.dryRun === true,
       })) {
-        if (kind === 'refused') throw new Error(`${String(values['message'])}; wait until it is done`)
+        if (kind === 'refused') throw new CommandError(`${String(values['message'])}; wait until it is done`)
         const progress = values as object as GcProgress
         if (kind === 'progress') line.show(describe(progress))
         else line.end()
         if (kind !== 'done') continue
         process.stdout.write(summaryOf(progress))
-        if (progress.state === 'failed') throw new Error(progress.error ?? 'it failed')
-        if (progress.state !== 'done') throw new Error('it was stopped, and goes on with the next run')
+        if (progress.state === 'failed') throw new CommandError(progress.error ?? 'it failed')
+        if (progress.state !== 'done') throw new CommandError('it was stopped, and goes on with the next run')
       }
     }),
   )

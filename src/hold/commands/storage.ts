@@ -23,7 +23,8 @@ export function addStorageCommands(command: Command, run: RunWithSettings<HoldCo
         const taken = `${String(values['blobsTakenIn'])} blobs, ${formatBytes(Number(values['bytesTakenIn']))}`
         if (kind === 'progress') line.show(taken)
         else line.end()
-        if (kind === 'done') process.stdout.write(`taken in: ${taken}\n`)
+        if (kind === 'done')
+          process.stdout.write(`taken in: ${taken}; ${String(values['layers'])} layers of records\n`)
       }
     }),
   )

@@ -1,7 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 
 import type { Secp256k1Keypair } from '@atproto/crypto'
-import { encode } from '@atproto/lex-cbor'
 import { BlockMap, DataDiff, signCommit, type CommitData, type Repo } from '@atproto/repo'
 
 import { nextTid } from '../../atproto/syntax.ts'

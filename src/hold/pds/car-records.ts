@@ -61,7 +61,7 @@ function nodeOf(block: LexValue): TreeNode {
   const { l, e } = fieldsOf(block, 'a tree node')
   if (!Array.isArray(e)) throw carInvalid('a tree node without entries')
   let before = ''
-  const entries = (e as LexValue[]).map((entry) => {
+  const entries = e.map((entry) => {
     const { p, k, v, t } = fieldsOf(entry, 'a tree entry')
     const value = ifCid(v)
     if (typeof p !== 'number' || p > before.length || !(k instanceof Uint8Array) || value === null) {

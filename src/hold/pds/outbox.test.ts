@@ -32,3 +32,20 @@ test('stopping closes every connection as going away, and takes no more', async 
   expect(error.message).toContain('503')
   server.close()
 })
+
+test('a reader that answers no ping is dropped; one that does stays', async () => {
+  await using database = await openDatabase<PdsTables>({ path: ':memory:' }, pdsMigrations)
+  const sequencer = new Sequencer({ database, now: systemNow, newestSeq: 0 })
+  await using outbox = new Outbox({ sequencer, heartbeatMs: 200 })
+  const server = createServer()
+  server.on('upgrade', (request, socket, head: Buffer) => void outbox.handleUpgrade(request, socket, head))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/xrpc/com.atproto.sync.subscribeRepos`
+  const polite = new WebSocket(url)
+  await new Promise((resolve) => polite.once('open', resolve))
+  const mute = new WebSocket(url, { autoPong: false })
+  expect(await new Promise((resolve) => mute.once('close', resolve))).toBe(1006)
+  await expect.poll(() => outbox.subscriberCount).toBe(1)
+  expect(polite.readyState).toBe(WebSocket.OPEN)
+  server.close()
+})

@@ -6,7 +6,7 @@ import { WebSocketServer, type WebSocket } from 'ws'
 import type { Sequencer } from './sequencer.ts'
 
 const subscriberCountMax = 500
-const heartbeatMs = 30_000
+const defaultHeartbeatMs = 30_000
 const closeTimeoutMs = 1000
 
 /**
@@ -19,7 +19,7 @@ export class Outbox {
   readonly #stopped = new AbortController()
   readonly #heartbeat: NodeJS.Timeout
 
-  constructor({ sequencer }: { sequencer: Sequencer }) {
+  constructor({ sequencer, heartbeatMs }: { sequencer: Sequencer; heartbeatMs?: number }) {
     this.#sequencer = sequencer
     const silent = new WeakSet<WebSocket>()
     this.#heartbeat = setInterval(() => {
@@ -28,7 +28,7 @@ export class Outbox {
         silent.add(socket)
         socket.ping()
       }
-    }, heartbeatMs).unref()
+    }, heartbeatMs ?? defaultHeartbeatMs).unref()
     this.#sockets.on('connection', (socket: WebSocket) => socket.on('pong', () => silent.delete(socket)))
   }
 

@@ -1,5 +1,6 @@
 import type { BlobVerification, Sample } from './blob-verification.ts'
 import type { GarbageCollection } from './garbage-collection.ts'
+import type { Layers } from './layers.ts'
 import type { OwnerRegistration } from './owner-registration.ts'
 import type { StoreSweep } from './store-sweep.ts'
 import { sleep } from '../../lib/clock.ts'
@@ -21,6 +22,7 @@ interface Needs {
   gc: Pick<GarbageCollection, 'idle' | 'progress' | 'start'>
   verification: BlobVerification
   storeSweep: Pick<StoreSweep, 'takeInPage'>
+  layers: Pick<Layers, 'rebuild'>
   registration: Pick<OwnerRegistration, 'close' | 'done' | 'open'>
 }
 
@@ -77,7 +79,7 @@ export class Maintenance {
     yield { kind: 'done', values: last }
   }
 
-  /** Blobs that only the store knows get their rows. */
+  /** Blobs that only the store knows get their rows, and so do the layer records of the data repo. */
   async *#reindex(signal: AbortSignal): AsyncGenerator<MaintenanceEvent> {
     const values = { blobsTakenIn: 0, bytesTakenIn: 0 }
     for (let cursor: string | undefined; ;) {
@@ -89,7 +91,8 @@ export class Maintenance {
       cursor = page.next
       if (cursor === undefined) break
     }
-    yield { kind: 'done', values }
+    const { layers, malformed } = await this.#needs.layers.rebuild()
+    yield { kind: 'done', values: { ...values, layers, layersMalformed: malformed } }
   }
 
   /** Waits for the owner, as long as somebody waits with us. */

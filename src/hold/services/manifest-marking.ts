@@ -93,7 +93,10 @@ export class ManifestMarking {
 
   /** Whether the manifest is gone from its owner's PDS for sure; then its layers are removed at once. */
   async removeIfGone(ownerDid: Did, manifestUri: string): Promise<'removed' | 'there' | 'unsure'> {
-    const found = await this.#needs.owners.findAccount(ownerDid)
+    const { database, owners } = this.#needs
+    // Nobody makes us ask around for what we never heard of.
+    if (!(await listKnownManifests(database, [manifestUri])).has(manifestUri)) return 'unsure'
+    const found = await owners.findAccount(ownerDid)
     if (found.state !== 'active') return 'unsure'
     try {
       return (await this.#remove(found.account, manifestUri)) ? 'removed' : 'there'

@@ -109,10 +109,15 @@ async function* chained(
   head: readonly Uint8Array[],
   rest?: AsyncIterator<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for (const chunk of head) if (chunk.byteLength > 0) yield chunk
-  for (;;) {
-    const next = await rest?.next()
-    if (next === undefined || next.done === true) return
-    yield next.value
+  try {
+    for (const chunk of head) if (chunk.byteLength > 0) yield chunk
+    for (;;) {
+      const next = await rest?.next()
+      if (next === undefined || next.done === true) return
+      yield next.value
+    }
+  } finally {
+    // Whoever stops early must let go of the source too.
+    await rest?.return?.()
   }
 }

@@ -9,10 +9,14 @@ import { carBytesMax } from '../pds/car-reader.ts'
 import { RepoError } from '../pds/errors.ts'
 import type { HoldRepo, ImportResult } from '../pds/repo.ts'
 import type { Crew } from './crew.ts'
+import type { Layers } from './layers.ts'
+import type { Stats } from './stats.ts'
 
 interface Needs {
   repo: Pick<HoldRepo, 'importRecords'>
   crew: Pick<Crew, 'getCaptain'>
+  layers: Pick<Layers, 'rebuild'>
+  stats: Pick<Stats, 'recover'>
 }
 
 /** What an import has done; `did` is whose data repo the file was. */
@@ -27,7 +31,8 @@ export class RepoImport {
   }
 
   /**
-   * Records of the file replace those under the same path; others stay. One commit, or none.
+   * Records of the file replace those under the same path; others stay. One commit, or none; then the rows that stand for
+   * records follow. Cut off in between, an import that is done again makes it good.
    * @throws {RepoError} `car_invalid`, `car_too_big`, `record_invalid`
    * @throws {HoldError} `request_invalid` when the captain record cannot be read
    */
@@ -63,7 +68,10 @@ export class RepoImport {
     })
     const { did, records } = readCarRecords(bytes)
     checkCaptain(records)
-    return { did, ...(await this.#needs.repo.importRecords(records, { guard })) }
+    const result = await this.#needs.repo.importRecords(records, { guard })
+    await this.#needs.layers.rebuild()
+    await this.#needs.stats.recover()
+    return { did, ...result }
   }
 }
 

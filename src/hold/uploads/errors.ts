@@ -1,5 +1,5 @@
 import { ociErrorBody, OciError, type OciErrorCode } from '../../protocol/oci/errors.ts'
-import { HoldError, type HoldErrorCode } from '../errors.ts'
+import { toHoldError, type HoldErrorCode } from '../errors.ts'
 
 /** What each of our errors is called by those who speak OCI. */
 export const uploadAnswers: Record<HoldErrorCode, OciErrorCode> = {
@@ -28,8 +28,9 @@ export const uploadAnswers: Record<HoldErrorCode, OciErrorCode> = {
 /** An error as OCI clients read it. What is not an answer of ours becomes `UNKNOWN`, without its message. */
 export function toOciError(error: unknown): OciError {
   if (error instanceof OciError) return error
-  if (!(error instanceof HoldError)) return new OciError('UNKNOWN', undefined, { cause: error })
-  return new OciError(uploadAnswers[error.code], error.message, { cause: error, detail: error.detail })
+  const known = toHoldError(error)
+  if (known === undefined) return new OciError('UNKNOWN', undefined, { cause: error })
+  return new OciError(uploadAnswers[known.code], known.message, { cause: error, detail: known.detail })
 }
 
 export function ociErrorResponse(error: OciError, headers: Record<string, string> = {}): Response {

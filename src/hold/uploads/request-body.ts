@@ -18,14 +18,19 @@ export class RequestBody implements UploadBody {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     const chunks = this.#incoming.iterator({ destroyOnReturn: false })
-    for (;;) {
-      const next = await chunks.next().catch(() => undefined)
-      if (next === undefined) {
-        this.wasCut = true
-        return
+    try {
+      for (;;) {
+        const next = await chunks.next().catch(() => undefined)
+        if (next === undefined) {
+          this.wasCut = true
+          return
+        }
+        if (next.done === true) break
+        yield next.value as Uint8Array
       }
-      if (next.done === true) break
-      yield next.value as Uint8Array
+    } finally {
+      // Else the rest could not be let in and dropped, and the connection would be cut under the next request on it.
+      await chunks.return?.()
     }
     this.wasCut = !this.#incoming.complete
   }

@@ -3,7 +3,7 @@ import { XrpcError } from '../../http/xrpc-routes.ts'
 import { logger } from '../../lib/log.ts'
 import { RecordError } from '../../protocol/lexicon/record.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
-import { HoldError, type HoldErrorCode } from '../errors.ts'
+import { toHoldError, type HoldError, type HoldErrorCode } from '../errors.ts'
 import { toXrpcError as repoErrorToXrpc } from '../pds/context.ts'
 import { RepoError } from '../pds/errors.ts'
 
@@ -40,7 +40,8 @@ export function toXrpcError(error: unknown): XrpcError {
 
 function translate(error: unknown): XrpcError {
   if (error instanceof XrpcError) return error
-  if (error instanceof HoldError) return holdError(error)
+  const known = toHoldError(error)
+  if (known !== undefined) return holdError(known)
   if (error instanceof RepoError) return repoErrorToXrpc(error)
   if (error instanceof AtprotoError && error.code === 'auth_failed') {
     return new XrpcError(401, 'InvalidToken', error.message, {

@@ -3,10 +3,12 @@ import { html, type Html } from '../../../http/html.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { fact } from '../../web/home-page.ts'
 import type { Shell } from '../../web/layout.ts'
+import type { GcProgress } from '../../services/garbage-collection.ts'
 import type { StorageHealth } from '../../services/storage-health.ts'
 import { usage, type UsageView } from './crew.ts'
 import { frame, notice, type Account } from './frame.ts'
 import { age, person } from './parts.ts'
+import { gcSummary } from './storage.ts'
 import type { PersonView } from '../views/people.ts'
 
 /** A relay, and what came of the last request that it crawl this hold. */
@@ -29,6 +31,7 @@ export interface OverviewView {
   topUsers: readonly (PersonView & { usage: UsageView })[]
   health: StorageHealth
   relays: readonly RelayView[]
+  gc: GcProgress
   notice: string | undefined
   now: Date
 }
@@ -61,7 +64,7 @@ export function overviewPage(shell: Shell, account: Account, view: OverviewView)
             ${fact('Storage', healthLine(view.health))} ${fact('Version', view.version)}
           </dl>
         </section>
-        ${relaySection(view, account)}
+        <div class="stack fill">${gcSection(view)} ${relaySection(view, account)}</div>
       </div>
       ${topUsersSection(view)} ${sessionsSection(account)}
     `,
@@ -94,6 +97,16 @@ function healthLine(health: StorageHealth): Html {
       ? html`<br />${formatSize(health.freeBytes)} free of ${formatSize(health.capacityBytes)}`
       : ''
   return html`${where} ${state}${free}`
+}
+
+function gcSection({ gc, now }: OverviewView): Html {
+  return html`<section class="panel" aria-labelledby="gc">
+    <h2 id="gc">Garbage collection</h2>
+    <div class="stack">
+      <p>${gcSummary(gc, now)}</p>
+      <a class="button" href="/admin/storage">Preview or run it</a>
+    </div>
+  </section>`
 }
 
 function relaySection({ now, relays }: OverviewView, account: Account): Html {

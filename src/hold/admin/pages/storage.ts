@@ -53,33 +53,35 @@ function runForm(progress: GcProgress, account: Account): Html {
 }
 
 function progressReport({ now, progress }: StorageView): Html {
-  const started = progress.startedAt === undefined ? '' : age(new Date(progress.startedAt), now)
-  const kind = progress.isDryRun ? 'Preview' : 'Run'
-  switch (progress.state) {
-    case 'idle':
-      return html`<p>It has not run yet.</p>`
-    case 'running':
-      return html`<p role="status">
-          <span class="chip warm">running</span> ${kind}, begun ${started}. This page looks again every
-          ${refreshSeconds} seconds; it may be left.
-        </p>
-        ${progressBar(progress)} ${counts(progress)}`
-    case 'failed':
-      return html`<p><span class="chip bad">failed</span> ${kind}, begun ${started}.</p>
-        ${progress.error !== undefined && html`<p>${progress.error}</p>`} ${counts(progress)}`
-    case 'done':
-      return html`<p><span class="chip good">done</span> ${kind}, begun ${started}.</p>
-        <p>${outcome(progress)}</p>
-        ${counts(progress)}`
-  }
+  const { error, state } = progress
+  return html`<p role="status">${gcSummary(progress, now)}</p>
+    ${
+      state === 'running' &&
+      html`${progressBar(progress)}
+        <p class="note">
+          This page looks again every ${refreshSeconds} seconds. It may be left; the run goes on.
+        </p>`
+    }
+    ${state === 'failed' && error !== undefined && html`<p>${error}</p>`}
+    ${state !== 'idle' && counts(progress)}`
+}
+
+/** How the last run ended, or where the present one is, in a line. */
+export function gcSummary(progress: GcProgress, now: Date): Html {
+  const { isDryRun, startedAt, state } = progress
+  if (state === 'idle') return html`It has not run yet.`
+  const begun = html`${isDryRun ? 'Preview' : 'Run'}, begun ${startedAt === undefined ? '' : age(new Date(startedAt), now)}.` // prettier-ignore
+  if (state === 'running') return html`<span class="chip warm">running</span> ${begun}`
+  if (state === 'failed') return html`<span class="chip bad">failed</span> ${begun}`
+  return html`<span class="chip good">done</span> ${begun} ${outcome(progress)}`
 }
 
 function outcome(progress: GcProgress): Html {
   const { blobsDeletable, blobsDeleted, bytesDeletable, bytesDeleted, isDryRun } = progress
-  if (isDryRun)
-    return html`<strong>${formatCount(blobsDeletable, 'blob')}, ${formatSize(bytesDeletable)},</strong> would be deleted now.` // prettier-ignore
-  return html`<strong>${formatCount(blobsDeleted, 'blob')}, ${formatSize(bytesDeleted)},</strong> were
-    deleted.`
+  const [count, bytes] = isDryRun ? [blobsDeletable, bytesDeletable] : [blobsDeleted, bytesDeleted]
+  if (count === 0) return isDryRun ? html`Nothing would be deleted now.` : html`There was nothing to delete.`
+  const what = html`<strong>${formatCount(count, 'blob')}, ${formatSize(bytes)},</strong>`
+  return isDryRun ? html`${what} would be deleted now.` : html`${what} were deleted.`
 }
 
 function progressBar({ manifestsChecked, manifestsTotal, phase }: GcProgress): Html {

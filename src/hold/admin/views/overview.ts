@@ -7,18 +7,27 @@ const topUserCount = 10
 
 export type OverviewNeeds = Pick<
   HoldContext,
-  'crawlRequests' | 'crew' | 'identities' | 'identity' | 'now' | 'publicUrl' | 'quotas' | 'storageHealth'
+  | 'crawlRequests'
+  | 'crew'
+  | 'gc'
+  | 'identities'
+  | 'identity'
+  | 'now'
+  | 'publicUrl'
+  | 'quotas'
+  | 'storageHealth'
 >
 
 /** The hold at a glance. */
 export async function viewOverview(needs: OverviewNeeds): Promise<Omit<OverviewView, 'notice'>> {
-  const { crawlRequests, crew, identities, identity, now, publicUrl, quotas, storageHealth } = needs
-  const [captain, totals, top, health, relays] = await Promise.all([
+  const { crawlRequests, crew, gc, identities, identity, now, publicUrl, quotas, storageHealth } = needs
+  const [captain, totals, top, health, relays, progress] = await Promise.all([
     crew.getCaptain(),
     quotas.totals(),
     quotas.listTopUsers(topUserCount),
     storageHealth.check(),
     crawlRequests.list(),
+    gc.progress(),
   ])
   const people = await viewPeople(
     identities,
@@ -39,6 +48,7 @@ export async function viewOverview(needs: OverviewNeeds): Promise<Omit<OverviewV
       usage: { limitBytes, tier, sizeBytes: totalSizeBytes, blobCount: uniqueBlobs },
     })),
     health,
+    gc: progress,
     relays: relays.map(({ message, outcome, requestedAt, url }): RelayView => ({
       host: new URL(url).host,
       outcome,

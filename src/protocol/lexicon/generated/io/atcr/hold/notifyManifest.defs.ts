@@ -15,7 +15,9 @@ export const $params = /*#__PURE__*/ l.params()
 export type $Params = l.InferOutput<typeof $params>
 
 export const $input = /*#__PURE__*/ l.jsonPayload({
-  operation: /*#__PURE__*/ l.string<{ knownValues: ['push', 'pull'] }>(),
+  operation: /*#__PURE__*/ l.string<{
+    knownValues: ['push', 'pull', 'delete']
+  }>(),
   repository: /*#__PURE__*/ l.string({ maxLength: 255 }),
   userDid: /*#__PURE__*/ l.string({ format: 'did' }),
   manifestDigest: /*#__PURE__*/ l.string({ maxLength: 135 }),
@@ -39,6 +41,7 @@ export const $output = /*#__PURE__*/ l.jsonPayload({
   layersCreated: /*#__PURE__*/ l.optional(
     /*#__PURE__*/ l.integer({ minimum: 0 }),
   ),
+  layersRemoved: /*#__PURE__*/ l.optional(/*#__PURE__*/ l.boolean()),
   postCreated: /*#__PURE__*/ l.optional(/*#__PURE__*/ l.boolean()),
   postUri: /*#__PURE__*/ l.optional(
     /*#__PURE__*/ l.string({ format: 'at-uri' }),
@@ -51,7 +54,7 @@ export type $OutputBody<B = l.BinaryData> = l.InferPayloadBody<
   B
 >
 
-/** Tell the hold of a manifest that was pushed or pulled. A push makes layer records. */
+/** Tell the hold of a manifest that was pushed, pulled or deleted. A push makes layer records; a deletion removes them, once the hold has seen that the record is gone from its owner's PDS. */
 const main = /*#__PURE__*/ l.procedure($nsid, $params, $input, $output, [
   'InvalidOperation',
   'UserMismatch',
