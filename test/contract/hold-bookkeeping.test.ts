@@ -39,7 +39,7 @@ describe.each(['sqlite', 'postgres'] as const)('bookkeeping on %s', (dialect) =>
     const repo = {
       applyWrites: async (writes: readonly unknown[]) => {
         commits.push([...writes])
-        return { commit: { cid: '', rev: '' }, results: [] }
+        return { commit: { cid: '', rev: '' }, isChanged: true, results: [] }
       },
       listRecords: async () => ({ records: [], cursor: undefined }),
     }
