@@ -56,6 +56,7 @@ export function readyText(network: TestNetwork, options: { hasSample: boolean; f
     row('registry', registry),
     ...(options.hasSample ? [row('sample', `${appview.url}/r/${sampleRepository}`)] : []),
     row('hold', `${hold.url}   ${hold.did}`),
+    row('hold, admin', `${hold.url}/admin   as ${handle}, its captain`),
     row('PDS', pds.url),
     row('DID directory', plc.url),
     row('event stream', `${jetstream.url}/subscribe`),

@@ -41,7 +41,7 @@ const server = z
     relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
     appview_did: z.string().optional().describe('DID of the AppView this hold belongs to: it may move crew between quota tiers, and posts link to its pages.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
-    legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method: some AppViews ask for one only.'), // prettier-ignore
+    legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method of pushes and pulls: some AppViews ask for one only.'), // prettier-ignore
   })
   .describe('The hold itself.')
 

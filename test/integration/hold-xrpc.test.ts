@@ -188,6 +188,15 @@ describe('who may call', () => {
     }
     const legacy = await captain.token({ aud: did, lxm: 'com.atproto.repo.getRecord' })
     expect((await hold.call(initiate, { token: legacy, input })).status).toBe(200)
+    for (const [method, body] of [
+      ['deleteUserData', {}],
+      ['updateCrewTier', { userDid: captain.did, tierRank: 0 }],
+    ] as const) {
+      // Good for pushes and pulls only.
+      const token = await captain.token({ aud: did, lxm: 'com.atproto.repo.getRecord' })
+      const refused = await hold.call(lxm(method), { token, input: body })
+      expect([refused.status, refused.body['error']]).toEqual([401, 'InvalidToken'])
+    }
     for (const claims of [
       { aud: 'did:web:other.example', lxm: initiate },
       { aud: did, lxm: lxm('abortUpload') },
