@@ -89,7 +89,6 @@ export async function createOAuthClient(options: OAuthClientOptions): Promise<OA
   const publicUrl = new URL(options.publicUrl)
   const origin = oauthOrigin(publicUrl)
   const isLoopback = publicUrl.protocol === 'http:'
-  const { metadataPath, jwksPath } = documentPaths(options)
   const clientMetadata = isLoopback
     ? buildAtprotoLoopbackClientMetadata({ scope, redirect_uris: [`${origin}${options.redirectPath}`] })
     : confidentialMetadata(origin, options)

@@ -161,6 +161,8 @@ export interface HoldContext {
 export interface AdminPanel {
   /** Where it is in browsers: see {@link OAuthClient.origin}. */
   origin: string
+  /** Whether people's servers may be on plain http: development only. */
+  allowsPlainHttp: boolean
   /** Made when it is first wanted, with its key. */
   oauth: () => Promise<OAuthClient>
   logins: AdminLogins
@@ -228,6 +230,7 @@ export async function createContext(
     database,
     uploads,
     reservations,
+    access,
     blobs,
     store,
     hashes: new RunningHashes(),
@@ -353,6 +356,7 @@ function createAdmin(needs: {
     }))
   return {
     origin: oauthOrigin(new URL(publicUrl)),
+    allowsPlainHttp: config.server.test_mode,
     oauth,
     logins: new AdminLogins({ client: oauth }),
     sessions: new AdminSessions({ database, now }),
@@ -399,7 +403,8 @@ function createBookkeeping(
     crew,
     moderation,
     findHandle: async (did) => (await identities.resolveDid(did)).handle,
-    appviewUrl: appviewDid === undefined ? undefined : urlOfDidWeb(appviewDid),
+    // Of another kind of DID the address would have to be asked for; posts do without.
+    appviewUrl: appviewDid?.startsWith('did:web:') === true ? urlOfDidWeb(appviewDid) : undefined,
     now,
   })
   const notices = new ManifestNotices({

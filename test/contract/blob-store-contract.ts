@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
-import type { BlobStore, StoredObject } from '../../src/hold/ports/blob-store.ts'
+import type { BlobStore, StoredObject, StoreUpload } from '../../src/hold/ports/blob-store.ts'
 import { blobKey, uploadKey } from '../../src/hold/storage/blob-keys.ts'
 import { collectBytes } from '../../src/lib/streams.ts'
 import { digestOfBytes } from '../../src/protocol/oci/digest.ts'
@@ -158,6 +158,28 @@ function testStore(open: (folder: string) => Promise<StoreHarness>): void {
     }
     expect(sha256(await collectBytes(await store.open(key), 1e6))).toBe(sha256(bytes))
     await store.delete(key)
+  })
+
+  test('lists uploads that go on, page by page, and none that ended', async () => {
+    const ids = Array.from({ length: listPageSize + 2 }, (_, index) => `goes-on-${index}`)
+    const begun = []
+    for (const id of ids) begun.push(await store.beginUpload(uploadKey(id)))
+    const [given, completed, ...open] = begun as [StoreUpload, StoreUpload, ...StoreUpload[]]
+    await store.abortUpload(given)
+    await store.completeUpload(completed, [await store.writePart(completed, 1, once(bytesOf('x')))])
+    await store.abortUpload(completed)
+    const listed = []
+    for (let cursor: string | undefined; ;) {
+      const page = await store.listUploads(cursor)
+      listed.push(...page.uploads)
+      cursor = page.cursor
+      if (cursor === undefined) break
+    }
+    const found = listed.filter(({ key }) => key.includes('goes-on-'))
+    const plain = ({ key, storeUploadId }: StoreUpload) => `${key} ${storeUploadId}`
+    expect(found.map(plain).sort()).toEqual(open.map(plain).sort())
+    expect(found.every(({ beganAt }) => beganAt.getTime() > 0)).toBe(true)
+    for (const upload of open) await store.abortUpload(upload)
   })
 
   test('pages list every object below a prefix once', async () => {

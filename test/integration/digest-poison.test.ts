@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { blobKey } from '../../src/hold/storage/blob-keys.ts'
+import { collectBytes } from '../../src/lib/streams.ts'
 import { parseDigest } from '../../src/protocol/oci/digest.ts'
 import { digestOfBytes, imageOfFiles } from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
+import { digestOf } from './test-hold.ts'
 import { clientOf, errorOf, mebibyte, OneUpload, pulled, ways } from './one-upload.ts'
 
 const repository = 'alice.test/victim'
@@ -181,6 +183,67 @@ describe.each(ways)('a digest cannot be poisoned, $uploadMode, on $storage', ({ 
     expect(fresh?.equals(bytes)).toBe(true)
   })
 
+  test('by other bytes under a sha512', async () => {
+    const [bytes, garbage] = [randomBytes(9 * mebibyte), randomBytes(9 * mebibyte)]
+    const digest = digestOf(bytes, 'sha512')
+    const uploadId = await begin(digest)
+    const wrong = await putPart(await partUrl(uploadId), garbage)
+    expect(await complete(uploadId, digest, [wrong])).toMatchObject({ error: 'InvalidDigest' })
+    const whole = await OneUpload.begin(network, 'bob.test/app', 'bob')
+    expect(await errorOf(await whole.finish(digest, garbage))).toEqual([400, 'DIGEST_INVALID'])
+    const pieces = await OneUpload.begin(network, 'bob.test/app', 'bob')
+    expect((await pieces.patch(garbage)).status).toBe(202)
+    expect(await errorOf(await pieces.finish(digest))).toEqual([400, 'DIGEST_INVALID'])
+    expect(await network.hold.context.blobs.find(parseDigest(digest))).toBeUndefined()
+    expect(await network.hold.context.store.findSize(blobKey(parseDigest(digest)))).toBeUndefined()
+    const upload = await OneUpload.begin(network, repository)
+    expect((await upload.finish(digest, bytes)).status).toBe(201)
+    await network.hold.context.jobs.settle.idle()
+    expect((await pulled(network, repository, digest))?.equals(bytes)).toBe(true)
+  })
+
+  test('by a digest that was announced, and another that is completed', async () => {
+    const [bytes, garbage] = [randomBytes(9 * mebibyte), randomBytes(9 * mebibyte)]
+    const digest = digestOf(bytes)
+    const uploadId = await begin(digest)
+    const part = await putPart(await partUrl(uploadId), garbage)
+    // What it is may be told at the end; the announcement is worth nothing.
+    expect(await complete(uploadId, digestOf(garbage), [part])).toMatchObject({ status: 'completed' })
+    expect(await complete(uploadId, digest, [part])).toHaveProperty('error')
+    await expectUnharmed(bytes)
+    await network.hold.context.jobs.settle.idle()
+    const found = await network.hold.context.blobs.find(parseDigest(digestOf(garbage)))
+    expect(found).toMatchObject({ sizeBytes: garbage.length })
+  })
+
+  test('by completions that race for one digest', async () => {
+    const [bytes, garbage] = [randomBytes(9 * mebibyte), randomBytes(9 * mebibyte)]
+    const digest = digestOf(bytes)
+    const uploads = await Promise.all(
+      [bytes, garbage, bytes, garbage].map(async (content) => {
+        const uploadId = await begin(digest)
+        return { uploadId, content, part: await putPart(await partUrl(uploadId), content) }
+      }),
+    )
+    const alice = await OneUpload.begin(network, repository)
+    const [pushed, ...answers] = await Promise.all([
+      alice.finish(digest, bytes),
+      ...uploads.flatMap(({ uploadId, part }) => [
+        complete(uploadId, digest, [part]),
+        complete(uploadId, digestOf(garbage), [part]),
+      ]),
+    ])
+    expect(pushed.status).toBe(201)
+    expect(answers.some((answer) => 'error' in answer)).toBe(true)
+    await expectRight(bytes)
+    for (const wanted of [bytes, garbage]) {
+      const { blobs, store } = network.hold.context
+      const blob = await blobs.find(parseDigest(digestOf(wanted)))
+      if (blob === undefined) continue
+      expect(Buffer.from(await collectBytes(await store.open(blob.key), 10 * mebibyte)).equals(wanted)).toBe(true) // prettier-ignore
+    }
+  })
+
   test('by someone else’s upload: bob cannot name, fill or complete alice’s', async () => {
     const bytes = randomBytes(2000)
     const upload = await OneUpload.begin(network, repository)
@@ -197,4 +260,22 @@ describe.each(ways)('a digest cannot be poisoned, $uploadMode, on $storage', ({ 
     expect((await upload.finish(digestOfBytes(bytes))).status).toBe(201)
     await expectRight(bytes)
   })
+})
+
+test('a blob of a private hold cannot be mounted by who may not read it', async () => {
+  await using network = await TestNetwork.create({
+    hold: { server: { public: false }, registration: { allow_all_crew: false } },
+  })
+  const bytes = randomBytes(2000)
+  const digest = digestOf(bytes)
+  const upload = await OneUpload.begin(network, repository)
+  expect((await upload.finish(digest, bytes)).status).toBe(201)
+  const bob = clientOf(network, 'bob')
+  await bob.authorize('bob.test/app', 'pull,push')
+  for (const query of [`mount=${digest}&from=${repository}`, `mount=${digest}`]) {
+    const answer = await bob.request('POST', `/v2/bob.test/app/blobs/uploads/?${query}`)
+    expect([query, answer.status]).not.toEqual([query, 201])
+  }
+  const head = await bob.request('HEAD', `/v2/bob.test/app/blobs/${digest}`)
+  expect(head.status).toBeGreaterThanOrEqual(400)
 })

@@ -61,8 +61,8 @@ test.each<[string, FaultRule[]]>([
   ['is out of order', [says(/./, 500, 'no')]],
   ['is behind a proxy that knows nothing', [says(/./, 404, '<h1>not found</h1>')]],
   ['has had too many requests', [says(/./, 429, { error: 'RateLimitExceeded' })]],
-  ['says that the account is deactivated', [says(status, 200, { did: 'did:plc:any', active: false, status: 'deactivated' })]], // prettier-ignore
-  ['says that the account is taken down', [says(status, 200, { did: 'did:plc:any', active: false, status: 'takendown' })]], // prettier-ignore
+  ['says that the account is deactivated', [says(status, 200, { did: 'did:plc:alice', active: false, status: 'deactivated' })]], // prettier-ignore
+  ['says that the account is taken down', [says(status, 200, { did: 'did:plc:alice', active: false, status: 'takendown' })]], // prettier-ignore
   ['says that the account is suspended', [says(status, 400, { error: 'RepoSuspended', message: 'no' })]],
   ['fails at the list', [says(list, 500, 'no')]],
   ['fails at single records', [says(list, 200, { records: [] }), says(record, 502, 'no')]],
@@ -109,7 +109,7 @@ test('a record that was missing once, and is there again when it would count', a
 })
 
 test('an account that is deactivated between two questions', async () => {
-  const inactive = { did: 'did:plc:any', active: false, status: 'deactivated' }
+  const inactive = { did: 'did:plc:alice', active: false, status: 'deactivated' }
   for (const rule of [says(list, 200, { records: [] }), says(record, 400, notThere)]) gc.network.faults.add(rule) // prettier-ignore
   for (let run = 0; run < 4; run++) {
     gc.network.calls.reset()

@@ -42,7 +42,7 @@ const queue = (id: string, operation = 'push') =>
     id,
     holdDid: hold,
     accountDid: alice,
-    payload: { manifestDigest: id },
+    payload: { operation, manifestDigest: id },
     attempts: 0,
     nextAt: now().toISOString(),
     createdAt: now().toISOString(),

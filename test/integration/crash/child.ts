@@ -23,6 +23,7 @@ export interface Findings {
 export type Request =
   | { kind: 'open'; settings: Parameters<typeof holdConfig>[0]; documents: Record<string, unknown>; hoursLater: number } // prettier-ignore
   | { kind: 'inspect' }
+  | { kind: 'collect' }
   | { kind: 'arm'; point: string | undefined }
   | { kind: 'list points' }
 
@@ -45,7 +46,9 @@ async function answer(request: Request): Promise<unknown> {
   switch (request.kind) {
     case 'open': {
       const now = () => new Date(Date.now() + request.hoursLater * 3_600_000)
-      const fetch: typeof globalThis.fetch = async (input) => {
+      const fetch: typeof globalThis.fetch = async (input, init) => {
+        // An owner's PDS, which a test plays.
+        if (new URL(new Request(input).url).hostname === '127.0.0.1') return globalThis.fetch(input, init)
         const did = new URL(new Request(input).url).pathname.slice(1)
         const document = request.documents[did]
         return document === undefined ? new Response('{}', { status: 404 }) : Response.json(document)
@@ -61,6 +64,11 @@ async function answer(request: Request): Promise<unknown> {
         await job.idle()
       }
       return await find(hold, true)
+    }
+    case 'collect': {
+      if (hold === undefined) throw new Error('nothing is open')
+      await hold.context.gc.start({ isDryRun: false })
+      return await hold.context.gc.idle()
     }
     case 'arm':
       return arm(request.point)

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import type { GcProgress } from '../../../src/hold/services/garbage-collection.ts'
 import type { Findings, Request } from './child.ts'
 
 /** A hold in a process of its own; see `child.ts`. */
@@ -21,6 +22,8 @@ export class HoldProcess {
     })
     this.#process.stderr?.on('data', (text) => (this.#stderr += String(text)))
     this.#loaded = this.#answer()
+    // One that is killed before anybody spoke to it.
+    this.#loaded.catch(() => undefined)
   }
 
   get hasEnded(): boolean {
@@ -34,6 +37,11 @@ export class HoldProcess {
   /** What is there once the jobs of the hold have run, with every byte read. */
   async inspect(): Promise<Findings> {
     return (await this.#ask({ kind: 'inspect' })) as Findings
+  }
+
+  /** A run of garbage collection to its end. */
+  async collect(): Promise<GcProgress> {
+    return (await this.#ask({ kind: 'collect' })) as GcProgress
   }
 
   async arm(point?: string): Promise<void> {
@@ -54,6 +62,8 @@ export class HoldProcess {
   async #ask(request: Request): Promise<unknown> {
     await this.#loaded
     const answer = this.#answer()
+    // One that died meanwhile cannot be sent anything; that error is thrown then.
+    answer.catch(() => undefined)
     this.#process.send(request)
     return await answer
   }

@@ -10,7 +10,7 @@ export interface Push {
   isNoted: boolean
 }
 
-interface Target {
+export interface Target {
   url: string
   did: string
   account: TestAccount
@@ -60,7 +60,7 @@ function piecesOf(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   return [0, ...cuts].map((start, index) => bytes.subarray(start, cuts[index] ?? bytes.length))
 }
 
-function manifestOf({ layer, config }: Push) {
+export function manifestOf({ layer, config }: Pick<Push, 'config' | 'layer'>) {
   const descriptor = (mediaType: string, bytes: Buffer) => ({ mediaType, digest: digestOf(bytes), size: bytes.length }) // prettier-ignore
   return {
     schemaVersion: 2,
@@ -70,7 +70,7 @@ function manifestOf({ layer, config }: Push) {
   }
 }
 
-async function pushDirect(target: Target, pieces: Buffer[], digest: string): Promise<void> {
+export async function pushDirect(target: Target, pieces: Buffer[], digest: string): Promise<void> {
   const begun = await call(target, 'io.atcr.hold.initiateUpload', { digest: 'uploads/x', direct: true })
   const url = local(String(begun['uploadUrl']))
   const last = pieces.at(-1)
@@ -78,7 +78,7 @@ async function pushDirect(target: Target, pieces: Buffer[], digest: string): Pro
   await ok(fetch(`${url}?digest=${digest}`, { method: 'PUT', body: new Uint8Array(last ?? []) }))
 } // prettier-ignore
 
-async function pushRelayed(target: Target, pieces: Buffer[], digest: string): Promise<void> {
+export async function pushRelayed(target: Target, pieces: Buffer[], digest: string): Promise<void> {
   const { uploadId } = await call(target, 'io.atcr.hold.initiateUpload', { digest: 'uploads/x' })
   const parts = []
   for (const [index, piece] of pieces.entries()) {
@@ -90,7 +90,7 @@ async function pushRelayed(target: Target, pieces: Buffer[], digest: string): Pr
   await call(target, 'io.atcr.hold.completeUpload', { uploadId, digest, parts })
 }
 
-async function call({ url, did, account }: Target, lxm: string, input: object): Promise<Record<string, unknown>> {
+export async function call({ url, did, account }: Target, lxm: string, input: object): Promise<Record<string, unknown>> {
   const token = await account.token({ aud: did, lxm })
   const response = await ok(
     fetch(`${url}/xrpc/${lxm}`, {
