@@ -403,7 +403,7 @@ function createBookkeeping(
     crew,
     moderation,
     findHandle: async (did) => (await identities.resolveDid(did)).handle,
-    // Of another kind of DID the address would have to be asked for; posts do without.
+    // Another kind of DID says nothing of where its pages are.
     appviewUrl: appviewDid?.startsWith('did:web:') === true ? urlOfDidWeb(appviewDid) : undefined,
     now,
   })

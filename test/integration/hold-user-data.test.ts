@@ -47,7 +47,18 @@ test('everything kept about somebody is told to that one, and about nobody else'
   await push(member, 'tool', [own])
   await hold.call(lxm('initiateUpload'), { as: member, input: { digest: digestOf(unnamed), size: 3000 } })
   const data = await exported(member)
-  expect(Object.keys(data)).toEqual(['crew', 'layers', 'stats', 'charges', 'uploads', 'sentBlobs', 'owner'])
+  expect(Object.keys(data)).toEqual([
+    'crew',
+    'layers',
+    'stats',
+    'manifests',
+    'posts',
+    'labels',
+    'charges',
+    'uploads',
+    'sentBlobs',
+    'owner',
+  ])
   expect(data['crew']).toMatchObject([{ value: { member: member.did, role: 'mate' } }])
   expect(data['layers']?.length).toBe(3)
   for (const { value } of data['layers'] ?? []) expect(value).toMatchObject({ userDid: member.did })
@@ -55,6 +66,7 @@ test('everything kept about somebody is told to that one, and about nobody else'
     { repository: 'app', push_count: 1 },
     { repository: 'tool', push_count: 1 },
   ])
+  expect(data['manifests']?.map(({ repositories }) => repositories)).toEqual(expect.arrayContaining([['app'], ['tool']])) // prettier-ignore
   const byDigest = (rows: Record<string, unknown>[] | undefined) =>
     Object.fromEntries((rows ?? []).map((row) => [row['digest'], row['reference_count'] ?? null]))
   expect(byDigest(data['charges'])).toEqual({ [digestOf(shared)]: 1, [digestOf(own)]: 2 })

@@ -139,6 +139,9 @@ test('an account taken down reads, but writes no more, not even where it had beg
   const notice = { operation: 'push', repository: 'app', userDid: member.did, manifestDigest: digestOf(Buffer.from('x')), manifest: {} } // prettier-ignore
   expect((await hold.call('io.atcr.hold.notifyManifest', { as: member, input: notice })).status).toBe(403)
   expect((await hold.call('io.atcr.hold.requestCrew', { as: member, input: {} })).status).toBe(403)
+  // What is known is told to the one it is about.
+  const { body: known } = await hold.call('io.atcr.hold.exportUserData', { as: member })
+  expect(known['labels']).toMatchObject([{ subject: member.did, val: '!takedown', is_negated: 0 }])
   // Others are not touched.
   const captains = await push(hold, hold.accounts.captain, 'app', patterned(500, 9))
   expect(await isThere(hold, captains.digest)).toBe(true)

@@ -76,3 +76,33 @@ export function listStatsOf(database: Kysely<HoldTables>, page: Page) {
 export function findOwnerLook(database: Kysely<HoldTables>, userDid: string) {
   return database.selectFrom('gc_owners').selectAll().where('did', '=', userDid).executeTakeFirst()
 }
+
+/** Posts about tags of an account, as long as they count against a limit. */
+export function listPostsOf(database: Kysely<HoldTables>, page: Page) {
+  return database
+    .selectFrom('posts')
+    .select(['rkey', 'repository', 'tag', 'posted_at'])
+    .where('owner_did', '=', page.userDid)
+    .where('rkey', '>', page.after)
+    .orderBy('rkey')
+    .limit(page.limit)
+    .execute()
+}
+
+/** What a labeler said of an account, its repositories and manifests. */
+export function listLabelsOf(database: Kysely<HoldTables>, page: Page) {
+  const prefix = `at://${page.userDid}/`
+  return database
+    .selectFrom('labels')
+    .select(['src', 'subject', 'val', 'cts', 'is_negated', 'expires_at', 'hidden_at'])
+    .where((label) =>
+      label.or([
+        label('subject', '=', page.userDid),
+        label(label.fn<string>('substr', ['subject', label.val(1), label.val(prefix.length)]), '=', prefix),
+      ]),
+    )
+    .where('subject', '>', page.after)
+    .orderBy('subject')
+    .limit(page.limit)
+    .execute()
+}

@@ -1,4 +1,4 @@
-import { normalizeDid, type Did } from '../../atproto/syntax.ts'
+import { normalizeDid } from '../../atproto/syntax.ts'
 import { logger } from '../../lib/log.ts'
 import { crewCollection, crewRkey, parseCrewRecord } from '../../protocol/lexicon/crew-record.ts'
 import { RecordError } from '../../protocol/lexicon/record.ts'
@@ -41,7 +41,7 @@ export async function moveLegacyCrew(
 /** Undefined for what is no crew record: it is left alone. */
 function wantedRkey(value: unknown): string | undefined {
   try {
-    return crewRkey(normalizeDid(parseCrewRecord(value).memberDid as Did))
+    return crewRkey(normalizeDid(parseCrewRecord(value).memberDid))
   } catch (error) {
     if (error instanceof RecordError) return undefined
     throw error

@@ -4,11 +4,14 @@ import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import { crewCollection, crewRkey } from '../../protocol/lexicon/crew-record.ts'
 import { layerCollection } from '../../protocol/lexicon/layer-record.ts'
 import { listManifestUrisOf } from '../db/layers.ts'
+import { listManifestsOf } from '../db/moderated-manifests.ts'
 import type { HoldTables } from '../db/schema.ts'
 import {
   findOwnerLook,
   listCharges,
+  listLabelsOf,
   listLayerKeys,
+  listPostsOf,
   listSentBlobs,
   listStatsOf,
   listUploads,
@@ -46,6 +49,9 @@ export class UserData {
         listLayerKeys(database, { userDid, after, limit: pageSize }),
       ),
       stats: rows('repository', (after) => listStatsOf(database, { userDid, after, limit: pageSize })),
+      manifests: manifests(database, userDid),
+      posts: rows('rkey', (after) => listPostsOf(database, { userDid, after, limit: pageSize })),
+      labels: rows('subject', (after) => listLabelsOf(database, { userDid, after, limit: pageSize })),
       charges: rows('digest', (after) => listCharges(database, { userDid, after, limit: pageSize })),
       uploads: rows('id', (after) => listUploads(database, { userDid, after, limit: pageSize })),
       sentBlobs: rows('digest', (after) => listSentBlobs(database, { userDid, after, limit: pageSize })),
@@ -95,6 +101,13 @@ export class UserData {
       }
       after = last
     }
+  }
+}
+
+/** In which repositories the account's manifests are. */
+async function* manifests(database: Kysely<HoldTables>, userDid: Did): AsyncGenerator<unknown> {
+  for (const { manifestUri, repositories } of await listManifestsOf(database, userDid)) {
+    yield { manifestUri, repositories }
   }
 }
 
