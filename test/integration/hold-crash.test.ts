@@ -16,7 +16,7 @@ import { digestOf, freePort, patterned, TestAccount } from './test-hold.ts'
  * Goal: a hold may die at any moment. Method: one push is watched for the points where dying could leave something behind
  * (every change of a file, a row or an object; see crash/points.ts), then the same is done again and again over one data
  * folder, and each time the process is killed with -9 at another point. After each death the hold is started anew and looked
- * at. To end in about a minute, of points of one kind the first is tried and every fifth after it, over all four ways of a
+ * at. To end in about a minute, of points of one kind the first is tried and every eighth after it, over all four ways of a
  * push; statements of a transaction before its commit are one kind. With CRASH_POINTS=all every point of every way is tried.
  */
 
@@ -43,7 +43,7 @@ function choosePoints(points: readonly string[]): string[] {
     if (what === 'begin') isInTransaction = true
     const count = kinds.get(kind) ?? 0
     kinds.set(kind, count + 1)
-    return count % 5 === 0
+    return count % 8 === 0
   })
 }
 
@@ -65,7 +65,7 @@ function spawned(): HoldProcess {
   return process
 }
 
-test.each(ways)('kill -9 at every point of a push: $mode, $driver', { timeout: 300_000 }, async (way) => {
+test.each(ways)('kill -9 at every point of a push: $mode, $driver', { timeout: 900_000 }, async (way) => {
   await using stack = new AsyncDisposableStack()
   const captain = new TestAccount('did:plc:captain', await Secp256k1Keypair.create())
   const s3 =
