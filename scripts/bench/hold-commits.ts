@@ -12,7 +12,7 @@ import { systemNow } from '../../src/lib/clock.ts'
 import { openDatabase } from '../../src/lib/database.ts'
 
 // How many commits a second the hold's data repo takes when it has 1,000, 10,000 and 100,000 records, one record a commit,
-// ten writers at once, and 100 records a commit; how long an import takes, and an export. SQLite on disk, every commit
+// fifty begun at once, and 100 records a commit; how long an import takes, and an export. SQLite on disk, every commit
 // synced. The sizes take turns, so that a busy moment of the machine hits all alike:
 // `node scripts/bench/hold-commits.ts [commits at each size] [size…]`.
 
@@ -84,7 +84,7 @@ for (let round = 0; round < commitCount / commitsPerTurn; round += 1) {
     await subject.measure('one record a commit', commitsPerTurn, async () => {
       for (let i = 0; i < commitsPerTurn; i += 1) await repo.applyWrites([create()])
     })
-    await subject.measure('ten writers at once', commitsPerTurn, () =>
+    await subject.measure('fifty writes begun at once', commitsPerTurn, () =>
       Promise.all(Array.from({ length: commitsPerTurn }, () => repo.applyWrites([create()]))),
     )
     await subject.measure('100 records a commit', 1, () =>

@@ -31,7 +31,7 @@ interface Order {
 if (isMainThread) await main()
 else {
   parentPort?.once('message', () => subscribe(workerData as Order))
-  parentPort?.postMessage('ready')
+  parentPort?.postMessage('ready', [])
 }
 
 function subscribe({ url, subscribers, events }: Order): void {
@@ -40,13 +40,13 @@ function subscribe({ url, subscribers, events }: Order): void {
   for (let index = 0; index < subscribers; index += 1) {
     const socket = new WebSocket(url, { perMessageDeflate: false })
     let seen = 0
-    socket.on('open', () => (openCount += 1) === subscribers && parentPort?.postMessage('open'))
+    socket.on('open', () => (openCount += 1) === subscribers && parentPort?.postMessage('open', []))
     socket.on('message', () => {
       seen += 1
       if (seen !== events) return
       socket.close()
       doneCount += 1
-      if (doneCount === subscribers) parentPort?.postMessage('done')
+      if (doneCount === subscribers) parentPort?.postMessage('done', [])
     })
   }
 }
@@ -68,7 +68,7 @@ async function main(): Promise<void> {
     const cursor = repo.sequencer.newestSeq
     const writing = new Worker(import.meta.filename, { workerData: { url, subscribers, events: eventCount } })
     await told(writing, 'ready')
-    writing.postMessage('go')
+    writing.postMessage('go', [])
     await told(writing, 'open')
     live.push(
       await measure(subscribers, async () => {
@@ -86,7 +86,7 @@ async function main(): Promise<void> {
     await told(reading, 'ready')
     replayed.push(
       await measure(subscribers, () => {
-        reading.postMessage('go')
+        reading.postMessage('go', [])
         return told(reading, 'done')
       }),
     )

@@ -1,6 +1,7 @@
 import { P256Keypair, Secp256k1Keypair, type Keypair } from '@atproto/crypto'
 import { describe, expect, test } from 'vitest'
 
+import { systemNow } from '../lib/clock.ts'
 import type { Identity } from './identity.ts'
 import { ServiceAuth } from './service-auth.ts'
 import type { Did } from './syntax.ts'
@@ -34,6 +35,7 @@ function verifierFor(...identities: Identity[]) {
   const auth = new ServiceAuth({
     audiences: [hold, `${hold}#atcr_hold`],
     maxAgeSeconds: 300,
+    now: systemNow,
     replayStore: { check: async ({ jti }) => !seen.has(jti) && Boolean(seen.add(jti)) },
     identities: {
       resolveDid: async () => identities[Math.min(resolutions++, identities.length - 1)] as Identity,
@@ -69,7 +71,9 @@ describe.each([
     ['another method', { lxm: 'io.atcr.hold.abortUpload' }],
     ['no method', { lxm: undefined }],
     ['no token id', { jti: undefined }],
-    ['expired beyond the skew', { iat: now - 200, exp: now - 61 }],
+    ['expired beyond the skew', { iat: now - 200, exp: now - 75 }],
+    ['made in the future beyond the skew', { iat: now + 75, exp: now + 135 }],
+    ['not to be used yet, beyond the skew', { nbf: now + 75 }],
     ['ten years', { exp: now + 315_360_000 }],
     ['no algorithm', {}, { alg: 'none' }],
     ['an access token', {}, { typ: 'at+jwt' }],
@@ -80,6 +84,15 @@ describe.each([
     await expect(verifierFor(identityWith(key)).verify(bad, [lxm])).rejects.toMatchObject({
       code: 'auth_failed',
     })
+  })
+
+  test.each([
+    ['just expired', { iat: now - 100, exp: now - 45 }],
+    ['made by a clock that is ahead', { iat: now + 45, exp: now + 105 }],
+  ])('accepts within the skew: %s', async (_name, claims) => {
+    const key = await create()
+    const good = await token(key, claims)
+    expect(await verifierFor(identityWith(key)).verify(good, [lxm])).toMatchObject({ did: alice })
   })
 
   test('refuses another key, and garbage', async () => {

@@ -161,6 +161,8 @@ export interface HoldContext {
 export interface AdminPanel {
   /** Where it is in browsers: see {@link OAuthClient.origin}. */
   origin: string
+  /** Whether people's servers may be on plain http: development only. */
+  allowsPlainHttp: boolean
   /** Made when it is first wanted, with its key. */
   oauth: () => Promise<OAuthClient>
   logins: AdminLogins
@@ -228,6 +230,7 @@ export async function createContext(
     database,
     uploads,
     reservations,
+    access,
     blobs,
     store,
     hashes: new RunningHashes(),
@@ -273,7 +276,7 @@ export async function createContext(
     crawlRequests,
     store,
     signedBlobs,
-    serviceAuth: createServiceAuth({ identity, identities, usedTokens }),
+    serviceAuth: createServiceAuth({ identity, identities, usedTokens, now }),
     sessions: new HoldSessions({ key: keyFor(secret, 'hold sessions'), now }),
     access,
     crew,
@@ -353,6 +356,7 @@ function createAdmin(needs: {
     }))
   return {
     origin: oauthOrigin(new URL(publicUrl)),
+    allowsPlainHttp: config.server.test_mode,
     oauth,
     logins: new AdminLogins({ client: oauth }),
     sessions: new AdminSessions({ database, now }),
@@ -399,7 +403,7 @@ function createBookkeeping(
     crew,
     moderation,
     findHandle: async (did) => (await identities.resolveDid(did)).handle,
-    // Another kind of DID says nothing of where its pages are.
+    // Of another kind of DID the address would have to be asked for; posts do without.
     appviewUrl: appviewDid?.startsWith('did:web:') === true ? urlOfDidWeb(appviewDid) : undefined,
     now,
   })
@@ -549,14 +553,16 @@ function createServiceAuth(needs: {
   identity: HoldIdentity
   identities: Identities
   usedTokens: UsedTokens
+  now: Now
 }): ServiceAuth {
-  const { identity, identities, usedTokens } = needs
+  const { identity, identities, usedTokens, now } = needs
   return new ServiceAuth({
     identities,
     // The last for those who leave the colon of a port as it is.
     audiences: [identity.did, `${identity.did}#atcr_hold`, identity.did.replace('%3A', ':')],
     replayStore: usedTokens,
     maxAgeSeconds: serviceTokenAgeSecondsMax,
+    now,
   })
 }
 

@@ -2,15 +2,25 @@ import { createHash } from 'node:crypto'
 import dns from 'node:dns'
 import { once } from 'node:events'
 import http from 'node:http'
+import { mkdtemp, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
+import { journalMigrations, type JournalTables } from '../../src/hold/db/migration-journal.ts'
+import { BlobMigration } from '../../src/hold/services/blob-migration.ts'
 import { blobKey } from '../../src/hold/storage/blob-keys.ts'
+import { FilesystemBlobStore } from '../../src/hold/storage/filesystem-blob-store.ts'
 import { S3BlobStore } from '../../src/hold/storage/s3-blob-store.ts'
+import { UrlSigner } from '../../src/hold/storage/url-signer.ts'
+import { systemNow } from '../../src/lib/clock.ts'
+import { openDatabase } from '../../src/lib/database.ts'
 import { Secret } from '../../src/lib/secret.ts'
+import { digestOf } from '../../src/lib/streams.ts'
 import { digestOfBytes } from '../../src/protocol/oci/digest.ts'
 import { startCeph, type Ceph } from '../network/ceph.ts'
 import { testBlobStore } from './blob-store-contract.ts'
@@ -28,7 +38,8 @@ beforeAll(async () => {
   using client = disposable(
     new S3Client({ endpoint: ceph.endpoint, region: ceph.region, credentials: ceph, forcePathStyle: true }),
   )
-  for (const Bucket of [bucket, `${bucket}-by-host`]) await client.send(new CreateBucketCommand({ Bucket }))
+  for (const Bucket of [bucket, `${bucket}-by-host`, `${bucket}-migrated`])
+    await client.send(new CreateBucketCommand({ Bucket }))
   resolveVirtualHosts()
 })
 afterAll(() => ceph?.[Symbol.asyncDispose]())
@@ -74,6 +85,33 @@ describe('ceph', () => {
     zone.closeAllConnections()
     zone.close()
     await store.delete(blobKey(digest))
+  })
+
+  test('blobs are migrated there and back', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'atcr-ceph-migration-'))
+    const signer = new UrlSigner({ baseUrl: 'http://localhost', key: Buffer.alloc(32), now: systemNow })
+    const before = await FilesystemBlobStore.open({ folder: join(folder, 'before'), signer })
+    const after = await FilesystemBlobStore.open({ folder: join(folder, 'after'), signer })
+    using bucketStore = openStore({ bucket: `${bucket}-migrated` })
+    const blobs = [0, 1000, 20 * 1024 * 1024].map((size) => Buffer.alloc(size, 7))
+    for (const bytes of blobs) await before.put(blobKey(digestOfBytes(bytes)), bytes)
+    const ways = [
+      { from: before, to: bucketStore, path: join(folder, 'there.db') },
+      { from: bucketStore, to: after, path: join(folder, 'back.db') },
+    ]
+    for (const { from, to, path } of ways) {
+      await using journal = await openDatabase<JournalTables>({ path }, journalMigrations)
+      const migration = new BlobMigration({ from, to, journal, now: systemNow })
+      const options = { concurrency: 2, isReadingBack: true, onProgress: () => undefined }
+      expect(await migration.copyAll(options)).toMatchObject({ blobsCopied: 3, rotten: [] })
+      expect(await migration.copyAll(options)).toMatchObject({ blobsCopied: 0, blobsPresent: 3 })
+      expect(await migration.compare()).toMatchObject({ blobsAtTarget: 3, blobsMissing: 0 })
+    }
+    for (const bytes of blobs) {
+      const digest = digestOfBytes(bytes)
+      expect(await digestOf(await after.open(blobKey(digest)), 'sha256')).toBe(digest)
+    }
+    await rm(folder, { recursive: true })
   })
 
   test('an expiry in the URL is the one that counts, whatever the clock of the one who asks', async () => {

@@ -119,6 +119,33 @@ test('others are refused, crew admins get in, and are out at once when that is t
   expect(await page.getByText('may not manage this hold any more').isVisible()).toBe(true)
 })
 
+test('a login counts only in the browser that began it, and a cookie from before does not outlive it', async () => {
+  const { alice } = network.accounts
+  await using opened = await openPage(browser)
+  const { page } = opened
+  const context = page.context()
+  await goToConsent(page, alice)
+  // As if the link back had been sent to somebody else.
+  await context.clearCookies({ name: /^hold-login/ })
+  await page.getByRole('button', { name: 'Authorize' }).click()
+  await page.waitForURL(/\/admin/)
+  expect(await page.getByRole('alert').textContent()).toContain('begun in another browser')
+  await page.goto(panel())
+  expect(await heading(page)).toBe('Sign in')
+
+  const name = `hold-admin-${new URL(panel()).port}`
+  await context.addCookies([{ name, value: 'planted', domain: '127.0.0.1', path: '/admin' }])
+  await signIn(page, alice)
+  expect(await heading(page)).toBe('Overview')
+  const [session, ...others] = (await context.cookies(panel())).filter((cookie) => cookie.name === name)
+  expect(others).toEqual([])
+  expect(session).toMatchObject({
+    httpOnly: true,
+    sameSite: 'Lax',
+    value: expect.stringMatching(/^[\w-]{43}$/),
+  })
+})
+
 test('crew is added after a look at who it is, edited, and removed after a question', async () => {
   const { bob } = network.accounts
   const { crew } = network.hold.context

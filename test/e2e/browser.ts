@@ -14,11 +14,13 @@ const chromiumArgs = [
 ]
 
 /** Debian's Chromium. */
+export const chromiumLaunch = {
+  executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+  args: chromiumArgs,
+}
+
 export function launchChromium(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-    args: chromiumArgs,
-  })
+  return chromium.launch(chromiumLaunch)
 }
 
 /** A page in a browser context of its own, closed with `await using`; what its console complains of is kept. */

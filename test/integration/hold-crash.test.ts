@@ -155,7 +155,13 @@ function newBlob(size: number, prefixes: Set<string>): Buffer {
   }
 }
 
-const intact: Omit<Findings, 'newestSeq'> = { missingSeqs: [], layersApart: [], rotten: [], orphans: [] }
+const intact: Omit<Findings, 'newestSeq'> = {
+  missingSeqs: [],
+  layersApart: [],
+  chargesApart: [],
+  rotten: [],
+  orphans: [],
+}
 
 function s3Settings({ url }: S3StandIn) {
   const { accessKey: access_key, secretKey: secret_key } = credentials

@@ -145,7 +145,8 @@ describe.each([
   ['S3 to disk', () => [inBucket('one'), onDisk('blobs')]],
   ['bucket to bucket', () => [inBucket('one'), inBucket('two')]],
 ] as const)('%s', (_name, storages) => {
-  test('survives kill -9 at any request, and then serves all of it', async () => {
+  // A process for each place it is killed at.
+  test('survives kill -9 at any request, and then serves all of it', { timeout: 240_000 }, async () => {
     const [from, to] = storages().map((storage) => settings(storage)) as [Settings, Settings]
     await withHold(from, (hold) => fill(hold.context.store))
     const migrate = await migration(from, to)

@@ -10,6 +10,7 @@ import type { Fetch } from '../../src/atproto/outbound-fetch.ts'
 import type { Did } from '../../src/atproto/syntax.ts'
 import { holdConfig, type HoldConfig } from '../../src/hold/config.ts'
 import { startHold, type RunningHold } from '../../src/hold/start.ts'
+import { Gates, type Faults } from '../network/faults.ts'
 import { S3StandIn } from '../network/s3.ts'
 
 export type Driver = 'filesystem' | 's3'
@@ -67,6 +68,7 @@ export class TestHold implements AsyncDisposable {
   readonly folder: string
   readonly #documents: Map<string, unknown>
   readonly #s3: S3StandIn | undefined
+  readonly #gates = new Gates()
   readonly #plcUrl: string | undefined
   #running: RunningHold | undefined
   #offsetMs = 0
@@ -129,6 +131,7 @@ export class TestHold implements AsyncDisposable {
     this.accounts = accounts
     this.config = config
     this.#s3 = s3
+    if (s3 !== undefined) this.#gates.install(s3.server, 's3')
     this.#plcUrl = plcUrl
     this.#documents = new Map(Object.values(accounts).map((account) => [account.did, account.document]))
   }
@@ -141,6 +144,11 @@ export class TestHold implements AsyncDisposable {
   /** 127.0.0.1, where `localhost` may also mean ::1. */
   get url(): string {
     return this.running.url.replace('localhost', '127.0.0.1')
+  }
+
+  /** What goes wrong in S3. */
+  get faults(): Faults {
+    return this.#gates.faults
   }
 
   advance(seconds: number): void {

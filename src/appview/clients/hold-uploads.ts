@@ -110,6 +110,7 @@ export class HoldUploadsClient implements HoldUploads {
       })
     }
     if (!response.ok) {
+      if (answer.includes('"QuotaExceeded"')) throw new AppViewError('quota_exceeded', messageOf(answer))
       throw new AppViewError('upload_invalid', `storage refused a part with ${response.status}`, {
         cause: answer,
       })
@@ -118,6 +119,12 @@ export class HoldUploadsClient implements HoldUploads {
     if (etag === null) throw new AppViewError('upload_invalid', 'storage answered a part without ETag')
     return etag
   }
+}
+
+/** What the hold says in an answer of its own, in the form of registries. */
+function messageOf(answer: string): string {
+  const [, text = '"the quota of this hold is used up"'] = /"message":("(?:[^"\\]|\\.)*")/.exec(answer) ?? []
+  return String(JSON.parse(text))
 }
 
 /** The headers a hold wants on a PUT: only strings, only those that belong to a signed request. */

@@ -25,7 +25,7 @@ export function mountLogin(app: Hono<ServerEnv>, panel: Panel, needs: Pick<HoldC
   const { admin, cookie } = panel
   const browserCookie = opaqueCookie({ name: 'hold-login', origin: admin.origin, path: '/admin' })
   // Browsers apply this to the redirect to the person's server as well.
-  const formAction = new URL(admin.origin).protocol === 'https:' ? "'self' https:" : "'self' https: http:"
+  const formAction = admin.allowsPlainHttp ? "'self' https: http:" : "'self' https:"
 
   const answerLogin = (
     context: Ctx,

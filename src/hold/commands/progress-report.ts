@@ -1,6 +1,9 @@
+import type { WriteStream } from 'node:tty'
+
 import type { Now } from '../../lib/clock.ts'
 import { formatSize } from '../../lib/format-size.ts'
 import type { MigrationProgress } from '../services/blob-migration.ts'
+import { ProgressLine } from './progress-line.ts'
 
 /** A line that is written over may come often; one that stays, in a log, seldom. */
 const overwriteMs = 500
@@ -8,13 +11,15 @@ const lineMs = 30_000
 
 /** Says how far copying has come: one line that changes on a terminal, a line now and then elsewhere. */
 export class ProgressReport {
-  readonly #out: { isTTY?: boolean; write: (text: string) => unknown }
+  readonly #out: Pick<WriteStream, 'isTTY' | 'write'>
+  readonly #line: ProgressLine
   readonly #now: Now
   readonly #startedAtMs: number
   #toldAtMs: number
 
-  constructor(needs: { out: { isTTY?: boolean; write: (text: string) => unknown }; now: Now }) {
+  constructor(needs: { out: Pick<WriteStream, 'isTTY' | 'write'>; now: Now }) {
     this.#out = needs.out
+    this.#line = new ProgressLine(needs.out)
     this.#now = needs.now
     this.#startedAtMs = needs.now().getTime()
     this.#toldAtMs = this.#startedAtMs
@@ -23,15 +28,16 @@ export class ProgressReport {
   /** To be called as often as there is news. */
   tell(progress: Readonly<MigrationProgress>): void {
     const nowMs = this.#now().getTime()
-    if (nowMs - this.#toldAtMs < (this.#out.isTTY === true ? overwriteMs : lineMs)) return
+    if (nowMs - this.#toldAtMs < (this.#out.isTTY ? overwriteMs : lineMs)) return
     this.#toldAtMs = nowMs
     const line = progressLine(progress, (nowMs - this.#startedAtMs) / 1000)
-    this.#out.write(this.#out.isTTY === true ? `\r\x1b[K${line}` : `${line}\n`)
+    if (this.#out.isTTY) this.#line.show(line)
+    else this.#out.write(`${line}\n`)
   }
 
   /** Leaves the line that changes behind. */
   end(): void {
-    if (this.#out.isTTY === true) this.#out.write('\r\x1b[K')
+    this.#line.end()
   }
 }
 

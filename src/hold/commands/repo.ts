@@ -50,7 +50,11 @@ export function addRepoCommands(command: Command, run: RunWithSettings<HoldConfi
 }
 
 async function importFile({ repoImport }: Pick<HoldContext, 'repoImport'>, file: string): Promise<void> {
-  const { did, created, updated, unchanged, commit } = await repoImport.import(createReadStream(file))
+  const imported = await repoImport.import(createReadStream(file)).catch((cause: unknown) => {
+    // Several files may have been named, and those before this one are in.
+    throw new Error(`${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  })
+  const { did, created, updated, unchanged, commit } = imported
   const counts = `${created} new, ${updated} replaced, ${unchanged} as they were`
   process.stdout.write(`${file}: data repo of ${did}: ${counts}; now at ${commit.rev}\n`)
 }

@@ -74,8 +74,9 @@ export async function removeReferences(
         .where('user_did', '=', userDid)
         .where('digest', 'in', digests.slice(start, start + rowsPerStatement))
         .where('reference_count', '<=', 0)
-        .returning('size_bytes')
+        .returning(['digest', 'size_bytes'])
         .execute()
+      await endFreeUploads(database, userDid, released)
       await changeUsage(database, userDid, { blobs: -released.length, sizeBytes: -sumOf(released) })
     }
   }
@@ -167,6 +168,26 @@ async function changeUsage(
         blob_count: row('user_usage.blob_count', '+', by.blobs),
         size_bytes: row('user_usage.size_bytes', '+', by.sizeBytes),
       })),
+    )
+    .execute()
+}
+
+/** Uploads of what was charged until now need room of their own. */
+async function endFreeUploads(
+  database: Kysely<StorageTables>,
+  userDid: string,
+  released: readonly { digest: string }[],
+): Promise<void> {
+  if (released.length === 0) return
+  await database
+    .updateTable('uploads')
+    .set({ free_bytes: 0 })
+    .where('user_did', '=', userDid)
+    .where('state', '=', 'open')
+    .where(
+      'announced_digest',
+      'in',
+      released.map(({ digest }) => digest),
     )
     .execute()
 }

@@ -102,7 +102,7 @@ export async function releaseKept(database: Kysely<StorageTables>, keptBefore: s
 export async function setReserved(
   database: Kysely<StorageTables>,
   uploadId: string,
-  change: { reserved_bytes: number; free_bytes?: number },
+  change: { reserved_bytes: number; free_bytes?: number; announced_digest?: string },
 ): Promise<void> {
   await database
     .updateTable('uploads')

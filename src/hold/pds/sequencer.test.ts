@@ -90,3 +90,14 @@ test('after 72 hours events are gone, and an old cursor is told so', async () =>
   expect(await read(subscribe(5), 1)).toEqual([6])
   expect(await read(subscribe(7), 2)).toEqual(['FutureCursor', 'end'])
 })
+
+test('goes on forgetting old events after the clock was wrong for a while', async () => {
+  nowMs += 365 * 24 * hourMs
+  await sequencer.prune()
+  nowMs -= 365 * 24 * hourMs
+  await append(3)
+  nowMs += 80 * hourMs
+  await append(1)
+  await sequencer.prune()
+  expect(await read(subscribe(0), 2)).toEqual(['OutdatedCursor', 4])
+})

@@ -88,7 +88,8 @@ export class Sequencer {
   /** Forgets events older than the window; cheap to call often, it looks once an hour. */
   async prune(): Promise<void> {
     const nowMs = this.#now().getTime()
-    if (nowMs - this.#prunedAtMs < pruneEveryMs) return
+    // Not when the clock was put back either: else nothing would go until it is where it was.
+    if (Math.abs(nowMs - this.#prunedAtMs) < pruneEveryMs) return
     this.#prunedAtMs = nowMs
     this.#forgetRecent()
     await deleteEventsBefore(this.#database, new Date(nowMs - windowMs).toISOString())

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 
+import type { Did } from '../../atproto/syntax.ts'
 import { chunkSizeBytes, type ChunkRange } from '../../protocol/oci/content-range.ts'
 import { digestAlgorithm, digestOfBytes, formatDigest, type Digest } from '../../protocol/oci/digest.ts'
 import type { StorageTables } from '../db/storage-tables.ts'
@@ -7,6 +8,7 @@ import { insertUploadParts, listUploadParts, updateUpload, type UploadRow } from
 import { HoldError } from '../errors.ts'
 import type { BlobStore, StoredPart, StoreUpload } from '../ports/blob-store.ts'
 import { blobKey, uploadKey } from '../storage/blob-keys.ts'
+import type { Access } from './access.ts'
 import type { Blobs } from './blobs.ts'
 import { writeParts } from './part-writer.ts'
 import type { Reservations } from './reservations.ts'
@@ -14,6 +16,9 @@ import { RunningHash, type RunningHashes } from './running-hashes.ts'
 import type { Slots } from '../../lib/slots.ts'
 import type { UploadFlow } from './upload-flow.ts'
 import { storeUploadOf, type Uploads } from './uploads.ts'
+
+/** How many bytes of one request are taken between two looks at whether its sender may still write. */
+const bytesBetweenChecks = 8 * 1024 * 1024
 
 /** The body of a request. One whose connection broke ends like any other, and says so. */
 export interface UploadBody extends AsyncIterable<Uint8Array> {
@@ -36,6 +41,7 @@ interface Needs {
   database: Kysely<StorageTables>
   uploads: Uploads
   reservations: Pick<Reservations, 'open' | 'settle'>
+  access: Pick<Access, 'check'>
   blobs: Blobs
   store: BlobStore
   hashes: RunningHashes
@@ -149,7 +155,8 @@ export class DirectUploads {
     const before = await this.#asIs(row)
     const hash = row.offset_bytes === 0 ? newHash(row, expected) : before.hash?.fork()
     if (body.lengthBytes !== undefined) await flow.expect(body.lengthBytes)
-    const counted = new CountedBytes(flow.through(body))
+    const allowed = this.#whileAllowed(row.user_did as Did, body)
+    const counted = new CountedBytes(flow.through(allowed))
     // Bytes whose digest is verified before they are put together may be put together where they belong.
     const isKnownWhole = expected !== undefined && row.offset_bytes === 0 && store.partSizeBytes !== undefined
     const key = isKnownWhole ? blobKey(expected) : uploadKey(row.id)
@@ -169,6 +176,22 @@ export class DirectUploads {
       tail: written.tail,
       upload: written.upload ?? before.upload,
       hash,
+    }
+  }
+
+  /** The bytes of a body as long as the account may write: a request may take longer than a membership. */
+  async *#whileAllowed(
+    userDid: Did,
+    body: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    let uncheckedBytes = 0
+    for await (const chunk of body) {
+      uncheckedBytes += chunk.byteLength
+      if (uncheckedBytes > bytesBetweenChecks) {
+        await this.#needs.access.check(userDid, 'blob:write')
+        uncheckedBytes = 0
+      }
+      yield chunk
     }
   }
 

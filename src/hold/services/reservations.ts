@@ -110,7 +110,9 @@ export class Reservations {
       if (allowance.limitBytes === undefined) return
       const freeBytes = await this.#findOwnBytes(userDid, blob.digest)
       await this.#check(userDid, allowance, { wantedBytes: blob.sizeBytes - freeBytes, except: id })
-      await setReserved(database, id, { reserved_bytes: blob.sizeBytes, free_bytes: freeBytes })
+      // With the digest in the row, a charge that goes away meanwhile takes back what is free about it.
+      const change = { announced_digest: blob.digest, reserved_bytes: blob.sizeBytes, free_bytes: freeBytes }
+      await setReserved(database, id, change)
       this.#flows.delete(id)
     })
   }

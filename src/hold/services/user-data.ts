@@ -1,4 +1,3 @@
-import { lexToJson } from '@atproto/lex'
 import type { Kysely } from 'kysely'
 
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
@@ -40,7 +39,7 @@ export class UserData {
     this.#needs = needs
   }
 
-  /** Everything kept about an account: lists by name, read page by page as they are asked for. */
+  /** Everything kept about an account, records as lexicon values: lists by name, read page by page as they are asked for. */
   export(did: Did): Record<string, AsyncIterable<unknown>> {
     const { database } = this.#needs
     const userDid = normalizeDid(did)
@@ -98,7 +97,7 @@ export class UserData {
       if (last === undefined) return
       for (const rkey of keys) {
         const record = await this.#needs.repo.findRecord(collection, rkey)
-        if (record !== undefined) yield { ...record, value: lexToJson(record.value) }
+        if (record !== undefined) yield record
       }
       after = last
     }

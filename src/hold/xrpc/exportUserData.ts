@@ -1,3 +1,5 @@
+import { lexToJson, type LexValue } from '@atproto/lex'
+
 import { xrpcMethod } from '../../http/xrpc-routes.ts'
 import * as exportUserData from '../../protocol/lexicon/generated/io/atcr/hold/exportUserData.ts'
 import type { HoldContext } from '../context.ts'
@@ -18,7 +20,7 @@ async function* jsonOfLists(lists: Record<string, AsyncIterable<unknown>>): Asyn
     yield `${before}\n${JSON.stringify(name)}:[`
     let separator = ''
     for await (const item of list) {
-      yield `${separator}\n${JSON.stringify(item)}`
+      yield `${separator}\n${JSON.stringify(lexToJson(item as LexValue))}`
       separator = ','
     }
     before = '],'

@@ -12,6 +12,8 @@ export interface Findings {
   missingSeqs: number[]
   /** Layer rows that claim a record which is not there, and records without a row. */
   layersApart: string[]
+  /** Accounts whose running totals are not what their layers add up to. */
+  chargesApart: string[]
   /** Digests of blobs whose bytes are others; looked for when asked. */
   rotten: string[]
   /** Objects of the store that are nobody's. */
@@ -62,7 +64,7 @@ async function answer(request: Request): Promise<unknown> {
     }
     case 'arm':
       return arm(request.point)
-    default:
+    case 'list points':
       return passedPoints()
   }
 }
@@ -83,6 +85,7 @@ async function find({ context }: RunningHold, isThorough: boolean): Promise<Find
       ...rows.filter((row) => row.is_written === 1 && !recordKeys.has(row.rkey)).map(({ rkey }) => rkey),
       ...[...recordKeys].filter((rkey) => !rowKeys.has(rkey)),
     ],
+    chargesApart: await listChargesApart(context),
     rotten: [],
     orphans: [],
   }
@@ -101,4 +104,18 @@ async function find({ context }: RunningHold, isThorough: boolean): Promise<Find
     else if ((await digestOf(await store.open(key), 'sha256')) !== digest) findings.rotten.push(digest)
   }
   return findings
+}
+
+async function listChargesApart({ database }: RunningHold['context']): Promise<string[]> {
+  const layers = await database.selectFrom('layers').select(['user_did', 'digest', 'size_bytes']).execute()
+  const sums = new Map<string, Map<string, number>>()
+  for (const { user_did, digest, size_bytes } of layers) {
+    const ofUser = sums.get(user_did) ?? new Map<string, number>()
+    sums.set(user_did, ofUser.set(digest, size_bytes))
+  }
+  const kept = await database.selectFrom('user_usage').selectAll().execute()
+  const line = (did: string, blobs: number, bytes: number) => `${did} ${blobs} ${bytes}`
+  const wanted = [...sums].map(([did, blobs]) => line(did, blobs.size, [...blobs.values()].reduce((a, b) => a + b, 0))) // prettier-ignore
+  const found = kept.map((row) => line(row.user_did, row.blob_count, row.size_bytes))
+  return [...wanted.filter((it) => !found.includes(it)), ...found.filter((it) => !wanted.includes(it))]
 }
