@@ -79,6 +79,19 @@ export async function markLayersWritten(database: Kysely<StorageTables>, manifes
     .execute()
 }
 
+/** From now on the records of these layers may be gone. */
+export async function markLayersUnwritten(
+  database: Kysely<StorageTables>,
+  rows: readonly Pick<LayerRow, 'manifest_uri'>[],
+): Promise<void> {
+  const manifestUris = [...new Set(rows.map((row) => row.manifest_uri))]
+  await database
+    .updateTable('layers')
+    .set({ is_written: 0 })
+    .where('manifest_uri', 'in', manifestUris)
+    .execute()
+}
+
 /** A page of the manifests whose layers an account is charged for, in order. */
 export async function listManifestUrisOf(
   database: Kysely<StorageTables>,

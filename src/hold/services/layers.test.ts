@@ -22,6 +22,7 @@ import { Reservations } from './reservations.ts'
 let database: Database<HoldTables>
 let repo: HoldRepo
 let layers: Layers
+let needs: ConstructorParameters<typeof Layers>[0]
 let nowMs: number
 
 const now = () => new Date(nowMs)
@@ -41,7 +42,8 @@ beforeEach(async () => {
   })
   const findAllowance = async () => ({ limitBytes: undefined, tier: undefined })
   const reservations = new Reservations({ database, quotas: { findAllowance }, users: new KeyedLocks(), now })
-  layers = new Layers({ database, repo, blobs: { find }, reservations, now })
+  needs = { database, repo, blobs: { find }, reservations, now }
+  layers = new Layers(needs)
 })
 afterEach(() => database.destroy())
 
@@ -83,6 +85,23 @@ test('a removal that was cut off between records and rows is finished by the nex
   await layers.removeManifests([uriOf(alice, 100)])
   expect(await usage(alice)).toEqual([0, 0])
   expect(await records()).toEqual([])
+})
+
+test('a push after a removal that was cut off between records and rows writes the records again', async () => {
+  await push(alice, 100, [1, 2])
+  const applyWrites: HoldRepo['applyWrites'] = async (...parameters) => {
+    await repo.applyWrites(...parameters)
+    throw new Error('the power went')
+  }
+  const dying = new Layers({
+    ...needs,
+    repo: Object.assign(Object.create(repo) as HoldRepo, { applyWrites }),
+  })
+  await expect(dying.removeManifests([uriOf(alice, 100)])).rejects.toThrow('the power went')
+  expect(await records()).toEqual([])
+  expect(await push(alice, 100, [1, 2])).toBe(2)
+  expect(await records()).toHaveLength(2)
+  expect(await usage(alice)).toEqual([2, sizes(1) + sizes(2)])
 })
 
 test('more layers than a commit takes', async () => {

@@ -11,6 +11,7 @@ import {
   insertLayers,
   listLayersOf,
   listUnwrittenLayers,
+  markLayersUnwritten,
   markLayersWritten,
 } from '../db/layers.ts'
 import type { HoldTables } from '../db/schema.ts'
@@ -90,6 +91,8 @@ export class Layers {
   async #remove(rows: readonly LayerRow[]): Promise<void> {
     const { repo } = this.#needs
     const database: Kysely<StorageTables> = this.#needs.database
+    // First, so that after a crash in between the next push of the manifest looks whether the records are there.
+    await database.transaction().execute((transaction) => markLayersUnwritten(transaction, rows))
     await repo.applyWrites(
       rows.map(({ rkey }) => ({ action: 'ensure-absent', collection: layerCollection, rkey }) as const),
     )
