@@ -156,7 +156,9 @@ const rules: [place: string, mayImport: string[]][] = [
     `${hold}/commands`,
     [
       ...inner,
-      ...['services', 'pds', 'jobs', 'storage', 'db', 'ports', 'control'].map((it) => `${hold}/${it}`),
+      ...['services', 'pds', 'jobs', 'storage', 'db', 'ports', 'control', 'wiring'].map(
+        (it) => `${hold}/${it}`,
+      ),
       `${hold}/config.ts`,
       `${hold}/context.ts`,
       `${hold}/errors.ts`,
@@ -169,10 +171,22 @@ const rules: [place: string, mayImport: string[]][] = [
   ],
   [`${hold}/config.ts`, settings],
   [`${hold}/errors.ts`, lib],
+  // The parts of `context.ts` that have a subject of their own.
+  [
+    `${hold}/wiring`,
+    [
+      ...inner,
+      ...['clients', 'jobs', 'pds', 'ports', 'services', 'storage'].map((it) => `${hold}/${it}`),
+      `${hold}/errors.ts`,
+      `type:${hold}/config.ts`,
+      `type:${hold}/context.ts`,
+    ],
+  ],
   [
     `${hold}/context.ts`,
     [
       ...inner,
+      `${hold}/wiring`,
       ...['clients', 'db', 'jobs', 'pds', 'ports', 'services', 'storage'].map((it) => `${hold}/${it}`),
       `${hold}/config.ts`,
       `${hold}/errors.ts`,

@@ -6,7 +6,8 @@ import { SettingsError } from '../../lib/config.ts'
 import { withConfigOption, type ConfigOption, type RunWithSettings } from '../../lib/door.ts'
 import { formatSize } from '../../lib/format-size.ts'
 import type { HoldConfig } from '../config.ts'
-import { openStoreAlone, type HoldContext } from '../context.ts'
+import type { HoldContext } from '../context.ts'
+import { openStoreAlone } from '../wiring/stores.ts'
 import { HoldError } from '../errors.ts'
 import {
   BlobMigration,

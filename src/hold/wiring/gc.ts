@@ -1,0 +1,73 @@
+import { createOutboundFetch, type Fetch } from '../../atproto/outbound-fetch.ts'
+import type { Now } from '../../lib/clock.ts'
+import { version } from '../../lib/version.ts'
+import { OwnerManifestsClient } from '../clients/owner-manifests.ts'
+import type { HoldContext } from '../context.ts'
+import { gcJob } from '../jobs/gc-jobs.ts'
+import { BlobSweep } from '../services/blob-sweep.ts'
+import { BlobVerification } from '../services/blob-verification.ts'
+import { GarbageCollection } from '../services/garbage-collection.ts'
+import { Maintenance } from '../services/maintenance.ts'
+import { ManifestAdoption } from '../services/manifest-adoption.ts'
+import { ManifestMarking } from '../services/manifest-marking.ts'
+import { StoreSweep } from '../services/store-sweep.ts'
+
+/** A page of a hundred manifest records with all their layers. */
+const ownerAnswerBytesMax = 16 * 1024 * 1024
+const ownerAnswerMsMax = 30_000
+
+/** What finds and deletes what nobody needs. */
+export function createGc(
+  needs: Pick<
+    HoldContext,
+    | 'access'
+    | 'blobs'
+    | 'config'
+    | 'crew'
+    | 'database'
+    | 'identities'
+    | 'identity'
+    | 'layers'
+    | 'moderation'
+    | 'publicUrl'
+    | 'registration'
+    | 'store'
+  > & { now: Now },
+  fetch: Fetch | undefined,
+  stack: AsyncDisposableStack,
+) {
+  const { config, identity, identities, database, store, blobs, layers, access, moderation, crew, now } =
+    needs
+  const { enabled, grace: graceMs, interval: intervalMs } = config.gc
+  const outbound = { userAgent: `atcr-hold/${version}`, allowPrivateNetwork: config.server.test_mode }
+  const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
+  const owners = new OwnerManifestsClient({
+    identities,
+    fetch: fetch ?? createOutboundFetch(outbound, limits),
+  })
+  const { publicUrl } = needs
+  const adoption = new ManifestAdoption({
+    owners,
+    layers,
+    access,
+    moderation,
+    holdDid: identity.did,
+    publicUrl,
+  })
+  const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
+  const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
+  const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
+  const gc = stack.use(
+    new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
+  )
+  const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
+  const verification = new BlobVerification({ database, store })
+  const maintenance = new Maintenance({
+    gc,
+    verification,
+    storeSweep,
+    layers,
+    registration: needs.registration,
+  })
+  return { gc, manifestMarking, maintenance, scheduledGc }
+}
