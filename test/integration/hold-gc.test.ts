@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { startPostgres, type Postgres } from '../network/postgres.ts'
 import { blobOf, imageOfFiles, imageOfLayers } from '../network/sample-image.ts'
 import { GcNetwork } from './gc-network.ts'
 import { client } from './registry-clients.ts'
@@ -9,13 +10,23 @@ import { client } from './registry-clients.ts'
  * Method: a real PDS and real pushes, time moved by hand, deletions behind the hold's back.
  */
 
-describe.each(['filesystem', 's3'] as const)('garbage collection on %s', (storage) => {
+describe.each([
+  { storage: 'filesystem', database: 'SQLite' },
+  { storage: 's3', database: 'SQLite' },
+  { storage: 'filesystem', database: 'PostgreSQL' },
+] as const)('garbage collection on $storage and $database', ({ storage, database }) => {
   let gc: GcNetwork
+  let postgres: Postgres | undefined
 
   beforeAll(async () => {
-    gc = await GcNetwork.create({ storage })
+    postgres = database === 'PostgreSQL' ? await startPostgres() : undefined
+    const hold = postgres === undefined ? {} : { database: { url: postgres.createDatabase() } }
+    gc = await GcNetwork.create({ storage, hold })
   })
-  afterAll(() => gc?.[Symbol.asyncDispose]())
+  afterAll(async () => {
+    await gc?.[Symbol.asyncDispose]()
+    await postgres?.[Symbol.asyncDispose]()
+  })
 
   test('a deleted image goes after its grace periods, what it shares with another stays', async () => {
     const shared = blobOf(Buffer.from('a layer of both'))

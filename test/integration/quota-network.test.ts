@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { startPostgres, type Postgres } from '../network/postgres.ts'
 import { digestOfBytes, imageOfLayers, randomLayer } from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { clientOf, errorOf, mebibyte, OneUpload, pulled, ways } from './one-upload.ts'
@@ -9,16 +10,27 @@ import { clientOf, errorOf, mebibyte, OneUpload, pulled, ways } from './one-uplo
 const repository = 'bob.test/app'
 
 /** Goal: what a hold refuses reaches the person in words. Method: a client that is given the answers of the registry. */
-describe.each(ways)('a hold with quotas, $uploadMode, to $storage', ({ uploadMode, storage }) => {
+describe.each([
+  ...ways.map((way) => ({ ...way, database: 'SQLite' })),
+  { ...ways[0], database: 'PostgreSQL' },
+])('a hold with quotas, $uploadMode, to $storage, on $database', ({ uploadMode, storage, database }) => {
   let network: TestNetwork
+  let postgres: Postgres | undefined
   beforeAll(async () => {
+    postgres = database === 'PostgreSQL' ? await startPostgres() : undefined
     network = await TestNetwork.create({
       uploadMode,
       storage,
-      hold: { quota: { tiers: [{ name: 'deckhand', quota: '20MiB' }] } },
+      hold: {
+        quota: { tiers: [{ name: 'deckhand', quota: '20MiB' }] },
+        ...(postgres === undefined ? {} : { database: { url: postgres.createDatabase() } }),
+      },
     })
   })
-  afterAll(() => network?.[Symbol.asyncDispose]())
+  afterAll(async () => {
+    await network?.[Symbol.asyncDispose]()
+    await postgres?.[Symbol.asyncDispose]()
+  })
 
   const tooMuch = /quota exceeded: .* of the 21 MB of tier deckhand are taken, and this needs /
 
