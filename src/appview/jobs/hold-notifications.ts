@@ -119,7 +119,12 @@ export class HoldNotifications {
         notice.operation === 'delete' && err instanceof AppViewError && err.code === 'hold_refused'
       if (isNotForIt) return deleteHoldNotification(db, id)
       if (attempts + 1 < attemptCountMax) {
-        log.debug({ err, hold: holdDid, attempts }, 'a hold was not told')
+        // Once where operators see it: a hold that refuses (over quota, no crew any more) says so the first time.
+        const level = attempts === 0 ? 'info' : 'debug'
+        log[level](
+          { err, hold: holdDid, account: accountDid, attempts },
+          'a hold was not told; it will be again',
+        )
         return
       }
       log.warn(
