@@ -7,7 +7,7 @@ import { mountTokenRoutes } from './auth/token-routes.ts'
 import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
-import { Assets } from './ui/assets.ts'
+import { loadAssets } from './ui/assets.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -48,5 +48,5 @@ function wantsPage(c: Context<ServerEnv>): boolean {
 }
 
 function pagesNeeds({ db, identities, now, log, config }: AppContext): PagesNeeds {
-  return { db, identities, now, log, baseUrl: config.server.base_url, assets: new Assets() }
+  return { db, identities, now, log, baseUrl: config.server.base_url, assets: loadAssets() }
 }

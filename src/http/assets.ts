@@ -8,15 +8,30 @@ export interface Asset {
   bytes: Uint8Array<ArrayBuffer>
 }
 
+/** Where an asset comes from: several files follow each other. */
+export interface AssetSource {
+  contentType: string
+  files: readonly string[]
+}
+
+const shared = join(import.meta.dirname, 'assets')
+
+/** The style sheet of a room: what all pages share, and then its own. */
+export function styleSheet(file: string): AssetSource {
+  return { contentType: 'text/css; charset=utf-8', files: [join(shared, 'base.css'), file] }
+}
+
+export const logo: AssetSource = { contentType: 'image/svg+xml', files: [join(shared, 'logo.svg')] }
+
 /** Files of pages, read once; each under a path that changes with its content, so that it may be cached for good. */
 export class AssetFiles<Name extends string> {
   readonly #byFile = new Map<string, Asset>()
   readonly #paths = new Map<Name, string>()
 
-  /** Nothing of the folder is ever served but what is named here, with its content type. */
-  constructor(folder: string, contentTypes: Readonly<Record<Name, string>>) {
-    for (const [name, contentType] of Object.entries<string>(contentTypes)) {
-      const bytes = new Uint8Array(readFileSync(join(folder, name)))
+  /** Nothing is ever served but what is named here. */
+  constructor(sources: Readonly<Record<Name, AssetSource>>) {
+    for (const [name, { contentType, files }] of Object.entries<AssetSource>(sources)) {
+      const bytes = new Uint8Array(Buffer.concat(files.map((file) => readFileSync(file))))
       const file = name.replace('.', `-${sha256Hex(bytes).slice(0, 12)}.`)
       this.#byFile.set(file, { contentType, bytes })
       this.#paths.set(name as Name, `/assets/${file}`)

@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 
-import { Assets } from '../../src/appview/ui/assets.ts'
+import { loadAssets } from '../../src/appview/ui/assets.ts'
 import { answerFailedPage, answerUnknownPage, mountPages } from '../../src/appview/ui/routes.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
 import { putCaptain } from '../../src/appview/db/holds.ts'
@@ -246,7 +246,7 @@ export async function pagesFixture(options: { baseUrl?: string; isEmpty?: boolea
   if (options.isEmpty !== true) await fillDatabase(db)
   const needs = {
     db,
-    assets: new Assets(),
+    assets: loadAssets(),
     baseUrl: options.baseUrl ?? 'https://registry.example',
     log: silentLogger(),
     now: () => now,

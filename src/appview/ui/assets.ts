@@ -1,17 +1,15 @@
 import { join } from 'node:path'
 
-import { AssetFiles } from '../../http/assets.ts'
+import { AssetFiles, logo, styleSheet } from '../../http/assets.ts'
 
-/** Everything a page may load, by name. */
-const contentTypes = {
-  'atcr.css': 'text/css; charset=utf-8',
-  'copy.js': 'text/javascript; charset=utf-8',
-  'logo.svg': 'image/svg+xml',
-} as const
+/** What the pages load. */
+export type Assets = AssetFiles<'atcr.css' | 'copy.js' | 'logo.svg'>
 
-/** The files of the pages. */
-export class Assets extends AssetFiles<keyof typeof contentTypes> {
-  constructor(folder: string = join(import.meta.dirname, 'assets')) {
-    super(folder, contentTypes)
-  }
+export function loadAssets(): Assets {
+  const folder = join(import.meta.dirname, 'assets')
+  return new AssetFiles({
+    'atcr.css': styleSheet(join(folder, 'atcr.css')),
+    'copy.js': { contentType: 'text/javascript; charset=utf-8', files: [join(folder, 'copy.js')] },
+    'logo.svg': logo,
+  })
 }

@@ -1,12 +1,11 @@
 import { join } from 'node:path'
 
-import { AssetFiles } from '../../http/assets.ts'
-
-const contentTypes = { 'hold.css': 'text/css; charset=utf-8', 'logo.svg': 'image/svg+xml' } as const
+import { AssetFiles, logo, styleSheet } from '../../http/assets.ts'
 
 /** What the hold's pages load. */
-export type HoldAssets = AssetFiles<keyof typeof contentTypes>
+export type HoldAssets = AssetFiles<'hold.css' | 'logo.svg'>
 
 export function loadAssets(): HoldAssets {
-  return new AssetFiles(join(import.meta.dirname, 'assets'), contentTypes)
+  const folder = join(import.meta.dirname, 'assets')
+  return new AssetFiles({ 'hold.css': styleSheet(join(folder, 'hold.css')), 'logo.svg': logo })
 }
