@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
 /**
- * Four projects, by what they need. `unit` shares one process per worker (fast; no global state in units);
- * the others start real programs, so a file has a process to itself and files run one after another.
+ * Five projects, by what they need. `unit` shares one process per worker (fast; no global state in units); the others start
+ * real programs, so a file has a process to itself. Two files of `integration` run at a time, since they wait a lot (for
+ * disks, clocks and programs that start); those of the rest one after another.
  */
 const own = { isolate: true, fileParallelism: false, testTimeout: 60_000, hookTimeout: 120_000 }
 
@@ -19,7 +20,15 @@ export default defineConfig({
         },
       },
       { test: { ...own, name: 'contract', include: ['test/contract/**/*.test.ts'] } },
-      { test: { ...own, name: 'integration', include: ['test/integration/**/*.test.ts'] } },
+      {
+        test: {
+          ...own,
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          fileParallelism: true,
+          maxWorkers: 2,
+        },
+      },
       {
         test: {
           ...own,
