@@ -30,6 +30,12 @@ interface Needs {
   listPageSize?: number
 }
 
+/** Files looked at in one go, when they are listed. */
+const statsAtOnceMax = 64
+
+/** The folder of one blob: the hex of a sha256 or sha512. */
+const blobFolder = /^(?:[0-9a-f]{64}|[0-9a-f]{128})\/$/
+
 /**
  * Blobs as files, for a hold without S3. Its signed URLs are the hold's own (`/blobs/…`); the edge in `hold/blobs/`
  * serves them. Files are written beside, flushed, and renamed or linked into place. One process per folder.
@@ -181,14 +187,22 @@ export class FilesystemBlobStore implements BlobStore {
   }
 
   async list(prefix: string, cursor?: string): Promise<{ objects: StoredObject[]; cursor?: string }> {
-    const objects: StoredObject[] = []
+    const keys: BlobKey[] = []
     for await (const key of this.#walk(prefix, cursor ?? '')) {
-      const found = await stat(this.#path(key)).catch(absent)
-      if (found === undefined) continue
-      objects.push({ key, sizeBytes: found.size, modifiedAt: found.mtime })
-      if (objects.length === this.#listPageSize) return { objects, cursor: key }
+      keys.push(key)
+      if (keys.length === this.#listPageSize) break
     }
-    return { objects }
+    const objects: StoredObject[] = []
+    for (let start = 0; start < keys.length; start += statsAtOnceMax) {
+      const some = keys.slice(start, start + statsAtOnceMax)
+      const found = await Promise.all(some.map((key) => stat(this.#path(key)).catch(absent)))
+      for (const [index, stats] of found.entries()) {
+        if (stats !== undefined)
+          objects.push({ key: some[index] as BlobKey, sizeBytes: stats.size, modifiedAt: stats.mtime })
+      }
+    }
+    const last = keys.length === this.#listPageSize ? keys.at(-1) : undefined
+    return last === undefined ? { objects } : { objects, cursor: last }
   }
 
   /** Every folder of an upload; the time is that of the last part. */
@@ -204,13 +218,16 @@ export class FilesystemBlobStore implements BlobStore {
     return { uploads }
   }
 
-  /** Keys below `folder` (which ends with a slash) after `after`, in order. */
+  /** Keys below `folder` (which ends with a slash) after `after`, in order. Some may be gone already. */
   async *#walk(folder: string, after: string): AsyncGenerator<BlobKey> {
     const entries = (await readdir(join(this.#folder, folder), { withFileTypes: true }).catch(absent)) ?? []
     const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort()
     for (const name of names) {
       const path = folder + name
-      if (path.endsWith('/')) {
+      if (blobFolder.test(name)) {
+        // Nothing else is in there: one look less for each of very many.
+        if (`${path}data` > after) yield `${path}data` as BlobKey
+      } else if (path.endsWith('/')) {
         if (path >= after || after.startsWith(path)) yield* this.#walk(path, after)
       } else if (name === 'data' && path > after) {
         yield path as BlobKey
