@@ -21,7 +21,8 @@ const log = logger('hold:gc')
 
 /** Blobs looked at in one go, and deleted in one transaction. */
 export const sweepPageSize = 200
-const deletionsAtOnceMax = 8
+/** Fewer than the threads that Node has for files, so that uploads find one free. */
+const deletionsAtOnceMax = 2
 
 export interface SweptPage {
   /** Where to go on; undefined at the end. */

@@ -20,8 +20,9 @@ const log = logger('hold:gc')
 
 const ownersAtOnceMax = 4
 const ownerPageSize = 20
-/** Between two pages, for the requests that came meanwhile. */
-const pauseMs = 5
+/** Between two pages. */
+const pauseMsMin = 5
+const pauseMsMax = 2_000
 
 interface Needs {
   database: Kysely<StorageTables>
@@ -86,9 +87,12 @@ export class GarbageCollection implements AsyncDisposable {
       await this.#resume(run)
       log.info({ dryRun: run.isDryRun, step: run.step }, 'garbage collection begins')
       while (run.state === 'running' && !signal.aborted) {
+        const beganAtMs = performance.now()
         await this.#doPage(run, signal)
         await this.#save(run)
-        await sleep(pauseMs, signal).catch(() => undefined)
+        // As long as the page took, so that pushes and pulls have at least half of the disk and of this thread.
+        const pauseMs = Math.max(pauseMsMin, performance.now() - beganAtMs)
+        await sleep(Math.min(pauseMs, pauseMsMax), signal).catch(() => undefined)
       }
       if (run.state === 'done')
         log.info({ dryRun: run.isDryRun, ...run.counts }, 'garbage collection is done')
