@@ -1,5 +1,6 @@
 import { Hono, type Context } from 'hono'
 
+import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
@@ -8,6 +9,7 @@ import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
+import { BrowserSessions } from './ui/sessions.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -47,6 +49,10 @@ function wantsPage(c: Context<ServerEnv>): boolean {
   return c.req.header('accept')?.includes('text/html') ?? false
 }
 
-function pagesNeeds({ db, identities, now, log, config }: AppContext): PagesNeeds {
-  return { db, identities, now, log, baseUrl: config.server.base_url, assets: loadAssets() }
+function pagesNeeds({ db, identities, now, log, config, webSessions }: AppContext): PagesNeeds {
+  const assets = loadAssets()
+  const baseUrl = config.server.base_url
+  const origin = oauthOrigin(new URL(baseUrl))
+  const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
+  return { db, identities, now, log, baseUrl, sessions, assets }
 }

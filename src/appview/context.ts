@@ -33,9 +33,11 @@ import { ManifestLookup } from './services/manifest-lookup.ts'
 import { ManifestStore } from './services/manifest-store.ts'
 import { Manifests } from './services/manifests.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
+import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
+import { WebSessions } from './services/web-sessions.ts'
 
 const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
@@ -62,6 +64,8 @@ export interface AppContext {
   fetch: Fetch
   pdsReads: PdsReads
   pdsAccounts: PdsAccounts
+  webSessions: WebSessions
+  registryLogins: RegistryLogins
   registryTokens: RegistryTokens
   /** The token endpoint, as challenges name it. */
   tokenRealm: string
@@ -104,12 +108,14 @@ export async function createContext(
   const keyFiles = { key: paths.registryKey, certificate: paths.registryCertificate }
   const key = await loadRegistryKey(keyFiles, { commonName: service, now: now() })
   const registryTokens = await RegistryTokens.create({ key, service, now })
+  const sealing = new Sealing(await loadSealingKey(paths.sealingKey))
+  const webSessions = new WebSessions({ db, sealing, now })
   const pdsAccounts = new PdsAccounts({
     db,
     identities,
     login: new AppPasswordLogin({ fetch: network.pds }),
     limits: new AttemptLimits({ now }),
-    sealing: new Sealing(await loadSealingKey(paths.sealingKey)),
+    sealing,
     now,
   })
 
@@ -180,6 +186,8 @@ export async function createContext(
     fetch: network.metadata,
     pdsReads,
     pdsAccounts,
+    webSessions,
+    registryLogins: new RegistryLogins({ pdsAccounts }),
     registryTokens,
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories: new Repositories({ db, identities, now }),

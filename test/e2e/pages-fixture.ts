@@ -1,6 +1,9 @@
 import { Hono } from 'hono'
 
 import { loadAssets } from '../../src/appview/ui/assets.ts'
+import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
+import { Sealing } from '../../src/appview/services/sealing.ts'
+import { WebSessions } from '../../src/appview/services/web-sessions.ts'
 import { answerFailedPage, answerUnknownPage, mountPages } from '../../src/appview/ui/routes.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
 import { putCaptain } from '../../src/appview/db/holds.ts'
@@ -244,18 +247,17 @@ function silentLogger() {
 export async function pagesFixture(options: { baseUrl?: string; isEmpty?: boolean; db?: AppViewDb } = {}) {
   const db = options.db ?? (await openDatabase<AppViewTables>({ path: ':memory:' }, migrations))
   if (options.isEmpty !== true) await fillDatabase(db)
-  const needs = {
-    db,
-    assets: loadAssets(),
-    baseUrl: options.baseUrl ?? 'https://registry.example',
-    log: silentLogger(),
-    now: () => now,
-    identities: {
-      resolveActor: async (actor: string) => {
-        throw new AtprotoError('handle_unresolved', `nobody is ${actor}`)
-      },
-    },
+  const nobodyIs = async (actor: string) => {
+    throw new AtprotoError('handle_unresolved', `nobody is ${actor}`)
   }
+  const identities = { resolveActor: nobodyIs, resolveDid: nobodyIs }
+  const assets = loadAssets()
+  const baseUrl = options.baseUrl ?? 'https://registry.example'
+  const sealing = new Sealing(Buffer.alloc(32))
+  const webSessions = new WebSessions({ db, sealing, now: () => now })
+  const { origin } = new URL(baseUrl)
+  const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
+  const needs = { db, assets, baseUrl, sessions, log: silentLogger(), now: () => now, identities }
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())
   mountPages(app, needs)

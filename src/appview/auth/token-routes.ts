@@ -11,7 +11,7 @@ import { tokenLifetimeSeconds } from '../services/registry-tokens.ts'
 
 const formBytesMax = 64 * 1024
 
-type Needs = Pick<AppContext, 'pdsAccounts' | 'registryTokens' | 'repositories' | 'log'>
+type Needs = Pick<AppContext, 'registryLogins' | 'registryTokens' | 'repositories' | 'log'>
 
 interface TokenRequest {
   scopes: readonly string[]
@@ -36,7 +36,7 @@ async function answer(
     const { scopes, credentials } = await read()
     const address = c.env.incoming.socket.remoteAddress ?? ''
     const account =
-      credentials && (await needs.pdsAccounts.logIn(credentials.actor, credentials.password, address))
+      credentials && (await needs.registryLogins.logIn(credentials.actor, credentials.password, address))
     const access = await grantScopes(needs.repositories, parseScopes(scopes), account?.did)
     const { token, issuedAt } = await needs.registryTokens.mint({ did: account?.did, access })
     return Response.json(

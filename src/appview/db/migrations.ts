@@ -1,7 +1,9 @@
 import type { Migrations } from '../../lib/database.ts'
 import { init } from './migrations/001-init.ts'
+import { logins } from './migrations/002-logins.ts'
 
 /** Every change of the schema, in order; for `openDatabase`. */
 export const migrations: Migrations = {
   '001-init': init,
+  '002-logins': logins,
 }

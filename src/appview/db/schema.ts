@@ -30,6 +30,13 @@ export interface AppViewTables {
   pds_sessions: PdsSessionsTable
   hold_notifications: HoldNotificationsTable
   cursors: CursorsTable
+  web_sessions: WebSessionsTable
+  oauth_states: OAuthStatesTable
+  oauth_sessions: OAuthSessionsTable
+  leases: LeasesTable
+  device_grants: DeviceGrantsTable
+  devices: DevicesTable
+  refresh_tokens: RefreshTokensTable
 }
 
 /** The database or a transaction in it; every function in `db/` takes either. */
@@ -234,4 +241,83 @@ interface HoldNotificationsTable {
 interface CursorsTable {
   source: string
   cursor_micros: number
+}
+
+/** A browser that is signed in. Of its token only hashes rest here: of the newest, and of the one before. */
+interface WebSessionsTable {
+  id: string
+  did: Did
+  token_hash: string
+  previous_hash: string | null
+  /** What the tokens of its forms are made from; the same as long as the session lasts. */
+  form_secret: string
+  user_agent: string
+  address: string
+  created_at: string
+  used_at: string
+  rotated_at: string
+  /** When the newest token first came back: from then on the one before is soon over. */
+  confirmed_at: string | null
+}
+
+/** OAuth logins under way. */
+interface OAuthStatesTable {
+  state: string
+  sealed: string
+  expires_at: string
+}
+
+/** Tokens and DPoP keys for accounts' PDSes, sealed. */
+interface OAuthSessionsTable {
+  did: Did
+  sealed: string
+  updated_at: string
+}
+
+/** Locks among instances; one that is not given back ends by itself. */
+interface LeasesTable {
+  name: string
+  holder: string
+  expires_at_ms: number
+}
+
+export type DeviceGrantStatus = 'pending' | 'approved' | 'denied'
+
+/** Pairings under way; both codes are kept as hashes. */
+interface DeviceGrantsTable {
+  device_code_hash: string
+  user_code_hash: string
+  status: DeviceGrantStatus
+  device_name: string
+  user_agent: string
+  address: string
+  /** Who approved or denied. */
+  did: Did | null
+  interval_seconds: number
+  polled_at: string | null
+  created_at: string
+  expires_at: string
+}
+
+/** Paired machines. */
+interface DevicesTable {
+  id: string
+  did: Did
+  name: string
+  secret_hash: string
+  created_at: string
+  used_at: string | null
+  used_address: string | null
+}
+
+/** What clients were given instead of a password; good as long as the device or app password behind it. */
+interface RefreshTokensTable {
+  token_hash: string
+  did: Did
+  device_id: string | null
+  password_hash: string | null
+  client_id: string
+  created_at: string
+  used_at: string
+  expires_at: string
 }

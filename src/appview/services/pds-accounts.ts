@@ -50,25 +50,26 @@ export class PdsAccounts {
    * Who `actor` (handle or DID) is, if `password` is his. `address` is where the request came from.
    * @throws {AppViewError} `login_failed`, `login_blocked`, `rate_limited`, `pds_unreachable`, `identity_unreachable`
    */
-  async logIn(actor: string, password: string, address: string): Promise<Identity> {
+  async logIn(actor: string, password: string, address: string): Promise<{ did: Did; passwordHash: string }> {
     const { limits, sealing } = this.#needs
     const limitKey = `${actor.toLowerCase()} ${address}`
     const identity = await this.#identify(actor, limitKey)
     const hash = sealing.passwordHash(identity.did, password)
+    const login = { did: identity.did, passwordHash: hash }
     const isKnown = await this.#isKnown(identity, hash, passwordFreshMs)
-    if (isKnown) return identity
+    if (isKnown) return login
     limits.check(limitKey)
     try {
       await this.#signInOnce(identity, password, hash)
     } catch (error) {
       if (error instanceof AppViewError && error.code === 'login_failed') limits.noteFailure(limitKey)
       if (error instanceof AppViewError && outages.includes(error.code)) {
-        if (await this.#isKnown(identity, hash, passwordStaleMs)) return identity
+        if (await this.#isKnown(identity, hash, passwordStaleMs)) return login
       }
       throw error
     }
     limits.noteSuccess(limitKey)
-    return identity
+    return login
   }
 
   /**

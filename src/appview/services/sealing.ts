@@ -7,10 +7,12 @@ import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:
 export class Sealing {
   readonly #sealKey: Buffer
   readonly #hashKey: Buffer
+  readonly #signKey: Buffer
 
   constructor(key: Buffer) {
     this.#sealKey = createHmac('sha256', key).update('atcr seal').digest()
     this.#hashKey = createHmac('sha256', key).update('atcr password').digest()
+    this.#signKey = createHmac('sha256', key).update('atcr sign').digest()
   }
 
   seal(text: string, context: string): string {
@@ -38,5 +40,10 @@ export class Sealing {
   /** A keyed hash by which a password is known again; without the key file it cannot be guessed from the database. */
   passwordHash(did: string, password: string): string {
     return createHmac('sha256', this.#hashKey).update(`${did}\0${password}`).digest('base64url')
+  }
+
+  /** A signature of text for one purpose (22 characters), by which something we gave away is known again. */
+  sign(purpose: string, text: string): string {
+    return createHmac('sha256', this.#signKey).update(`${purpose}\0${text}`).digest('base64url').slice(0, 22)
   }
 }

@@ -1,10 +1,11 @@
 import type { Context, Hono } from 'hono'
 
-import type { Html } from '../../http/html.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { Logger } from '../../lib/log.ts'
-import type { Assets } from './assets.ts'
 import { cleanText } from '../../lib/format.ts'
+import { answerPage } from './answer.ts'
+import type { Assets } from './assets.ts'
+import type { BrowserSessions } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
 import type { Shell } from './pages/layout.ts'
@@ -21,47 +22,36 @@ export interface PagesNeeds extends ViewNeeds {
   assets: Assets
   /** The AppView's public address; its host is what image names begin with. */
   baseUrl: string
+  sessions: BrowserSessions
   log: Logger
 }
-
-/** Everything from our own address, nothing inline, no frames: a stranger's text finds nothing to work with. */
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  "style-src 'self'",
-  "script-src 'self'",
-  "img-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
 
 const namedLengthMax = 120
 
 /** Mounts the pages and what they load. */
 export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   const registry = registryAddress(needs.baseUrl)
-  const shellOf = (path: string): Shell => ({
-    assets: needs.assets,
-    canonicalUrl: new URL(path, needs.baseUrl).href,
-  })
+  const { sessions } = needs
+  const shellOf = async (context: Context<ServerEnv>, path: string): Promise<Shell> =>
+    sessions.shell(path, await sessions.find(context))
 
   app.get('/', async (context) => {
     const view = await viewHome(needs)
-    return answer(context, 200, homePage(shellOf('/'), { ...view, registry }))
+    return answerPage(context, homePage(await shellOf(context, '/'), { ...view, registry }))
   })
 
   app.get('/u/:actor', async (context) => {
     const actor = context.req.param('actor')
     const view = await viewOwner(needs, actor)
     if (view === undefined) return notFound(context, needs, 'owner', actor)
-    return answer(context, 200, ownerPage(shellOf(view.owner.path), view))
+    return answerPage(context, ownerPage(await shellOf(context, view.owner.path), view))
   })
 
   app.get('/r/:path{.+}', async (context) => {
     const path = context.req.param('path')
     const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
     if (view === undefined) return notFound(context, needs, 'repository', path)
-    return answer(context, 200, repositoryPage(shellOf(view.path), view))
+    return answerPage(context, repositoryPage(await shellOf(context, view.path), view))
   })
 
   app.get('/assets/:file', (context) => {
@@ -90,7 +80,7 @@ export function answerFailedPage(
 ): Response | Promise<Response> {
   const requestId = context.get('requestId') as string | undefined
   needs.log.error({ err, requestId, path: context.req.path }, 'a page failed')
-  return answer(context, 500, failurePage({ assets: needs.assets }, requestId))
+  return answerPage(context, failurePage({ assets: needs.assets }, requestId), { status: 500 })
 }
 
 export function registryAddress(baseUrl: string): RegistryAddress {
@@ -104,17 +94,7 @@ function notFound(
   what: Parameters<typeof notFoundPage>[1],
   named: string,
 ): Response | Promise<Response> {
-  return answer(context, 404, notFoundPage({ assets }, what, cleanText(named, namedLengthMax)))
-}
-
-/** Pages follow the index, so they are asked for anew each time. */
-function answer(
-  context: Context<ServerEnv>,
-  status: 200 | 404 | 500,
-  page: Html,
-): Response | Promise<Response> {
-  return context.html(page, status, {
-    'content-security-policy': contentSecurityPolicy,
-    'cache-control': 'no-cache',
+  return answerPage(context, notFoundPage({ assets }, what, cleanText(named, namedLengthMax)), {
+    status: 404,
   })
 }

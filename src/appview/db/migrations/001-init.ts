@@ -1,28 +1,7 @@
-import { PostgresAdapter, sql, type Kysely, type RawBuilder } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
-type ColumnType = 'text' | 'integer' | 'bigint' | 'blob'
-
-/**
- * The four column types in the dialect's words. Text sorts and compares by bytes in both: tags are listed in that
- * order, and revs and ISO times rely on it.
- */
-function columnTypes(db: Kysely<unknown>): Record<ColumnType, RawBuilder<unknown>> {
-  const isPostgres = db.getExecutor().adapter instanceof PostgresAdapter
-  return {
-    text: isPostgres ? sql`text collate "C"` : sql`text`,
-    integer: sql`integer`,
-    bigint: sql`bigint`,
-    blob: isPostgres ? sql`bytea` : sql`blob`,
-  }
-}
-
-/** A table by its columns: `'text'` is required, `'text?'` may be null. */
-interface TableShape {
-  columns: Record<string, ColumnType | `${ColumnType}?`>
-  key: string[]
-  indexes?: string[][]
-}
+import { createTables, type TableShape } from './table-shapes.ts'
 
 const tables: Record<string, TableShape> = {
   record_revs: {
@@ -218,23 +197,5 @@ const tables: Record<string, TableShape> = {
 
 /** All tables of the first release. */
 export const init: Migration = {
-  async up(db: Kysely<unknown>) {
-    const types = columnTypes(db)
-    for (const [table, shape] of Object.entries(tables)) {
-      let create = db.schema.createTable(table)
-      for (const [column, type] of Object.entries(shape.columns)) {
-        const isNullable = type.endsWith('?')
-        const columnType = types[type.replace('?', '') as ColumnType]
-        create = create.addColumn(column, sql`${columnType}`, (c) => (isNullable ? c : c.notNull()))
-      }
-      await create.addPrimaryKeyConstraint(`${table}_pk`, shape.key as never[]).execute()
-      for (const columns of shape.indexes ?? []) {
-        await db.schema
-          .createIndex([table, ...columns].join('__'))
-          .on(table)
-          .columns(columns)
-          .execute()
-      }
-    }
-  },
+  up: (db: Kysely<unknown>) => createTables(db, tables),
 }

@@ -55,3 +55,21 @@ export function failurePage(shell: Shell, requestId: string | undefined): Html {
     `,
   })
 }
+
+/** A page that only says something, and leads on. */
+export function messagePage(
+  shell: Shell,
+  message: { title: string; text: string; link?: { href: string; text: string } },
+): Html {
+  const { title, text, link = { href: '/', text: 'Back to the start' } } = message
+  return layout(shell, {
+    title,
+    main: html`
+      <section class="failure">
+        <h1>${title}</h1>
+        <p>${text}</p>
+        <p><a class="button" href="${link.href}">${link.text}</a></p>
+      </section>
+    `,
+  })
+}

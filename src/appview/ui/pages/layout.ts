@@ -1,9 +1,19 @@
 import { html, type Html } from '../../../http/html.ts'
 import type { Assets } from '../assets.ts'
 
+/** Who looks at a page. */
+export interface SignedInAccount {
+  did: string
+  /** Undefined while it cannot be looked up. */
+  handle: string | undefined
+  /** For the forms on the page: see `formTokenField`. */
+  formToken: string
+}
+
 /** What every page needs besides its own view. */
 export interface Shell {
   assets: Assets
+  account?: SignedInAccount
   /** The page's address without query, absolute; search engines and shared links get this one. */
   canonicalUrl?: string
 }
@@ -33,6 +43,13 @@ export function layout(
           <div class="column">
             <a class="brand" href="/">${logo}<span>ATCR</span></a>
             <span class="tagline">container registry on the AT&nbsp;Protocol</span>
+            <nav class="account" aria-label="Account">
+              ${
+                shell.account === undefined
+                  ? html`<a href="/auth/oauth/login">Sign in</a>`
+                  : html`<a href="/settings">${shell.account.handle ?? shell.account.did}</a>`
+              }
+            </nav>
           </div>
         </header>
         <main id="main" class="column" tabindex="-1">${page.main}</main>

@@ -1,0 +1,34 @@
+import type { Did } from '../../atproto/syntax.ts'
+import { deviceSecretPrefix } from '../../protocol/device/messages.ts'
+import { AppViewError } from '../errors.ts'
+import type { PdsAccounts } from './pds-accounts.ts'
+
+/** Who showed a secret at the token endpoint, and by what: what is given out for it is good only as long as that is. */
+export interface RegistryLogin {
+  did: Did
+  by: { kind: 'device'; deviceId: string } | { kind: 'app_password'; passwordHash: string }
+}
+
+interface Needs {
+  pdsAccounts: Pick<PdsAccounts, 'logIn'>
+}
+
+/** The two ways of clients to sign in: the secret of a paired device, or an app password of the account's PDS. */
+export class RegistryLogins {
+  readonly #needs: Needs
+
+  constructor(needs: Needs) {
+    this.#needs = needs
+  }
+
+  /**
+   * Who `actor` (handle or DID) is, if `secret` is his. `address` is where the request came from.
+   * @throws {AppViewError} `login_failed`, `login_blocked`, `rate_limited`, `pds_unreachable`, `identity_unreachable`
+   */
+  async logIn(actor: string, secret: string, address: string): Promise<RegistryLogin> {
+    if (secret.startsWith(deviceSecretPrefix))
+      throw new AppViewError('login_failed', 'this device is not known, or its access was revoked')
+    const { did, passwordHash } = await this.#needs.pdsAccounts.logIn(actor, secret, address)
+    return { did, by: { kind: 'app_password', passwordHash } }
+  }
+}
