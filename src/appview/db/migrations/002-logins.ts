@@ -49,12 +49,13 @@ const tables: Record<string, TableShape> = {
       expires_at: 'text',
     },
     key: ['device_code_hash'],
-    indexes: [['user_code_hash'], ['expires_at']],
+    indexes: [['user_code_hash'], ['status', 'address'], ['expires_at']],
   },
   devices: {
     columns: {
       id: 'text',
       did: 'text',
+      handle: 'text?',
       name: 'text',
       secret_hash: 'text',
       created_at: 'text',
