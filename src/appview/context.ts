@@ -30,6 +30,8 @@ import type { OAuthLogins } from './ports/oauth-logins.ts'
 import { AttemptLimits } from './services/attempt-limits.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
+import { DeviceGrants } from './services/device-grants.ts'
+import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
 import { loadRegistryKey, loadSealingKey } from './services/key-files.ts'
 import { Leases } from './services/leases.ts'
@@ -81,6 +83,8 @@ export interface AppContext {
   signOuts: SignOuts
   sailorSetups: SailorSetups
   webSessions: WebSessions
+  devices: Devices
+  deviceGrants: DeviceGrants
   registryLogins: RegistryLogins
   registryTokens: RegistryTokens
   /** The token endpoint, as challenges name it. */
@@ -126,6 +130,15 @@ export async function createContext(
   const registryTokens = await RegistryTokens.create({ key, service, now })
   const sealing = new Sealing(await loadSealingKey(paths.sealingKey))
   const webSessions = new WebSessions({ db, sealing, now })
+  const devices = new Devices({ db, identities, limits: new AttemptLimits({ now }), now })
+  const deviceGrants = new DeviceGrants({
+    db,
+    devices,
+    identities,
+    sealing,
+    limits: new AttemptLimits({ now }),
+    now,
+  })
   const pdsAccounts = new PdsAccounts({
     db,
     identities,
@@ -216,7 +229,9 @@ export async function createContext(
     signOuts,
     sailorSetups,
     webSessions,
-    registryLogins: new RegistryLogins({ pdsAccounts }),
+    devices,
+    deviceGrants,
+    registryLogins: new RegistryLogins({ devices, pdsAccounts }),
     registryTokens,
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories: new Repositories({ db, identities, now }),
