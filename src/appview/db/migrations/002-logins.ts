@@ -19,7 +19,7 @@ const tables: Record<string, TableShape> = {
       confirmed_at: 'text?',
     },
     key: ['id'],
-    indexes: [['token_hash'], ['previous_hash'], ['did'], ['used_at']],
+    indexes: [['did'], ['used_at'], ['created_at']],
   },
   oauth_states: {
     columns: { state: 'text', sealed: 'text', expires_at: 'text' },
