@@ -23,12 +23,12 @@ import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
-import { AttemptLimits } from './services/attempt-limits.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { Holds } from './services/holds.ts'
 import { loadRegistryKey, loadSealingKey } from './services/key-files.ts'
 import { Listings } from './services/listings.ts'
+import { LoginLimits } from './services/login-limits.ts'
 import { ManifestLookup } from './services/manifest-lookup.ts'
 import { ManifestStore } from './services/manifest-store.ts'
 import { Manifests } from './services/manifests.ts'
@@ -114,7 +114,7 @@ export async function createContext(
     db,
     identities,
     login: new AppPasswordLogin({ fetch: network.pds }),
-    limits: new AttemptLimits({ now }),
+    limits: new LoginLimits({ now }),
     sealing,
     now,
   })
