@@ -4,6 +4,7 @@ import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
+import { mountDeviceRoutes } from './auth/device-routes.ts'
 import { mountTokenRoutes } from './auth/token-routes.ts'
 import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
@@ -27,6 +28,8 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   mountTokenRoutes(app, context)
   const pages = context.config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) mountPages(app, pages)
+  // Without pages nobody could approve anything.
+  if (pages !== undefined) mountDeviceRoutes(app, context)
   app.notFound((c) =>
     pages !== undefined && wantsPage(c) ? answerUnknownPage(c, pages) : c.text('not found', 404),
   )

@@ -25,6 +25,8 @@ import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
+import { DeviceGrants } from './services/device-grants.ts'
+import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
 import { loadRegistryKey, loadSealingKey } from './services/key-files.ts'
 import { Listings } from './services/listings.ts'
@@ -65,6 +67,8 @@ export interface AppContext {
   pdsReads: PdsReads
   pdsAccounts: PdsAccounts
   webSessions: WebSessions
+  devices: Devices
+  deviceGrants: DeviceGrants
   registryLogins: RegistryLogins
   registryTokens: RegistryTokens
   /** The token endpoint, as challenges name it. */
@@ -110,6 +114,15 @@ export async function createContext(
   const registryTokens = await RegistryTokens.create({ key, service, now })
   const sealing = new Sealing(await loadSealingKey(paths.sealingKey))
   const webSessions = new WebSessions({ db, sealing, now })
+  const devices = new Devices({ db, identities, limits: new AttemptLimits({ now }), now })
+  const deviceGrants = new DeviceGrants({
+    db,
+    devices,
+    identities,
+    sealing,
+    limits: new AttemptLimits({ now }),
+    now,
+  })
   const pdsAccounts = new PdsAccounts({
     db,
     identities,
@@ -187,7 +200,9 @@ export async function createContext(
     pdsReads,
     pdsAccounts,
     webSessions,
-    registryLogins: new RegistryLogins({ pdsAccounts }),
+    devices,
+    deviceGrants,
+    registryLogins: new RegistryLogins({ devices, pdsAccounts }),
     registryTokens,
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories: new Repositories({ db, identities, now }),
