@@ -23,6 +23,7 @@ import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
+import { AttemptLimits } from './services/attempt-limits.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
@@ -35,6 +36,7 @@ import { ManifestLookup } from './services/manifest-lookup.ts'
 import { ManifestStore } from './services/manifest-store.ts'
 import { Manifests } from './services/manifests.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
+import { RefreshTokens } from './services/refresh-tokens.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
@@ -70,6 +72,7 @@ export interface AppContext {
   devices: Devices
   deviceGrants: DeviceGrants
   registryLogins: RegistryLogins
+  refreshTokens: RefreshTokens
   registryTokens: RegistryTokens
   /** The token endpoint, as challenges name it. */
   tokenRealm: string
@@ -114,7 +117,7 @@ export async function createContext(
   const registryTokens = await RegistryTokens.create({ key, service, now })
   const sealing = new Sealing(await loadSealingKey(paths.sealingKey))
   const webSessions = new WebSessions({ db, sealing, now })
-  const devices = new Devices({ db, identities, limits: new AttemptLimits({ now }), now })
+  const devices = new Devices({ db, identities, limits: new LoginLimits({ now }), now })
   const deviceGrants = new DeviceGrants({
     db,
     devices,
@@ -203,6 +206,7 @@ export async function createContext(
     devices,
     deviceGrants,
     registryLogins: new RegistryLogins({ devices, pdsAccounts }),
+    refreshTokens: new RefreshTokens({ db, devices, pdsAccounts, now }),
     registryTokens,
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories: new Repositories({ db, identities, now }),

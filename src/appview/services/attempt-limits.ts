@@ -1,13 +1,14 @@
 import type { Now } from '../../lib/clock.ts'
 import { AppViewError } from '../errors.ts'
 
+const freeCountDefault = 5
 const firstBlockMs = 15_000
 const longestBlockMs = 15 * 60_000
 const forgottenAfterMs = 60 * 60_000
 const keyCountMax = 50_000
 
 /**
- * Slows down guessing: some failures are free, then each one blocks its key for twice as long, from 15 seconds up to a
+ * Slows down guessing: some failures are free (five unless told), then each one blocks its key for twice as long, from 15 seconds up to a
  * quarter of an hour; an hour without failures forgets. In memory, per instance.
  */
 export class AttemptLimits {
@@ -15,9 +16,9 @@ export class AttemptLimits {
   readonly #freeCount: number
   readonly #failures = new Map<string, { count: number; lastAtMs: number; blockedUntilMs: number }>()
 
-  constructor(needs: { now: Now; freeCount: number }) {
+  constructor(needs: { now: Now; freeCount?: number }) {
     this.#now = needs.now
-    this.#freeCount = needs.freeCount
+    this.#freeCount = needs.freeCount ?? freeCountDefault
   }
 
   /** @throws {AppViewError} `login_blocked` with the seconds left */
