@@ -5,6 +5,7 @@ import {
   refreshAppPasswordSession,
   resumeAppPasswordSession,
   signInWithAppPassword,
+  signOutOfPds,
   type AppPasswordTokens,
   type PdsSession,
 } from '../../atproto/pds-session.ts'
@@ -39,6 +40,12 @@ export class AppPasswordLogin implements PdsLogin {
 
   resume(tokens: AppPasswordTokens, onRefresh: (tokens: AppPasswordTokens) => Promise<void>): PdsSession {
     return resumeAppPasswordSession(tokens, { fetch: this.#fetch, onRefresh })
+  }
+
+  async signOut(tokens: AppPasswordTokens): Promise<void> {
+    await signOutOfPds(tokens, this.#fetch).catch((error: unknown) => {
+      throw pdsFailure(error, tokens.did)
+    })
   }
 }
 

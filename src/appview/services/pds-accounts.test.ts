@@ -9,6 +9,7 @@ import { PdsLoginTwin } from '../../../test/twins/pds-login.ts'
 import { migrations } from '../db/migrations.ts'
 import { listAppPasswordSessions } from '../db/app-password-sessions.ts'
 import type { AppViewTables } from '../db/schema.ts'
+import { Leases } from './leases.ts'
 import { LoginLimits } from './login-limits.ts'
 import { PdsAccounts } from './pds-accounts.ts'
 import { Sealing } from './sealing.ts'
@@ -35,7 +36,15 @@ let accounts: PdsAccounts
 const sealing = new Sealing(randomBytes(32))
 const now = () => new Date(nowMs)
 const another = () =>
-  new PdsAccounts({ db, identities, login, limits: new LoginLimits({ now }), sealing, now })
+  new PdsAccounts({
+    db,
+    identities,
+    login,
+    limits: new LoginLimits({ now }),
+    leases: new Leases({ db, now }),
+    sealing,
+    now,
+  })
 
 beforeEach(async () => {
   nowMs = Date.parse('2026-01-01T00:00:00Z')
@@ -50,8 +59,10 @@ const codeOf = (promise: Promise<unknown>) =>
     (error: { code?: string }) => error.code,
   )
 
-test('fifty pushes, some at once and on another instance, sign in once', async () => {
-  await Promise.all(Array.from({ length: 10 }, () => accounts.logIn('alice.test', 'right', '::1')))
+test('seventy pushes, many at once and on three instances, sign in once', async () => {
+  const instances = [accounts, another(), another()]
+  const pushes = Array.from({ length: 30 }, (_, push) => instances[push % 3])
+  await Promise.all(pushes.map((instance) => instance?.logIn('alice.test', 'right', '::1')))
   for (let push = 0; push < 40; push++) await accounts.logIn(did, 'right', '::1')
   expect((await another().logIn('alice.test', 'right', '::1')).did).toBe(did)
   expect(login.signInCount).toBe(1)
@@ -190,4 +201,28 @@ test('an instance whose tokens another one has renewed goes on with those', asyn
   // The first attempt has failed by now; the tokens of the other instance are good.
   login.areTokensSpent = false
   expect((await answer).status).toBe(200)
+})
+
+test('what is kept of app passwords is told, and forgotten when its owner says so', async () => {
+  expect(await accounts.find(did)).toBeUndefined()
+  await accounts.logIn('alice.test', 'right', '::1')
+  const checkedAt = now()
+  nowMs += 60_000
+  expect(await accounts.find(did)).toEqual({ passwordCount: 1, checkedAt })
+  await accounts.session(did)
+  await accounts.forget(did)
+  expect(login.signedOut).toEqual([`${did} r1`])
+  expect(await accounts.find(did)).toBeUndefined()
+  expect(await codeOf(accounts.session(did))).toBe('session_lost')
+  // The password itself is the PDS's business: it is asked about again.
+  await accounts.logIn('alice.test', 'right', '::1')
+  expect(login.signInCount).toBe(2)
+})
+
+test('a PDS that does not answer keeps nothing from being forgotten', async () => {
+  await accounts.logIn('alice.test', 'right', '::1')
+  login.outage = 'pds_unreachable'
+  await accounts.forget(did)
+  expect((await listAppPasswordSessions(db, did))[0]).toBeUndefined()
+  await accounts.forget(did)
 })

@@ -14,6 +14,7 @@ import {
 import type { AppViewDb } from '../db/schema.ts'
 import { AppViewError, type AppViewErrorCode } from '../errors.ts'
 import type { PdsLogin } from '../ports/pds-login.ts'
+import type { Leases } from './leases.ts'
 import type { LoginAttempt, LoginLimits } from './login-limits.ts'
 import type { Sealing } from './sealing.ts'
 
@@ -25,11 +26,20 @@ const passwordCountMax = 8
 const liveSessionCountMax = 5_000
 const outages: readonly AppViewErrorCode[] = ['pds_unreachable', 'pds_failed', 'rate_limited']
 
+/** As its owner sees it. */
+export interface AppPasswordEntry {
+  /** Those that were accepted lately. */
+  passwordCount: number
+  /** When the account's PDS last accepted one. */
+  checkedAt?: Date
+}
+
 interface Needs {
   db: AppViewDb
   identities: Pick<Identities, 'resolveActor'>
   login: PdsLogin
   limits: LoginLimits
+  leases: Pick<Leases, 'run'>
   sealing: Sealing
   now: Now
 }
@@ -72,7 +82,9 @@ export class PdsAccounts {
     }
     if (known === undefined) limits.check(attempt)
     try {
-      await this.#proveOnce(did, hash, async () => this.#begin(await login.signIn(identity, password), hash))
+      await this.#proveOnce(identity, hash, async () =>
+        this.#begin(await login.signIn(identity, password), hash),
+      )
     } catch (error) {
       if (isOutage(error) && this.#isProved(known, identity, passwordStaleSeconds))
         return { did, passwordHash: hash }
@@ -103,7 +115,7 @@ export class PdsAccounts {
       )
     if (this.#isProved(known, identity, passwordFreshSeconds)) return
     try {
-      await this.#proveOnce(did, passwordHash, async () =>
+      await this.#proveOnce(identity, passwordHash, async () =>
         this.#begin(await login.renew(tokens), passwordHash),
       )
     } catch (error) {
@@ -130,6 +142,30 @@ export class PdsAccounts {
       return session
     }
     throw new AppViewError('session_lost', `no session with the PDS of ${did}; sign in again`)
+  }
+
+  /** What is kept of an account's app passwords; undefined when that is nothing. */
+  async find(did: Did): Promise<AppPasswordEntry | undefined> {
+    const rows = await listAppPasswordSessions(this.#needs.db, did)
+    const [last] = rows
+    return last && { passwordCount: rows.length, checkedAt: new Date(last.proved_at) }
+  }
+
+  /**
+   * Ends the sessions at the account's PDS, if it answers, and forgets them here in any case: passwords are asked about
+   * anew, and what was given out for them ends.
+   */
+  async forget(did: Did): Promise<void> {
+    const rows = await listAppPasswordSessions(this.#needs.db, did)
+    for (const row of rows) {
+      await this.#forget(row)
+      const tokens = this.#open(row)
+      if (tokens === undefined) continue
+      await this.#needs.login.signOut(tokens).catch((error: unknown) => {
+        if (!(error instanceof AppViewError)) throw error
+      })
+    }
+    this.#live.delete(did)
   }
 
   async #identify(actor: string, address: string): Promise<Identity> {
@@ -163,12 +199,18 @@ export class PdsAccounts {
     return ageMs <= maxAgeSeconds * 1000 && this.#open(row)?.pdsUrl === identity.pdsUrl
   }
 
-  /** Many who ask at once about one password are one question. */
-  #proveOnce(did: Did, hash: string, prove: () => Promise<void>): Promise<void> {
-    const key = `${did} ${hash}`
+  /** Many who ask at once about one password are one question, at whichever instance they ask. */
+  #proveOnce(identity: Identity, hash: string, prove: () => Promise<void>): Promise<void> {
+    const { db, leases } = this.#needs
+    const key = `${identity.did} ${hash}`
     const running = this.#proving.get(key)
     if (running !== undefined) return running
-    const proving = prove().finally(() => this.#proving.delete(key))
+    const proving = leases
+      .run(`app password ${key}`, async () => {
+        const row = await findAppPasswordSession(db, identity.did, hash)
+        if (!this.#isProved(row, identity, passwordFreshSeconds)) await prove()
+      })
+      .finally(() => this.#proving.delete(key))
     this.#proving.set(key, proving)
     return proving
   }
@@ -218,7 +260,13 @@ export class PdsAccounts {
         } catch (error) {
           if (!isSpent(error)) throw error
           if (await this.#forget(current))
-            throw new AtprotoError('auth_failed', 'the session has ended', { cause: error })
+            throw new AtprotoError(
+              'auth_failed',
+              `the session with the PDS of ${did} has ended; sign in again`,
+              {
+                cause: error,
+              },
+            )
           return (await this.session(did)).fetchHandler(path, init)
         }
       },
