@@ -5,11 +5,13 @@ import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { mountDeviceRoutes } from './auth/device-routes.ts'
+import { mountOAuthDocuments } from './auth/oauth-routes.ts'
 import { mountTokenRoutes } from './auth/token-routes.ts'
 import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
+import { mountLogin } from './ui/login-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
@@ -26,8 +28,13 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   })
   app.get('/health', () => Response.json({ status: 'ok' }))
   mountTokenRoutes(app, context)
+  mountOAuthDocuments(app, context)
   const pages = context.config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) mountPages(app, pages)
+  if (pages !== undefined) {
+    const { test_mode: allowsPlainHttp } = context.config.server
+    mountLogin(app, { ...context, sessions: pages.sessions, allowsPlainHttp })
+  }
   // Without pages nobody could approve anything.
   if (pages !== undefined) mountDeviceRoutes(app, context)
   app.notFound((c) =>
