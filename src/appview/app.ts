@@ -11,12 +11,14 @@ import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
+import { mountDevicePages } from './ui/device-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
 export function createApp(context: AppContext): Hono<ServerEnv> {
+  const { config } = context
   const app = new Hono<ServerEnv>()
   app.use(requestId(), accessLog(logger('appview:http')), securityHeaders())
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
@@ -29,14 +31,14 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   app.get('/health', () => Response.json({ status: 'ok' }))
   mountTokenRoutes(app, context)
   mountOAuthDocuments(app, context)
-  const pages = context.config.ui.enabled ? pagesNeeds(context) : undefined
-  if (pages !== undefined) mountPages(app, pages)
+  const pages = config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) {
-    const { test_mode: allowsPlainHttp } = context.config.server
-    mountLogin(app, { ...context, sessions: pages.sessions, allowsPlainHttp })
+    mountPages(app, pages)
+    mountLogin(app, { ...context, sessions: pages.sessions, allowsPlainHttp: config.server.test_mode })
+    // Without pages nobody could approve anything.
+    mountDeviceRoutes(app, context)
+    mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
   }
-  // Without pages nobody could approve anything.
-  if (pages !== undefined) mountDeviceRoutes(app, context)
   app.notFound((c) =>
     pages !== undefined && wantsPage(c) ? answerUnknownPage(c, pages) : c.text('not found', 404),
   )
