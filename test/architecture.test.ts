@@ -117,7 +117,17 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/registry`, edge(appview)],
   // The token endpoint answers registry clients, in the registry's words.
   [`${appview}/auth`, [...edge(appview), `${appview}/registry/errors.ts`]],
-  [`${appview}/ui/pages`, ['src/http/html.ts', 'src/protocol', 'src/lib', `${appview}/ui`]],
+  [
+    `${appview}/ui/pages`,
+    [
+      'src/http/forms.ts',
+      'src/http/html.ts',
+      'src/http/page-parts.ts',
+      'src/protocol',
+      'src/lib',
+      `${appview}/ui`,
+    ],
+  ],
   // The query side of a page: rows in, view out. Where there is nothing to decide it asks the database itself.
   [`${appview}/ui/views`, [...inner, `${appview}/services`, `${appview}/db`]],
   [`${appview}/ui`, edge(appview)],
@@ -215,6 +225,7 @@ const rules: [place: string, mayImport: string[]][] = [
     [
       'src/http/forms.ts',
       'src/http/html.ts',
+      'src/http/page-parts.ts',
       'src/lib',
       'src/protocol',
       `${hold}/web`,

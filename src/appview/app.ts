@@ -4,11 +4,13 @@ import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
+import { mountDeviceRoutes } from './auth/device-routes.ts'
 import { mountTokenRoutes } from './auth/token-routes.ts'
 import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
+import { mountDevicePages } from './ui/device-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
@@ -27,6 +29,11 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   mountTokenRoutes(app, context)
   const pages = context.config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) mountPages(app, pages)
+  // Without pages nobody could approve anything.
+  if (pages !== undefined) {
+    mountDeviceRoutes(app, context)
+    mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
+  }
   app.notFound((c) =>
     pages !== undefined && wantsPage(c) ? answerUnknownPage(c, pages) : c.text('not found', 404),
   )

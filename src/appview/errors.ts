@@ -6,6 +6,7 @@ export type AppViewErrorCode =
   | 'login_failed'
   | 'login_blocked'
   | 'session_lost'
+  | 'device_limit'
   | 'token_invalid'
   | 'scope_missing'
   | 'grant_unsupported'

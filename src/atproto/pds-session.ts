@@ -1,6 +1,7 @@
 import type { Agent } from '@atproto/lex'
 
 import * as createSession from '../protocol/lexicon/generated/com/atproto/server/createSession.ts'
+import * as deleteSession from '../protocol/lexicon/generated/com/atproto/server/deleteSession.ts'
 import * as refreshSession from '../protocol/lexicon/generated/com/atproto/server/refreshSession.ts'
 import { AtprotoError } from './errors.ts'
 import type { Identity } from './identity.ts'
@@ -41,6 +42,14 @@ export async function signInWithAppPassword(
     throw new AtprotoError('auth_failed', 'the PDS signed in another account')
   }
   return { did: body.did, pdsUrl, accessJwt: body.accessJwt, refreshJwt: body.refreshJwt }
+}
+
+/** Ends a session at its PDS; the tokens are then good for nothing. @throws {AtprotoError} `auth_failed`, `unreachable` */
+export async function signOutOfPds(
+  { pdsUrl, refreshJwt }: Pick<AppPasswordTokens, 'pdsUrl' | 'refreshJwt'>,
+  fetch: Fetch,
+): Promise<void> {
+  await callXrpc({ serviceUrl: pdsUrl, fetch, token: refreshJwt }, deleteSession.main, {})
 }
 
 /**

@@ -11,6 +11,7 @@ import { pdsMigrations, type PdsTables } from '../../src/hold/db/pds-tables.ts'
 import { systemNow } from '../../src/lib/clock.ts'
 import { openDatabase } from '../../src/lib/database.ts'
 import { collectBytes } from '../../src/lib/streams.ts'
+import { crewCollection, crewRkey } from '../../src/protocol/lexicon/crew-record.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { TestHold, type TestAccount } from './test-hold.ts'
 
@@ -123,6 +124,20 @@ test('the hold takes back its own export, of another day, in another folder', as
   const all = await hold.running.context.repo.listRecords(note, { limit: 100 })
   const back = await repo.listRecords(note, { limit: 100 })
   expect(back.records.map(({ cid }) => cid)).toEqual(all.records.map(({ cid }) => cid))
+})
+
+test('crew of an older hold, under any key, is crew as soon as its repo is imported', async () => {
+  const { captain, stranger } = hold.accounts
+  const member = { member: stranger.did, role: 'member', permissions: ['blob:write'], addedAt: '2025-01-01T00:00:00Z' } // prettier-ignore
+  const input = { digest: 'uploads/x' }
+  expect((await hold.call('io.atcr.hold.initiateUpload', { as: stranger, input })).status).toBe(403)
+  const car = await otherRepo({ [`${crewCollection}/3jzfcijpj2z2a`]: member })
+  expect((await importCar(car, captain)).status).toBe(200)
+  expect((await hold.call('io.atcr.hold.initiateUpload', { as: stranger, input })).status).toBe(200)
+  const { records } = await hold.running.context.repo.listRecords(crewCollection)
+  const keys = records.map(({ uri }) => uri.slice(uri.lastIndexOf('/') + 1))
+  expect(keys.toSorted()).toEqual([captain, stranger].map(({ did }) => crewRkey(did)).toSorted())
+  await hold.running.context.crew.remove(stranger.did)
 })
 
 test('layer records that are imported count for their owners at once', async () => {

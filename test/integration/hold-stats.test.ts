@@ -103,6 +103,22 @@ test('counters of a lost database are taken over from the records', async () => 
   expect(await recordOf(hold)).toMatchObject({ pullCount: 10, pushCount: 1 })
 })
 
+test('counters of an older hold, under any key and more than once, become one record; ours is believed first', async () => {
+  await using hold = await TestHold.start({ isPublic: true })
+  const { repo } = hold.running.context
+  const { captain } = hold.accounts
+  const older = (repository: string, pullCount: number) => ({ ownerDid: captain.did, repository, pullCount, pushCount: 1, updatedAt: '2025-01-01T00:00:00Z' }) // prettier-ignore
+  await repo.createRecord(statsCollection, '3jzfcijpj2z2a', older('app', 5))
+  await repo.createRecord(statsCollection, statsRkey(captain.did, 'app'), older('app', 7))
+  await repo.createRecord(statsCollection, '7zzzzzzzzzz2a', older('app', 3))
+  await repo.createRecord(statsCollection, '3jzfcijpj2z2b', older('other', 11))
+  await hold.restart()
+  expect([(await recordOf(hold))?.pullCount, (await recordOf(hold, 'other'))?.pullCount]).toEqual([7, 11])
+  expect(await hold.running.context.repo.countRecords(statsCollection)).toBe(2)
+  const [most] = await hold.running.context.stats.listRepositories({ order: 'pulls', limit: 1 })
+  expect(most).toMatchObject({ repository: 'other', pullCount: 11 })
+})
+
 test('hundreds of repositories are few commits, each within its limits', async () => {
   await using hold = await TestHold.start({ isPublic: true })
   const { stats, database } = hold.running.context

@@ -8,6 +8,7 @@ import type { PdsLogin } from '../../src/appview/ports/pds-login.ts'
 export class PdsLoginTwin implements PdsLogin {
   password = 'right'
   signInCount = 0
+  readonly signedOut: string[] = []
   outage?: AppViewErrorCode
   areTokensSpent = false
   /** Refreshes at the next use of a session. */
@@ -42,5 +43,10 @@ export class PdsLoginTwin implements PdsLogin {
         return Response.json({ accessJwt: current.accessJwt })
       },
     }
+  }
+
+  async signOut({ did, refreshJwt }: AppPasswordTokens): Promise<void> {
+    if (this.outage !== undefined) throw new AppViewError(this.outage, 'down')
+    this.signedOut.push(`${did} ${refreshJwt}`)
   }
 }

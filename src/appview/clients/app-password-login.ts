@@ -4,6 +4,7 @@ import type { Fetch } from '../../atproto/outbound-fetch.ts'
 import {
   resumeAppPasswordSession,
   signInWithAppPassword,
+  signOutOfPds,
   type AppPasswordTokens,
   type PdsSession,
 } from '../../atproto/pds-session.ts'
@@ -33,5 +34,11 @@ export class AppPasswordLogin implements PdsLogin {
 
   resume(tokens: AppPasswordTokens, onRefresh: (tokens: AppPasswordTokens) => Promise<void>): PdsSession {
     return resumeAppPasswordSession(tokens, { fetch: this.#fetch, onRefresh })
+  }
+
+  async signOut(tokens: AppPasswordTokens): Promise<void> {
+    await signOutOfPds(tokens, this.#fetch).catch((error: unknown) => {
+      throw pdsFailure(error, tokens.did)
+    })
   }
 }

@@ -281,9 +281,9 @@ interface LeasesTable {
   expires_at_ms: number
 }
 
-export type DeviceGrantStatus = 'pending' | 'approved' | 'denied'
+export type DeviceGrantStatus = 'pending' | 'approved' | 'denied' | 'redeemed'
 
-/** Pairings under way; both codes are kept as hashes. */
+/** Pairings under way, and for a while those that are over; both codes are kept as hashes, the short one as a keyed one. */
 interface DeviceGrantsTable {
   device_code_hash: string
   user_code_hash: string
@@ -303,6 +303,8 @@ interface DeviceGrantsTable {
 interface DevicesTable {
   id: string
   did: Did
+  /** The account's handle when the device was paired: what its credential store goes on to name. */
+  handle: string | null
   name: string
   secret_hash: string
   created_at: string

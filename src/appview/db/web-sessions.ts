@@ -7,31 +7,32 @@ export async function insertWebSession(db: AppViewDb, row: WebSessionRow): Promi
   await db.insertInto('web_sessions').values(row).execute()
 }
 
-/** By the hash of the newest token or of the one before. */
-export async function findWebSession(db: AppViewDb, tokenHash: string): Promise<WebSessionRow | undefined> {
+export async function findWebSession(db: AppViewDb, id: string): Promise<WebSessionRow | undefined> {
+  return db.selectFrom('web_sessions').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+/** The last used first. */
+export async function listWebSessions(db: AppViewDb, did: Did): Promise<WebSessionRow[]> {
   return db
     .selectFrom('web_sessions')
     .selectAll()
-    .where((or) => or.or([or('token_hash', '=', tokenHash), or('previous_hash', '=', tokenHash)]))
-    .executeTakeFirst()
+    .where('did', '=', did)
+    .orderBy('used_at', 'desc')
+    .orderBy('id')
+    .execute()
 }
 
-/** The newest first. */
-export async function listWebSessions(db: AppViewDb, did: Did): Promise<WebSessionRow[]> {
-  return db.selectFrom('web_sessions').selectAll().where('did', '=', did).orderBy('used_at', 'desc').execute()
-}
-
-/** Replaces the token, unless another request has done so meanwhile: then false. */
+/** Replaces the newest token, unless another request has done so meanwhile: then false. `shown` is the one before from now on. */
 export async function rotateWebSession(
   db: AppViewDb,
   id: string,
-  tokens: { from: string; to: string; at: string },
+  tokens: { from: string; to: string; shown: string; at: string },
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('web_sessions')
     .set({
       token_hash: tokens.to,
-      previous_hash: tokens.from,
+      previous_hash: tokens.shown,
       rotated_at: tokens.at,
       used_at: tokens.at,
       confirmed_at: null,

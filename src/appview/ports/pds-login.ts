@@ -7,4 +7,6 @@ export interface PdsLogin {
   signIn(identity: Identity, password: string): Promise<AppPasswordTokens>
   /** No network until the session is used. `onRefresh` keeps new tokens before they are used. */
   resume(tokens: AppPasswordTokens, onRefresh: (tokens: AppPasswordTokens) => Promise<void>): PdsSession
+  /** Ends the session of these tokens. @throws {AppViewError} `session_lost` when it had ended, `pds_unreachable` */
+  signOut(tokens: AppPasswordTokens): Promise<void>
 }

@@ -9,6 +9,7 @@ export const registryAnswers: Record<AppViewErrorCode, OciErrorCode> = {
   login_failed: 'UNAUTHORIZED',
   login_blocked: 'TOOMANYREQUESTS',
   session_lost: 'UNAUTHORIZED',
+  device_limit: 'DENIED',
   token_invalid: 'UNAUTHORIZED',
   scope_missing: 'UNAUTHORIZED',
   grant_unsupported: 'UNSUPPORTED',

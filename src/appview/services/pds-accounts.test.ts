@@ -133,3 +133,27 @@ test('an instance whose tokens another one has renewed goes on with those', asyn
   login.areTokensSpent = false
   expect((await answer).status).toBe(200)
 })
+
+test('what is kept of app passwords is told, and forgotten when its owner says so', async () => {
+  expect(await accounts.find(did)).toBeUndefined()
+  await accounts.logIn('alice.test', 'right', '::1')
+  const checkedAt = now()
+  nowMs += 60_000
+  expect(await accounts.find(did)).toEqual({ passwordCount: 1, checkedAt })
+  await accounts.session(did)
+  await accounts.forget(did)
+  expect(login.signedOut).toEqual([`${did} r1`])
+  expect(await accounts.find(did)).toBeUndefined()
+  expect(await codeOf(accounts.session(did))).toBe('session_lost')
+  // The password itself is the PDS's business: it is asked about again.
+  await accounts.logIn('alice.test', 'right', '::1')
+  expect(login.signInCount).toBe(2)
+})
+
+test('a PDS that does not answer keeps nothing from being forgotten', async () => {
+  await accounts.logIn('alice.test', 'right', '::1')
+  login.outage = 'pds_unreachable'
+  await accounts.forget(did)
+  expect(await findPdsSession(db, did)).toBeUndefined()
+  await accounts.forget(did)
+})

@@ -24,6 +24,14 @@ interface KnownPassword {
   atMs: number
 }
 
+/** As its owner sees it. */
+export interface AppPasswordEntry {
+  /** Those that were accepted lately. */
+  passwordCount: number
+  /** When the account's PDS last accepted one. */
+  checkedAt?: Date
+}
+
 interface Needs {
   db: AppViewDb
   identities: Pick<Identities, 'resolveActor'>
@@ -88,6 +96,31 @@ export class PdsAccounts {
     if (this.#live.size >= liveSessionCountMax) this.#live.delete(this.#live.keys().next().value as Did)
     this.#live.set(did, { sealed: row.sealed, session })
     return session
+  }
+
+  /** What is kept of an account's app passwords; undefined when that is nothing. */
+  async find(did: Did): Promise<AppPasswordEntry | undefined> {
+    const row = await findPdsSession(this.#needs.db, did)
+    if (row === undefined || row.kind !== kind) return undefined
+    const passwords = readPasswords(row.passwordHash)
+    const checkedAtMs = Math.max(...passwords.map(({ atMs }) => atMs))
+    return {
+      passwordCount: passwords.length,
+      ...(passwords.length > 0 && { checkedAt: new Date(checkedAtMs) }),
+    }
+  }
+
+  /** Ends the session at the account's PDS, if it answers, and forgets it here in any case: passwords are asked about anew. */
+  async forget(did: Did): Promise<void> {
+    const row = await findPdsSession(this.#needs.db, did)
+    if (row === undefined || row.kind !== kind) return
+    this.#live.delete(did)
+    await deletePdsSession(this.#needs.db, did)
+    const tokens = this.#open(row.sealed, did)
+    if (tokens === undefined) return
+    await this.#needs.login.signOut(tokens).catch((error: unknown) => {
+      if (!(error instanceof AppViewError)) throw error
+    })
   }
 
   async #identify(actor: string, limitKey: string): Promise<Identity> {
@@ -168,7 +201,9 @@ export class PdsAccounts {
         } catch (error) {
           if (!isSpent(error)) throw error
           if (await this.#end(did))
-            throw new AtprotoError('auth_failed', 'the session has ended', { cause: error })
+            throw new AtprotoError('auth_failed', `the session with the PDS of ${did} has ended; sign in again`, {
+              cause: error,
+            })
           return (await this.session(did)).fetchHandler(path, init)
         }
       },

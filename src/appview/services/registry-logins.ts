@@ -1,6 +1,6 @@
 import type { Did } from '../../atproto/syntax.ts'
 import { deviceSecretPrefix } from '../../protocol/device/messages.ts'
-import { AppViewError } from '../errors.ts'
+import type { Devices } from './devices.ts'
 import type { PdsAccounts } from './pds-accounts.ts'
 
 /** Who showed a secret at the token endpoint, and by what: what is given out for it is good only as long as that is. */
@@ -10,6 +10,7 @@ export interface RegistryLogin {
 }
 
 interface Needs {
+  devices: Pick<Devices, 'logIn'>
   pdsAccounts: Pick<PdsAccounts, 'logIn'>
 }
 
@@ -26,8 +27,10 @@ export class RegistryLogins {
    * @throws {AppViewError} `login_failed`, `login_blocked`, `rate_limited`, `pds_unreachable`, `identity_unreachable`
    */
   async logIn(actor: string, secret: string, address: string): Promise<RegistryLogin> {
-    if (secret.startsWith(deviceSecretPrefix))
-      throw new AppViewError('login_failed', 'this device is not known, or its access was revoked')
+    if (secret.startsWith(deviceSecretPrefix)) {
+      const { did, deviceId } = await this.#needs.devices.logIn(actor, secret, address)
+      return { did, by: { kind: 'device', deviceId } }
+    }
     const { did, passwordHash } = await this.#needs.pdsAccounts.logIn(actor, secret, address)
     return { did, by: { kind: 'app_password', passwordHash } }
   }

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 
 /**
  * Seals text for the database: AES-256-GCM under the key file, bound to what it belongs to (`context`, e.g. the DID),
@@ -45,5 +45,11 @@ export class Sealing {
   /** A signature of text for one purpose (22 characters), by which something we gave away is known again. */
   sign(purpose: string, text: string): string {
     return createHmac('sha256', this.#signKey).update(`${purpose}\0${text}`).digest('base64url').slice(0, 22)
+  }
+
+  /** Whether {@link sign} made this signature. */
+  isSigned(purpose: string, text: string, signature: string): boolean {
+    const [expected, given] = [Buffer.from(this.sign(purpose, text)), Buffer.from(signature)]
+    return expected.byteLength === given.byteLength && timingSafeEqual(expected, given)
   }
 }

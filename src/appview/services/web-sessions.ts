@@ -27,6 +27,11 @@ const overlapSeconds = 60
 /** Use is noted no more often than this. */
 const touchSeconds = 60
 const userAgentLengthMax = 400
+/** Of one account; beyond, the one that was used longest ago ends. */
+export const webSessionCountMax = 50
+
+const purpose = 'web session'
+const tokenForm = /^(([\w-]{22})\.[\w-]{43})\.([\w-]{22})$/
 
 /** A browser's session, as a request finds it. */
 export interface FoundWebSession {
@@ -48,15 +53,16 @@ export interface WebSessionEntry {
 }
 
 /**
- * Browsers that are signed in. The cookie's token is random and signed, and only its hash is kept. It changes as it is used;
- * one that was replaced, and comes back after its successor did, was copied: then the session ends for both.
+ * Browsers that are signed in. The cookie's token, `<session id>.<secret>.<signature>`, is random and signed, and only its
+ * hash is kept. It changes as it is used. One that was replaced, however long ago, and comes back after its successor did,
+ * was copied: then the session ends for both. (The signature says that it once was a token of this session.)
  */
 export class WebSessions {
   readonly #db: AppViewDb
-  readonly #sealing: Pick<Sealing, 'sign'>
+  readonly #sealing: Pick<Sealing, 'sign' | 'isSigned'>
   readonly #now: Now
 
-  constructor(needs: { db: AppViewDb; sealing: Pick<Sealing, 'sign'>; now: Now }) {
+  constructor(needs: { db: AppViewDb; sealing: Pick<Sealing, 'sign' | 'isSigned'>; now: Now }) {
     this.#db = needs.db
     this.#sealing = needs.sealing
     this.#now = needs.now
@@ -68,10 +74,11 @@ export class WebSessions {
       used: this.#ago(idleSecondsMax),
       created: this.#ago(webSessionLifetimeSeconds),
     })
-    const token = this.#newToken()
+    const id = randomId()
+    const token = this.#newToken(id)
     const now = this.#ago(0)
     await insertWebSession(this.#db, {
-      id: randomId(),
+      id,
       did,
       token_hash: sha256Hex(token),
       previous_hash: null,
@@ -83,29 +90,31 @@ export class WebSessions {
       rotated_at: now,
       confirmed_at: null,
     })
+    const rows = await listWebSessions(this.#db, did)
+    for (const row of rows.slice(webSessionCountMax)) await deleteWebSession(this.#db, did, row.id)
     return token
   }
 
   /** The session of a cookie's token; undefined when it is none, or over. */
   async find(token: string): Promise<FoundWebSession | undefined> {
-    if (!this.#isSigned(token)) return undefined
-    const hash = sha256Hex(token)
-    const row = await findWebSession(this.#db, hash)
+    const id = this.#readId(token)
+    const row = id === undefined ? undefined : await findWebSession(this.#db, id)
     if (row === undefined) return undefined
-    if (this.#isOver(row, hash)) {
+    const hash = sha256Hex(token)
+    const isNewest = row.token_hash === hash
+    if (this.#isOver(row) || !(isNewest || this.#isOverlapping(row, hash))) {
       await deleteWebSession(this.#db, row.did, row.id)
       return undefined
     }
     const session = { id: row.id, did: row.did, formSecret: row.form_secret }
-    if (row.token_hash !== hash) return session
-    const now = this.#ago(0)
-    if (row.rotated_at <= this.#ago(rotationSeconds)) {
-      const newToken = this.#newToken()
-      const isRotated = await rotateWebSession(this.#db, row.id, { from: hash, to: sha256Hex(newToken), at: now }) // prettier-ignore
-      return isRotated ? { ...session, newToken } : session
+    const rotatesAfter = isNewest ? rotationSeconds : overlapSeconds
+    // The answer that brought the newest one never arrived: this browser gets another.
+    const isLost = !isNewest && row.confirmed_at === null
+    if ((isNewest || isLost) && row.rotated_at <= this.#ago(rotatesAfter)) {
+      const newToken = await this.#rotate(row, hash)
+      return newToken === undefined ? session : { ...session, newToken }
     }
-    if (row.confirmed_at === null) await confirmWebSession(this.#db, row.id, now)
-    if (row.used_at <= this.#ago(touchSeconds)) await touchWebSession(this.#db, row.id, now)
+    if (isNewest) await this.#noteUse(row)
     return session
   }
 
@@ -113,7 +122,7 @@ export class WebSessions {
   async list(did: Did): Promise<WebSessionEntry[]> {
     const rows = await listWebSessions(this.#db, did)
     return rows
-      .filter((row) => !this.#isOver(row, row.token_hash))
+      .filter((row) => !this.#isOver(row))
       .map((row) => ({
         id: row.id,
         userAgent: row.user_agent,
@@ -132,25 +141,39 @@ export class WebSessions {
     return deleteWebSessionsOf(this.#db, did)
   }
 
-  #isOver(row: WebSessionRow, hash: string): boolean {
-    const isCopied =
-      row.token_hash !== hash && row.confirmed_at !== null && row.confirmed_at <= this.#ago(overlapSeconds)
-    return (
-      isCopied ||
-      row.used_at <= this.#ago(idleSecondsMax) ||
-      row.created_at <= this.#ago(webSessionLifetimeSeconds)
-    )
+  #isOver(row: WebSessionRow): boolean {
+    return row.used_at <= this.#ago(idleSecondsMax) || row.created_at <= this.#ago(webSessionLifetimeSeconds)
   }
 
-  #newToken(): string {
-    const secret = randomId(32)
-    return `${secret}.${this.#sealing.sign('web session', secret)}`
+  /** Whether it is the token before, in a request that may have been sent before its answer brought the newest. */
+  #isOverlapping(row: WebSessionRow, hash: string): boolean {
+    if (row.previous_hash !== hash) return false
+    return row.confirmed_at === null || row.confirmed_at > this.#ago(overlapSeconds)
   }
 
-  /** Whether it is one of ours at all; forgeries cost no look into the database. */
-  #isSigned(token: string): boolean {
-    const [secret = '', signature = ''] = token.split('.', 2)
-    return token === `${secret}.${signature}` && signature === this.#sealing.sign('web session', secret)
+  /** The new token; undefined when another request has made one meanwhile, and brings it. */
+  async #rotate({ id, token_hash: from }: WebSessionRow, shown: string): Promise<string | undefined> {
+    const newToken = this.#newToken(id)
+    const tokens = { from, to: sha256Hex(newToken), shown, at: this.#ago(0) }
+    const isRotated = await rotateWebSession(this.#db, id, tokens)
+    return isRotated ? newToken : undefined
+  }
+
+  async #noteUse(row: WebSessionRow): Promise<void> {
+    const now = this.#ago(0)
+    if (row.confirmed_at === null) await confirmWebSession(this.#db, row.id, now)
+    if (row.used_at <= this.#ago(touchSeconds)) await touchWebSession(this.#db, row.id, now)
+  }
+
+  #newToken(id: string): string {
+    const named = `${id}.${randomId(32)}`
+    return `${named}.${this.#sealing.sign(purpose, named)}`
+  }
+
+  /** The session whose token it is or was; undefined for forgeries, which cost no look into the database. */
+  #readId(token: string): string | undefined {
+    const [, named = '', id, signature = ''] = tokenForm.exec(token) ?? []
+    return this.#sealing.isSigned(purpose, named, signature) ? id : undefined
   }
 
   #ago(seconds: number): string {

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import { sql, type Kysely } from 'kysely'
 
 import { addReferences, removeReferences, type Reference } from './charges.ts'
 import type { HoldTables } from './schema.ts'
@@ -106,6 +106,37 @@ export async function listManifestUrisOf(
     .limit(limit)
     .execute()
   return rows.map((row) => row.manifest_uri)
+}
+
+/**
+ * Layers of an account whose records name no manifest (`prefix` begins what stands in its place), where layers of a
+ * manifest have the same digest for the same account.
+ */
+export function listReplacedLayers(
+  database: Kysely<StorageTables>,
+  { userDid, prefix, limit }: { userDid: string; prefix: string; limit: number },
+): Promise<Pick<LayerRow, 'manifest_uri' | 'digest'>[]> {
+  // No `like`: DIDs have percent signs.
+  const isNameless = (column: 'layers.manifest_uri' | 'others.manifest_uri') =>
+    sql<boolean>`substr(${sql.ref(column)}, 1, ${sql.lit(prefix.length)}) = ${prefix}`
+  return database
+    .selectFrom('layers')
+    .select(['layers.manifest_uri', 'layers.digest'])
+    .where('layers.user_did', '=', userDid)
+    .where(isNameless('layers.manifest_uri'))
+    .where((expression) =>
+      expression.exists(
+        expression
+          .selectFrom('layers as others')
+          .select('others.digest')
+          .whereRef('others.user_did', '=', 'layers.user_did')
+          .whereRef('others.digest', '=', 'layers.digest')
+          .where((inner) => inner.not(isNameless('others.manifest_uri'))),
+      ),
+    )
+    .orderBy('layers.manifest_uri')
+    .limit(limit)
+    .execute()
 }
 
 function referencesOf(rows: readonly Pick<LayerRow, 'user_did' | 'digest' | 'size_bytes'>[]): Reference[] {

@@ -151,7 +151,7 @@ export class DirectUploads {
       const detail = { offsetBytes: row.offset_bytes }
       throw new HoldError('range_invalid', `the next byte is number ${row.offset_bytes}`, { detail })
     }
-    const { store, slots } = this.#needs
+    const { store, slots, uploads } = this.#needs
     const before = await this.#asIs(row)
     const hash = row.offset_bytes === 0 ? newHash(row, expected) : before.hash?.fork()
     if (body.lengthBytes !== undefined) await flow.expect(body.lengthBytes)
@@ -161,7 +161,7 @@ export class DirectUploads {
     const isKnownWhole = expected !== undefined && row.offset_bytes === 0 && store.partSizeBytes !== undefined
     const key = isKnownWhole ? blobKey(expected) : uploadKey(row.id)
     const written = await writeParts(
-      { store, slots, begin: () => this.#beginInStore(row, key) },
+      { store, slots, begin: () => uploads.beginInStore(row, key) },
       { upload: before.upload, tail: before.tail, lastPartNumber: before.parts.at(-1)?.partNumber ?? 0 },
       hash === undefined ? counted : hash.through(counted),
       row.announced_size_bytes ?? undefined,
@@ -209,14 +209,6 @@ export class DirectUploads {
       upload,
       hash,
     }
-  }
-
-  async #beginInStore(row: UploadRow, key: StoreUpload['key']): Promise<StoreUpload> {
-    const upload = await this.#needs.store.beginUpload(key)
-    const change = { store_key: upload.key, store_upload_id: upload.storeUploadId }
-    if (await updateUpload(this.#needs.database, row, change)) return upload
-    await this.#needs.store.abortUpload(upload)
-    throw new HoldError('upload_unknown', 'the upload is over')
   }
 
   async #save(row: UploadRow, flow: UploadFlow, received: Received): Promise<void> {

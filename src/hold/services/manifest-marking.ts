@@ -24,6 +24,7 @@ import type { StorageTables } from '../db/storage-tables.ts'
 import type { OwnedManifest, OwnerAccount, OwnerManifests } from '../ports/owner-manifests.ts'
 import { decideMissing, isAccountGone } from './gc-decisions.ts'
 import type { Layers } from './layers.ts'
+import type { LegacyLayers } from './legacy-layers.ts'
 import type { ManifestAdoption } from './manifest-adoption.ts'
 
 const log = logger('hold:gc')
@@ -44,6 +45,7 @@ interface Needs {
   owners: OwnerManifests
   layers: Pick<Layers, 'locks' | 'removeManifests'>
   adoption: Pick<ManifestAdoption, 'adopt' | 'isOurs' | 'noteRepositories'>
+  legacyLayers: Pick<LegacyLayers, 'retire'>
   graceMs: number
   now: Now
 }
@@ -78,6 +80,7 @@ export class ManifestMarking {
         const isWhole = await this.#lookAt(found.account, result, options)
         if (isWhole) row.reached_at = beganAt
         else result.isUnreachable = true
+        if (isWhole && !options.isDryRun) await this.#needs.legacyLayers.retire(found.account)
       } catch (err) {
         log.info({ err, did: ownerDid }, 'the manifests of an owner could not be looked at; all are kept')
         result.isUnreachable = true

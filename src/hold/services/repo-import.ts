@@ -10,10 +10,11 @@ import { RepoError } from '../pds/errors.ts'
 import type { HoldRepo, ImportResult } from '../pds/repo.ts'
 import type { Crew } from './crew.ts'
 import type { Layers } from './layers.ts'
+import { moveLegacyCrew } from './legacy-crew.ts'
 import type { Stats } from './stats.ts'
 
 interface Needs {
-  repo: Pick<HoldRepo, 'importRecords'>
+  repo: Pick<HoldRepo, 'applyWrites' | 'findRecord' | 'getLatestCommit' | 'importRecords' | 'listRecords'>
   crew: Pick<Crew, 'getCaptain'>
   layers: Pick<Layers, 'rebuild'>
   stats: Pick<Stats, 'recover'>
@@ -31,8 +32,8 @@ export class RepoImport {
   }
 
   /**
-   * Records of the file replace those under the same path; others stay. One commit, or none; then the rows that stand for
-   * records follow. Cut off in between, an import that is done again makes it good.
+   * Records of the file replace those under the same path; others stay. One commit, or none; then records of an
+   * older hold go where this program looks for them, and the rows that stand for records follow. Cut off in between, an import that is done again makes it good.
    * @throws {RepoError} `car_invalid`, `car_too_big`, `record_invalid`
    * @throws {HoldError} `request_invalid` when the captain record cannot be read
    */
@@ -69,9 +70,10 @@ export class RepoImport {
     const { did, records } = readCarRecords(bytes)
     checkCaptain(records)
     const result = await this.#needs.repo.importRecords(records, { guard })
+    await moveLegacyCrew(this.#needs.repo)
     await this.#needs.layers.rebuild()
     await this.#needs.stats.recover()
-    return { did, ...result }
+    return { did, ...result, commit: this.#needs.repo.getLatestCommit() }
   }
 }
 

@@ -21,7 +21,7 @@ import {
   markStatsWritten,
 } from '../db/repository-stats.ts'
 import { RepoError } from '../pds/errors.ts'
-import type { HoldRepo } from '../pds/repo.ts'
+import type { HoldRepo, StoredRecord } from '../pds/repo.ts'
 
 /** What the data repo takes in one commit, unless the proofs of so many keys are too long for it. */
 const recordsPerCommitMax = 200
@@ -39,6 +39,14 @@ export interface RepositoryUse extends CountedRepository {
   pushCount: number
   lastPullAt: string | undefined
   lastPushAt: string | undefined
+}
+
+/** Counters as a record tells them, and the key that follows from whose they are. */
+interface CountersRecord {
+  row: RepositoryStatsRow
+  value: StoredRecord['value']
+  rkey: string
+  wantedRkey: string
 }
 
 interface Needs {
@@ -115,19 +123,47 @@ export class Stats {
     }
   }
 
-  /** Takes over the counters of records when the database knows of none: it was lost, or the data repo imported. */
+  /**
+   * Takes over the counters of records when the database knows of none: it was lost, or the data repo imported. Records
+   * that an older hold gave another key move to where this program writes, so that a repository has one.
+   */
   async recover(): Promise<number> {
-    const { database, repo } = this.#needs
+    const { database } = this.#needs
     if (await hasRepositoryStats(database)) return 0
-    const rows: RepositoryStatsRow[] = []
+    const found = new Map<string, CountersRecord>()
+    const misplaced: CountersRecord[] = []
+    for await (const counters of this.#records()) {
+      const isInPlace = counters.rkey === counters.wantedRkey
+      if (!isInPlace) misplaced.push(counters)
+      if (isInPlace || !found.has(counters.wantedRkey)) found.set(counters.wantedRkey, counters)
+    }
+    // Before the rows are there, so that what is cut off is done at the next start.
+    for (const counters of misplaced) await this.#move(counters, found.get(counters.wantedRkey) === counters)
+    await insertStats(database, [...found.values()].map(({ row }) => row)) // prettier-ignore
+    return found.size
+  }
+
+  async *#records(): AsyncGenerator<CountersRecord, void, undefined> {
     let cursor: string | undefined
     do {
-      const page = await repo.listRecords(statsCollection, { limit: pageSize, cursor })
-      rows.push(...page.records.flatMap(({ value }) => rowOf(value)))
+      const page = await this.#needs.repo.listRecords(statsCollection, { limit: pageSize, cursor })
+      for (const { uri, value } of page.records) {
+        const row = rowOf(value)
+        if (row === undefined) continue
+        const wantedRkey = statsRkey(row.owner_did, row.repository)
+        yield { row, value, rkey: uri.slice(uri.lastIndexOf('/') + 1), wantedRkey }
+      }
       cursor = page.cursor
     } while (cursor !== undefined)
-    await insertStats(database, rows)
-    return rows.length
+  }
+
+  async #move({ rkey, wantedRkey, value }: CountersRecord, isBest: boolean): Promise<void> {
+    const put = { action: 'put', collection: statsCollection, rkey: wantedRkey, record: value } as const
+    const writes = isBest ? [put] : []
+    await this.#needs.repo.applyWrites([
+      ...writes,
+      { action: 'ensure-absent', collection: statsCollection, rkey },
+    ])
   }
 
   async #flush(signal: AbortSignal | undefined): Promise<number> {
@@ -175,22 +211,20 @@ function writeOf(row: RepositoryStatsRow) {
 }
 
 /** A record that does not fit its lexicon was not written by this program, and tells nothing. */
-function rowOf(value: unknown): RepositoryStatsRow[] {
+function rowOf(value: unknown): RepositoryStatsRow | undefined {
   try {
     const record = parseStatsRecord(value)
-    return [
-      {
-        owner_did: normalizeDid(record.ownerDid),
-        repository: record.repository,
-        pull_count: record.pullCount,
-        push_count: record.pushCount,
-        last_pull_at: record.lastPull ?? null,
-        last_push_at: record.lastPush ?? null,
-        unwritten_count: 0,
-      },
-    ]
+    return {
+      owner_did: normalizeDid(record.ownerDid),
+      repository: record.repository,
+      pull_count: record.pullCount,
+      push_count: record.pushCount,
+      last_pull_at: record.lastPull ?? null,
+      last_push_at: record.lastPush ?? null,
+      unwritten_count: 0,
+    }
   } catch (error) {
-    if (error instanceof RecordError) return []
+    if (error instanceof RecordError) return undefined
     throw error
   }
 }

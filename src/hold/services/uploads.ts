@@ -68,20 +68,17 @@ export class Uploads {
     sizeBytes?: number | undefined
     blobsUrl?: string | undefined
   }): Promise<UploadRow> {
-    const id = randomId()
-    // The other side of a relay asks for URLs of parts next; direct uploads of small blobs never need the store.
-    const upload = wish.mode === 'relay' ? await this.#needs.store.beginUpload(uploadKey(id)) : undefined
     const now = this.#needs.now()
     const row: UploadRow = {
-      id,
+      id: randomId(),
       user_did: normalizeDid(wish.userDid),
       mode: wish.mode,
       state: 'open',
       announced_digest: wish.digest ?? null,
       announced_size_bytes: wish.sizeBytes ?? null,
       blobs_url: wish.blobsUrl ?? null,
-      store_key: upload?.key ?? null,
-      store_upload_id: upload?.storeUploadId ?? null,
+      store_key: null,
+      store_upload_id: null,
       offset_bytes: 0,
       tail: null,
       digest: null,
@@ -90,13 +87,29 @@ export class Uploads {
       reserved_bytes: wish.sizeBytes ?? 0,
       free_bytes: 0,
     }
+    await this.#needs.reservations.begin(row)
+    // The other side of a relay asks for URLs of parts next; direct uploads of small blobs never need the store.
+    if (wish.mode === 'direct') return row
     try {
-      await this.#needs.reservations.begin(row)
+      const { key, storeUploadId } = await this.beginInStore(row, uploadKey(row.id))
+      return { ...row, store_key: key, store_upload_id: storeUploadId }
     } catch (error) {
-      if (upload !== undefined) await this.#needs.store.abortUpload(upload)
+      await deleteUpload(this.#needs.database, row.id)
       throw error
     }
-    return row
+  }
+
+  /**
+   * Begins the store's side of an upload. Its row is there before, so that whatever a crash leaves behind is found by
+   * it when its time is up. @throws {HoldError} `upload_unknown`
+   */
+  async beginInStore(row: UploadRow, key: BlobKey): Promise<StoreUpload> {
+    const { database, store } = this.#needs
+    const upload = await store.beginUpload(key)
+    const change = { store_key: upload.key, store_upload_id: upload.storeUploadId }
+    if (await updateUpload(database, row, change)) return upload
+    await store.abortUpload(upload)
+    throw new HoldError('upload_unknown', 'the upload is over')
   }
 
   /** An upload of this mode, open or completed. @throws {HoldError} `upload_unknown` */

@@ -1,4 +1,5 @@
 import { html, type Html } from '../../http/html.ts'
+import { fact } from '../../http/page-parts.ts'
 import type { CaptainRecord } from '../../protocol/lexicon/captain-record.ts'
 import { layout, type Shell } from './layout.ts'
 
@@ -19,7 +20,7 @@ export function homePage(shell: Shell, { did, captain, isAdminEnabled }: HomeVie
         <p class="lead">This is a hold: it keeps the layers of container images for an ATCR registry.</p>
       </div>
       <section class="panel narrow" aria-label="About this hold">
-        <dl class="facts">
+        <dl class="fact-list">
           ${fact('DID', html`<code>${did}</code>`)} ${fact('Captain', html`<code>${captain.ownerDid}</code>`)}
           ${fact('Reading', captain.isPublic ? 'open to everyone' : 'for crew only')}
           ${fact('Writing', captain.allowAllCrew ? 'crew; anyone who asks may join' : 'crew, by invitation')}
@@ -30,12 +31,4 @@ export function homePage(shell: Shell, { did, captain, isAdminEnabled }: HomeVie
       ${isAdminEnabled && html`<p><a href="/admin">Captain and crew admins: manage this hold</a></p>`}
     `,
   })
-}
-
-/** A line of a list of facts. */
-export function fact(name: string, value: Html | string): Html {
-  return html`<div>
-    <dt>${name}</dt>
-    <dd>${value}</dd>
-  </div>`
 }

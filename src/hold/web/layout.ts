@@ -1,4 +1,5 @@
 import { html, type Html } from '../../http/html.ts'
+import { logo } from '../../http/page-parts.ts'
 import type { HoldAssets } from './assets.ts'
 
 /** What every page of a hold needs besides its own view. */
@@ -53,14 +54,3 @@ export function layout({ assets, host }: Shell, page: Page): Html {
       </body>
     </html>`
 }
-
-const logo = html`<svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
-  <path
-    d="M2.6 18.5h26.8c.7 0 1.2.7.9 1.4l-2.7 6.3a3 3 0 0 1-2.8 1.8H7.2a3 3 0 0 1-2.8-1.8l-2.7-6.3c-.3-.7.2-1.4.9-1.4Z"
-  />
-  <rect x="5.5" y="11" width="6" height="5.5" rx="1.2" />
-  <rect class="logo-warm" x="13" y="11" width="6" height="5.5" rx="1.2" />
-  <rect x="20.5" y="11" width="6" height="5.5" rx="1.2" />
-  <rect class="logo-warm" x="9.2" y="4" width="6" height="5.5" rx="1.2" />
-  <rect x="16.8" y="4" width="6" height="5.5" rx="1.2" />
-</svg>`

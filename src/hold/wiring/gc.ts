@@ -7,6 +7,7 @@ import { gcJob } from '../jobs/gc-jobs.ts'
 import { BlobSweep } from '../services/blob-sweep.ts'
 import { BlobVerification } from '../services/blob-verification.ts'
 import { GarbageCollection } from '../services/garbage-collection.ts'
+import { LegacyLayers } from '../services/legacy-layers.ts'
 import { Maintenance } from '../services/maintenance.ts'
 import { ManifestAdoption } from '../services/manifest-adoption.ts'
 import { ManifestMarking } from '../services/manifest-marking.ts'
@@ -54,7 +55,16 @@ export function createGc(
     holdDid: identity.did,
     publicUrl,
   })
-  const manifestMarking = new ManifestMarking({ database, owners, layers, adoption, graceMs, now })
+  const legacyLayers = new LegacyLayers({ database, owners, layers, holdDid: identity.did })
+  const manifestMarking = new ManifestMarking({
+    database,
+    owners,
+    layers,
+    adoption,
+    legacyLayers,
+    graceMs,
+    now,
+  })
   const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
   const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
   const gc = stack.use(

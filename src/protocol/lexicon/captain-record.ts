@@ -24,10 +24,12 @@ export interface CaptainRecord {
   supporterBadgeTiers: string[]
 }
 
-/** Reads a captain record; switches that older holds do not write are off. @throws RecordError */
+/** Older holds do not write all of them: those are off. */
+const switchesOff = { public: false, allowAllCrew: false, enableBlueskyPosts: false }
+
+/** Reads a captain record of any generation. @throws RecordError */
 export function parseCaptainRecord(value: unknown): CaptainRecord {
-  const switches = { public: false, allowAllCrew: false, enableBlueskyPosts: false }
-  const record = readRecord(schema, { ...switches, ...jsonObject(value) })
+  const record = readRecord(schema, { ...switchesOff, ...jsonObject(value) })
   return {
     ownerDid: record.owner,
     isPublic: record.public,
@@ -79,12 +81,12 @@ const changeableFields: Record<keyof CaptainChange, string> = {
   successorDid: 'successor',
 }
 
-/** A captain record with some of its fields changed; fields we do not know stay. */
+/** A captain record with some of its fields changed, as today's lexicon wants it; fields we do not know stay. */
 export function changeCaptainRecord(
   value: Readonly<Record<string, unknown>>,
   change: CaptainChange,
 ): Record<string, unknown> {
-  const record = { ...value }
+  const record: Record<string, unknown> = { ...switchesOff, ...value }
   for (const [name, field] of Object.entries(changeableFields)) {
     if (!(name in change)) continue
     const wanted = change[name as keyof CaptainChange]

@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { digestOfBytes } from '../oci/digest.ts'
-import { buildCaptainRecord, parseCaptainRecord } from './captain-record.ts'
+import { buildCaptainRecord, changeCaptainRecord, parseCaptainRecord } from './captain-record.ts'
 import { buildCrewRecord, crewRkey, parseCrewRecord } from './crew-record.ts'
 import * as captainSchema from './generated/io/atcr/hold/captain.ts'
 import * as crewSchema from './generated/io/atcr/hold/crew.ts'
@@ -184,6 +184,8 @@ describe('legacy shapes', () => {
   test('a captain from before posts', () => {
     const { enableBlueskyPosts: _, ...legacy } = built.captain
     expect(parseCaptainRecord(legacy).enableBlueskyPosts).toBe(false)
+    const changed = changeCaptainRecord({ ...legacy, provider: 'x' }, { region: 'eu' })
+    expect(changed).toEqual({ ...legacy, provider: 'x', enableBlueskyPosts: false, region: 'eu' })
   })
 })
 

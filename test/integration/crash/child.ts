@@ -22,6 +22,7 @@ export interface Findings {
 
 export type Request =
   | { kind: 'open'; settings: Parameters<typeof holdConfig>[0]; documents: Record<string, unknown>; hoursLater: number } // prettier-ignore
+  | { kind: 'move'; hoursLater: number }
   | { kind: 'inspect' }
   | { kind: 'collect' }
   | { kind: 'arm'; point: string | undefined }
@@ -35,6 +36,7 @@ const { setLogLevel } = await import('../../../src/lib/log.ts')
 setLogLevel('silent')
 
 let hold: RunningHold | undefined
+let hoursLater = 0
 
 process.on('message', (request: Request) => {
   void answer(request).then((reply) => process.send?.(reply ?? {}))
@@ -45,17 +47,22 @@ process.send?.({})
 async function answer(request: Request): Promise<unknown> {
   switch (request.kind) {
     case 'open': {
-      const now = () => new Date(Date.now() + request.hoursLater * 3_600_000)
+      hoursLater = request.hoursLater
+      const now = () => new Date(Date.now() + hoursLater * 3_600_000)
       const fetch: typeof globalThis.fetch = async (input, init) => {
-        // An owner's PDS, which a test plays.
-        if (new URL(new Request(input).url).hostname === '127.0.0.1') return globalThis.fetch(input, init)
-        const did = new URL(new Request(input).url).pathname.slice(1)
+        const { hostname, pathname } = new URL(new Request(input).url)
+        // An owner's PDS, which a test plays or starts, and a DID directory.
+        if (hostname === '127.0.0.1' || hostname === 'localhost') return globalThis.fetch(input, init)
+        const did = pathname.slice(1)
         const document = request.documents[did]
         return document === undefined ? new Response('{}', { status: 404 }) : Response.json(document)
       }
       hold = await startHold(holdConfig(request.settings), { fetch, now })
       return await find(hold, false)
     }
+    case 'move':
+      hoursLater = request.hoursLater
+      return undefined
     case 'inspect': {
       if (hold === undefined) throw new Error('nothing is open')
       const { settle, sweep } = hold.context.jobs

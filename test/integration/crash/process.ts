@@ -34,6 +34,11 @@ export class HoldProcess {
     return (await this.#ask({ kind: 'open', ...options })) as Findings
   }
 
+  /** Moves the clock of one that is open. */
+  async move(hoursLater: number): Promise<void> {
+    await this.#ask({ kind: 'move', hoursLater })
+  }
+
   /** What is there once the jobs of the hold have run, with every byte read. */
   async inspect(): Promise<Findings> {
     return (await this.#ask({ kind: 'inspect' })) as Findings

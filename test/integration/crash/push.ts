@@ -1,4 +1,3 @@
-import type { TestAccount } from '../test-hold.ts'
 import { digestOf } from '../test-hold.ts'
 
 /** A push as an AppView makes it: two blobs, then the word that a manifest names them. */
@@ -10,10 +9,16 @@ export interface Push {
   isNoted: boolean
 }
 
+/** An account that has service tokens. */
+export interface Caller {
+  did: string
+  token(claims: { aud: string; lxm: string }): Promise<string>
+}
+
 export interface Target {
   url: string
   did: string
-  account: TestAccount
+  account: Caller
   mode: 'direct' | 'relay'
   /** Where the layer is cut in two: requests of a direct upload, parts of a relayed one. */
   cutAt: number

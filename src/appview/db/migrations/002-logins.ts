@@ -19,7 +19,7 @@ const tables: Record<string, TableShape> = {
       confirmed_at: 'text?',
     },
     key: ['id'],
-    indexes: [['token_hash'], ['previous_hash'], ['did'], ['used_at']],
+    indexes: [['did'], ['used_at'], ['created_at']],
   },
   oauth_states: {
     columns: { state: 'text', sealed: 'text', expires_at: 'text' },
@@ -49,12 +49,13 @@ const tables: Record<string, TableShape> = {
       expires_at: 'text',
     },
     key: ['device_code_hash'],
-    indexes: [['user_code_hash'], ['expires_at']],
+    indexes: [['user_code_hash'], ['status', 'address'], ['expires_at']],
   },
   devices: {
     columns: {
       id: 'text',
       did: 'text',
+      handle: 'text?',
       name: 'text',
       secret_hash: 'text',
       created_at: 'text',

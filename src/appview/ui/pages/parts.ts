@@ -1,15 +1,9 @@
 import { html, type Html } from '../../../http/html.ts'
+import { age } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
-import { formatAge, formatCount, formatTime, shortDigest } from '../../../lib/format.ts'
+import { formatCount, shortDigest } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
 import type { RepositoryEntry } from '../views/repository-list.ts'
-
-/** How long ago, with the exact time on hover and for machines. */
-export function age(time: Date, now: Date): Html {
-  return html`<time datetime="${time.toISOString()}" title="${formatTime(time)}"
-    >${formatAge(time, now)}</time
-  >`
-}
 
 /** A digest by its first digits; the whole of it on hover, and to copy. */
 export function digest(text: string): Html {
@@ -50,7 +44,7 @@ export function platforms({ kindLabel, platforms }: ManifestView): Html | '' {
   if (kindLabel === undefined && platforms.length === 0) return ''
   const rest = platforms.slice(platformCountMax)
   return html`<span class="chips">
-    ${kindLabel && html`<span class="chip chip-kind">${kindLabel}</span>`}
+    ${kindLabel && html`<span class="chip warm">${kindLabel}</span>`}
     ${platforms.slice(0, platformCountMax).map((platform) => html`<span class="chip">${platform}</span> `)}
     ${rest.length > 0 && html`<span class="chip" title="${rest.join(', ')}">and ${rest.length} more</span>`}
   </span>`

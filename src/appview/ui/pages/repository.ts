@@ -1,10 +1,11 @@
 import { html, type Html } from '../../../http/html.ts'
+import { age } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
 import type { RepositoryView, TagView } from '../views/repository.ts'
 import { layout, type Shell } from './layout.ts'
-import { age, breakable, command, digest, platforms } from './parts.ts'
+import { breakable, command, digest, platforms } from './parts.ts'
 
 export function repositoryPage(shell: Shell, view: RepositoryView): Html {
   const { owner, name } = view

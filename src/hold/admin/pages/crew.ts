@@ -1,12 +1,13 @@
 import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
+import { age, describedBy, fieldError, notice } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount } from '../../../lib/format.ts'
 import type { CrewPermission } from '../../../protocol/lexicon/crew-record.ts'
 import type { Shell } from '../../web/layout.ts'
 import type { PersonView } from '../views/people.ts'
-import { frame, notice, type Account } from './frame.ts'
-import { age, checkbox, describedBy, fieldError, person } from './parts.ts'
+import { frame, type Account } from './frame.ts'
+import { checkbox, person } from './parts.ts'
 
 /** What is kept for somebody, and how much may be. */
 export interface UsageView {

@@ -1,5 +1,6 @@
 import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
+import { siteNav } from '../../../http/page-parts.ts'
 import { layout, type Page, type Shell } from '../../web/layout.ts'
 
 /** Who is signed in. */
@@ -30,15 +31,7 @@ export function frame(
     ...page,
     tagline: 'admin panel',
     account: accountBox(account),
-    nav: html`<nav class="site-nav" aria-label="Admin panel">
-      <ul class="column">
-        ${sections.map(([path, text]) =>
-          path === page.section
-            ? html`<li><a href="${path}" aria-current="page">${text}</a></li>`
-            : html`<li><a href="${path}">${text}</a></li>`,
-        )}
-      </ul>
-    </nav>`,
+    nav: siteNav('Admin panel', sections, page.section),
   })
 }
 
@@ -48,9 +41,4 @@ function accountBox({ did, handle, formToken }: Account): Html {
     <span>Signed in as <strong title="${did}">${handle ?? did}</strong></span>
     <button class="button small">Sign out</button>
   </form>`
-}
-
-/** What a form led to, or what is wrong with it. */
-export function notice(kind: 'good' | 'bad' | 'warm', text: Html | string): Html {
-  return html`<p class="notice ${kind}" role="${kind === 'bad' ? 'alert' : 'status'}">${text}</p>`
 }

@@ -1,9 +1,8 @@
 import type { AtprotoErrorCode } from '../../../atproto/errors.ts'
 import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
+import { fieldError, notice } from '../../../http/page-parts.ts'
 import { layout, type Shell } from '../../web/layout.ts'
-import { notice } from './frame.ts'
-import { fieldError } from './parts.ts'
 
 export interface LoginView {
   formToken: string

@@ -1,13 +1,13 @@
 import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
+import { age, fact, notice } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
-import { fact } from '../../web/home-page.ts'
 import type { Shell } from '../../web/layout.ts'
 import type { GcProgress } from '../../services/garbage-collection.ts'
 import type { StorageHealth } from '../../services/storage-health.ts'
 import { usage, type UsageView } from './crew.ts'
-import { frame, notice, type Account } from './frame.ts'
-import { age, person } from './parts.ts'
+import { frame, type Account } from './frame.ts'
+import { person } from './parts.ts'
 import { gcSummary } from './storage.ts'
 import type { PersonView } from '../views/people.ts'
 
@@ -56,7 +56,7 @@ export function overviewPage(shell: Shell, account: Account, view: OverviewView)
       <div class="grid">
         <section class="panel" aria-labelledby="hold">
           <h2 id="hold">This hold</h2>
-          <dl class="facts">
+          <dl class="fact-list">
             ${fact('DID', html`<code>${view.did}</code>`)} ${fact('Address', view.publicUrl)}
             ${fact('Captain', person(view.captain))}
             ${fact('Reading', view.isPublic ? 'open to everyone' : 'for crew only')}
@@ -116,7 +116,7 @@ function relaySection({ now, relays }: OverviewView, account: Account): Html {
       relays.length === 0
         ? html`<p>No relays are set, so nobody is told of this hold’s records.</p>`
         : html`<div class="stack">
-            <dl class="facts">${relays.map((relay) => fact(relay.host, relayLine(relay, now)))}</dl>
+            <dl class="fact-list">${relays.map((relay) => fact(relay.host, relayLine(relay, now)))}</dl>
             <form method="post" action="/admin/crawl">
               ${formTokenField(account.formToken)}
               <button class="button">Ask them to crawl this hold</button>

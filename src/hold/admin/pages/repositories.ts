@@ -1,8 +1,9 @@
 import { html, type Html } from '../../../http/html.ts'
+import { age } from '../../../http/page-parts.ts'
 import type { Shell } from '../../web/layout.ts'
 import type { PersonView } from '../views/people.ts'
 import { frame, type Account } from './frame.ts'
-import { age, person } from './parts.ts'
+import { person } from './parts.ts'
 
 export interface RepositoryView {
   owner: PersonView

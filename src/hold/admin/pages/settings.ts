@@ -1,9 +1,10 @@
 import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
+import { describedBy, fieldError, notice } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import type { Shell } from '../../web/layout.ts'
-import { frame, notice, type Account } from './frame.ts'
-import { checkbox, describedBy, fieldError } from './parts.ts'
+import { frame, type Account } from './frame.ts'
+import { checkbox } from './parts.ts'
 
 /** The captain record as a form has it. */
 export interface SettingsFields {

@@ -1,12 +1,11 @@
 import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
+import { age, fact, notice } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount } from '../../../lib/format.ts'
 import type { GcProgress } from '../../services/garbage-collection.ts'
-import { fact } from '../../web/home-page.ts'
 import type { Shell } from '../../web/layout.ts'
-import { frame, notice, type Account } from './frame.ts'
-import { age } from './parts.ts'
+import { frame, type Account } from './frame.ts'
 
 const refreshSeconds = 3
 
@@ -97,7 +96,7 @@ function progressBar({ manifestsChecked, manifestsTotal, phase }: GcProgress): H
 function counts(progress: GcProgress): Html {
   const number = (count: number) => count.toLocaleString('en')
   const { manifestsChecked, manifestsTotal } = progress
-  return html`<dl class="facts">
+  return html`<dl class="fact-list">
     ${fact('Images asked for', `${number(manifestsChecked)} of ${number(Math.max(manifestsChecked, manifestsTotal))}`)}
     ${fact('Owners not reached', number(progress.ownersUnreachable))}
     ${fact('Blobs examined', number(progress.blobsExamined))}
