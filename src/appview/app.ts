@@ -5,17 +5,20 @@ import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { mountDeviceRoutes } from './auth/device-routes.ts'
+import { mountOAuthDocuments } from './auth/oauth-routes.ts'
 import { mountTokenRoutes } from './auth/token-routes.ts'
 import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
+import { mountLogin } from './ui/login-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
 export function createApp(context: AppContext): Hono<ServerEnv> {
+  const { config } = context
   const app = new Hono<ServerEnv>()
   app.use(requestId(), accessLog(logger('appview:http')), securityHeaders())
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
@@ -27,10 +30,12 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   })
   app.get('/health', () => Response.json({ status: 'ok' }))
   mountTokenRoutes(app, context)
-  const pages = context.config.ui.enabled ? pagesNeeds(context) : undefined
-  if (pages !== undefined) mountPages(app, pages)
-  // Without pages nobody could approve anything.
+  mountOAuthDocuments(app, context)
+  const pages = config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) {
+    mountPages(app, pages)
+    mountLogin(app, { ...context, sessions: pages.sessions, allowsPlainHttp: config.server.test_mode })
+    // Without pages nobody could approve anything.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
   }
