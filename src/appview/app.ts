@@ -37,7 +37,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountLogin(app, { ...context, sessions: pages.sessions, allowsPlainHttp: config.server.test_mode })
     // Without pages nobody could approve anything.
     mountDeviceRoutes(app, context)
-    mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
+    mountDevicePages(app, { ...context, sessions: pages.sessions })
   }
   app.notFound((c) =>
     pages !== undefined && wantsPage(c) ? answerUnknownPage(c, pages) : c.text('not found', 404),
