@@ -11,6 +11,7 @@ import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
 import { BrowserSessions } from './ui/sessions.ts'
+import { mountSettings } from './ui/settings-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -27,7 +28,10 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   app.get('/health', () => Response.json({ status: 'ok' }))
   mountTokenRoutes(app, context)
   const pages = context.config.ui.enabled ? pagesNeeds(context) : undefined
-  if (pages !== undefined) mountPages(app, pages)
+  if (pages !== undefined) {
+    mountPages(app, pages)
+    mountSettings(app, { ...context, sessions: pages.sessions, baseUrl: pages.baseUrl })
+  }
   // Without pages nobody could approve anything.
   if (pages !== undefined) mountDeviceRoutes(app, context)
   app.notFound((c) =>
