@@ -10,6 +10,7 @@ import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
+import { mountDevicePages } from './ui/device-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
@@ -33,7 +34,10 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountSettings(app, { ...context, sessions: pages.sessions, baseUrl: pages.baseUrl })
   }
   // Without pages nobody could approve anything.
-  if (pages !== undefined) mountDeviceRoutes(app, context)
+  if (pages !== undefined) {
+    mountDeviceRoutes(app, context)
+    mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
+  }
   app.notFound((c) =>
     pages !== undefined && wantsPage(c) ? answerUnknownPage(c, pages) : c.text('not found', 404),
   )

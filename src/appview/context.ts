@@ -1,4 +1,6 @@
+import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
+import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { createOutboundFetch, createTransferFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
@@ -21,8 +23,10 @@ import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
+import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
+import type { OAuthLogins } from './ports/oauth-logins.ts'
 import { AttemptLimits } from './services/attempt-limits.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
@@ -30,15 +34,21 @@ import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
 import { loadRegistryKey, loadSealingKey } from './services/key-files.ts'
+import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
 import { ManifestLookup } from './services/manifest-lookup.ts'
 import { ManifestStore } from './services/manifest-store.ts'
 import { Manifests } from './services/manifests.ts'
+import { OAuthAccounts } from './services/oauth-accounts.ts'
+import { createOAuthStores } from './services/oauth-stores.ts'
+import { appViewScope } from './services/oauth-scope.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
+import { PdsSessions } from './services/pds-sessions.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
+import { SignOuts } from './services/sign-outs.ts'
 import { WebSessions } from './services/web-sessions.ts'
 
 const userAgent = `atcr-appview/${version}`
@@ -53,6 +63,8 @@ export interface AppViewOverrides {
   fetch?: Fetch
   /** For blob bytes. */
   transferFetch?: Fetch
+  /** What people are asked to allow. */
+  oauthScope?: string
 }
 
 /** Everything the edges may use. Built here and nowhere else. */
@@ -66,6 +78,10 @@ export interface AppContext {
   fetch: Fetch
   pdsReads: PdsReads
   pdsAccounts: PdsAccounts
+  pdsSessions: PdsSessions
+  oauthLogins: OAuthLogins
+  signOuts: SignOuts
+  sailorSetups: SailorSetups
   webSessions: WebSessions
   devices: Devices
   deviceGrants: DeviceGrants
@@ -132,20 +148,29 @@ export async function createContext(
     now,
   })
 
+  const oauthLogins = createOAuth({ config, network, db, sealing, now, scope: overrides.oauthScope ?? appViewScope })
+  const pdsSessions = new PdsSessions({ oauthLogins, pdsAccounts })
+  const signOuts = new SignOuts({ db, webSessions, oauthLogins })
+
   const pdsReads = new PdsReads({ identities, fetch: network.pds })
-  const caller = new HoldCaller({ sessions: pdsAccounts, identities, fetch: network.hold, now })
+  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now })
   const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now })
   const holdUploads = new HoldUploadsClient({ caller, transfer: network.transfer })
   const crew = new HoldCrewClient({ caller })
+  const profiles = new PdsProfiles({ reads: pdsReads, sessions: pdsSessions, now })
+  const defaultHoldDid = holdDid(config.server.default_hold_did)
   const holds = new Holds({
     db,
     crew,
     blobs: holdBlobs,
-    profiles: new PdsProfiles({ reads: pdsReads }),
-    defaultHoldDid: holdDid(config.server.default_hold_did),
+    profiles,
+    defaultHoldDid,
     managedHoldDids: config.server.managed_holds.map(holdDid),
     now,
   })
+  const sailorSetups = opened.use(
+    new SailorSetups({ profiles, holds, defaultHoldDid, log: logger('appview:logins'), delayMs: 1000 }),
+  )
   const blobs = new Blobs({ db, uploads: holdUploads, holds, now })
   const uploadMode = config.server.upload_mode
   const blobUploads = new BlobUploads({ db, uploads: holdUploads, holds, uploadMode, now })
@@ -164,7 +189,7 @@ export async function createContext(
   opened.use(new UploadSweep({ uploads: blobUploads, log: logger('appview:uploads') })).start()
 
   const store = new ManifestStore({ db })
-  const pds = new PdsManifestsClient({ sessions: pdsAccounts, reads: pdsReads })
+  const pds = new PdsManifestsClient({ sessions: pdsSessions, reads: pdsReads })
   const lookup = new ManifestLookup({ db, pds, store, now })
   const onNotification = () => notifications.wake()
   const manifests = new Manifests({
@@ -199,6 +224,10 @@ export async function createContext(
     fetch: network.metadata,
     pdsReads,
     pdsAccounts,
+    pdsSessions,
+    oauthLogins,
+    signOuts,
+    sailorSetups,
     webSessions,
     devices,
     deviceGrants,
@@ -231,6 +260,52 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
     transfer: overrides.transferFetch ?? createTransferFetch(outbound),
   }
+}
+
+/** Signing in by OAuth. The client is made when it is first wanted: it takes its time to load. */
+function createOAuth(needs: {
+  config: AppViewConfig
+  network: ReturnType<typeof createNetwork>
+  db: Database<AppViewTables>
+  sealing: Sealing
+  now: Now
+  scope: string
+}): OAuthLogins {
+  const { config, network, db, now, scope } = needs
+  const publicUrl = config.server.base_url
+  const stores = createOAuthStores(needs)
+  const leases = new Leases({ db, now })
+  const create = async (): Promise<OAuthClient> => {
+    const { createOAuthClient } = await import('../atproto/oauth-client.ts')
+    return createOAuthClient({
+      publicUrl,
+      clientName: config.server.client_name,
+      scope,
+      redirectPath: '/auth/oauth/callback',
+      documentPaths: { metadataPath: '/oauth-client-metadata.json', jwksPath: '/oauth/jwks.json' },
+      keyFile: appViewPaths(config, process.getuid?.() === 0).oauthKey,
+      stores,
+      lock: (did, action) => leases.run(`oauth session ${did}`, action),
+      fetch: network.metadata,
+      pdsFetch: network.pds,
+      plcUrl: config.identity.plc_directory_url,
+      handleResolverUrl: config.identity.handle_resolver_url ?? null,
+      allowHttp: config.server.test_mode,
+      now,
+    })
+  }
+  let client: Promise<OAuthClient> | undefined
+  return new OAuthAccounts({
+    client: () =>
+      (client ??= create().catch((error: unknown) => {
+        client = undefined
+        throw error
+      })),
+    sessions: stores.sessions,
+    origin: oauthOrigin(new URL(publicUrl)),
+    loginUrl: new URL('/auth/oauth/login', publicUrl).href,
+    log: logger('appview:logins'),
+  })
 }
 
 function holdDid(text: string): Did {

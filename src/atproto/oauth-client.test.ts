@@ -30,6 +30,7 @@ function options(over: Partial<OAuthClientOptions> = {}): OAuthClientOptions {
     plcUrl: 'https://plc.example.com',
     handleResolverUrl: 'https://pds.example.com',
     allowHttp: false,
+    now,
     ...over,
   }
 }

@@ -1,22 +1,30 @@
 import {
   buildAtprotoLoopbackClientMetadata,
   JoseKey,
-  NodeOAuthClient,
   requestLocalLock,
   type NodeOAuthClientOptions,
   type NodeSavedSessionStore,
   type NodeSavedStateStore,
   type OAuthClientMetadataInput,
-  type OAuthSession,
 } from '@atproto/oauth-client-node'
 
+import type { Now } from '../lib/clock.ts'
+import { KeyedLocks } from '../lib/keyed-locks.ts'
 import { AtprotoError } from './errors.ts'
 import { loginEndFailure, loginStartFailure } from './oauth-failures.ts'
-import { loadOrCreateOAuthKey } from './oauth-key.ts'
+import { loadOrCreateOAuthKeys } from './oauth-key.ts'
+import { OAuthMemoryStore } from './oauth-memory-store.ts'
 import { oauthOrigin } from './oauth-origin.ts'
+import { OAuthPdsSession, TokenClient, type OAuthLock } from './oauth-session.ts'
 import type { Fetch } from './outbound-fetch.ts'
 import type { PdsSession } from './pds-session.ts'
-import { parseDid, type Did } from './syntax.ts'
+import type { Did } from './syntax.ts'
+
+/** How many servers are remembered, and for how long what they say about themselves. */
+const serverCountMax = 1000
+const metadataSeconds = 600
+/** A nonce that is too old by then costs the one request that getting the first one costs. */
+const nonceSeconds = 3600
 
 /** Logins under way, and sessions. What is in them acts as the account: in memory, or sealed. */
 export interface OAuthStores {
@@ -33,25 +41,33 @@ export interface OAuthClientOptions {
   scope: string
   /** Where people come back to, below the public URL. */
   redirectPath: string
-  /** Below which path its documents are served, so that one host can be several clients. Default `/oauth`. */
-  documentsPath?: string
-  /** P-256 key, made at first use; needed with https. */
+  /** Where its documents are served; one host can be several clients. Default: below `/oauth`. */
+  documentPaths?: OAuthDocumentPaths
+  /** P-256 key, made at first use; needed with https. More than one: see {@link loadOrCreateOAuthKeys}. */
   keyFile?: string
   stores: OAuthStores
+  /** Held while tokens are renewed; to be shared by all who share the store of sessions. Default: in this process. */
+  lock?: OAuthLock
   /** The guarded one: handles, DIDs and servers are chosen by strangers. */
   fetch: Fetch
+  /** The guarded one for what is asked of PDSes afterwards: other limits of time and size. Default: `fetch`. */
+  pdsFetch?: Fetch
   plcUrl: string
   /** A PDS to ask for handles instead of DNS and HTTPS. */
   handleResolverUrl: string | null
   /** Lets servers be on plain http: development only. */
   allowHttp: boolean
+  now: Now
+}
+
+export interface OAuthDocumentPaths {
+  metadataPath: string
+  jwksPath: string
 }
 
 /** What a program on https has to serve for others to know it. */
-export interface OAuthDocuments {
-  metadataPath: string
+export interface OAuthDocuments extends OAuthDocumentPaths {
   metadata: object
-  jwksPath: string
   jwks: object
 }
 
@@ -70,11 +86,19 @@ export interface OAuthClient {
    */
   authorize(actor: string, state: string): Promise<URL>
   /**
-   * Takes them back with the query of the redirect. A login ends once.
+   * Takes them back with the query of the redirect. A login ends once. `admit` sees the state first, and may throw: then
+   * nothing was asked of the server, and the login can still be ended by whom it admits.
    * @throws {AtprotoError} `login_denied`, `login_unknown`, `scope_missing`, `auth_failed`, `unreachable`
    */
-  finish(query: URLSearchParams): Promise<{ session: PdsSession; state: string }>
-  /** The session of an account that signed in before. @throws {AtprotoError} `auth_failed` when it ended */
+  finish(
+    query: URLSearchParams,
+    admit?: (state: string) => void,
+  ): Promise<{ session: PdsSession; state: string }>
+  /**
+   * The session of an account that signed in before. No network until it is used, unless it has to be ended.
+   * @throws {AtprotoError} `auth_failed` when there is none, `scope_missing` when less was granted than is wanted by now:
+   *   then it is ended
+   */
   restore(did: Did): Promise<PdsSession>
   /** Ends the session of an account, at its server too if that can be reached. */
   revoke(did: Did): Promise<void>
@@ -85,25 +109,19 @@ export interface OAuthClient {
  * @throws {AtprotoError} `address_refused` when the public URL cannot be that of a client (an IP address, `.local`)
  */
 export async function createOAuthClient(options: OAuthClientOptions): Promise<OAuthClient> {
-  const { stores, plcUrl, handleResolverUrl, allowHttp, scope } = options
+  const { stores, fetch, scope } = options
   const publicUrl = new URL(options.publicUrl)
   const origin = oauthOrigin(publicUrl)
   const isLoopback = publicUrl.protocol === 'http:'
-  const clientMetadata = isLoopback
-    ? buildAtprotoLoopbackClientMetadata({ scope, redirect_uris: [`${origin}${options.redirectPath}`] })
-    : confidentialMetadata(origin, options)
-  const keyset = isLoopback ? undefined : [await loadKey(options.keyFile)]
-  const client = newClient(options.publicUrl, {
-    clientMetadata,
-    ...(keyset === undefined ? {} : { keyset }),
-    stateStore: stores.states,
-    sessionStore: stores.sessions,
-    fetch: plainCalls(options.fetch),
-    plcDirectoryUrl: plcUrl,
-    ...(handleResolverUrl === null ? {} : { handleResolver: handleResolverUrl }),
-    allowHttp,
-    requestLock: requestLocalLock,
-  })
+  const client = await newClient(options, { origin, isLoopback })
+  const locks = new KeyedLocks()
+  const needs = {
+    client,
+    sessions: stores.sessions,
+    lock: options.lock ?? ((did, action) => locks.run(did, action)),
+    fetch: plainCalls(options.pdsFetch ?? fetch),
+    now: options.now,
+  }
   return {
     origin,
     documents: isLoopback
@@ -113,28 +131,56 @@ export async function createOAuthClient(options: OAuthClientOptions): Promise<OA
       client.authorize(actor, { state }).catch((error: unknown) => {
         throw loginStartFailure(error, actor)
       }),
-    finish: (query) => finish(client, query, scope),
-    restore: async (did) => {
-      const session = await client.restore(did).catch((cause: unknown) => {
-        throw new AtprotoError('auth_failed', `the session of ${did} has ended`, { cause })
+    finish: async (query, admit) => {
+      const saved = await stores.states.get(query.get('state') ?? '')
+      if (saved !== undefined) admit?.(saved.appState ?? '')
+      const { session, state } = await client.callback(query).catch((error: unknown) => {
+        throw loginEndFailure(error)
       })
-      return pdsSession(session)
+      return { session: await restore(needs, session.did, scope), state: state ?? '' }
     },
+    restore: (did) => restore(needs, did, scope),
     revoke: (did) => client.revoke(did),
   }
 }
 
-function newClient(publicUrl: string, options: NodeOAuthClientOptions): NodeOAuthClient {
+async function newClient(
+  options: OAuthClientOptions,
+  { origin, isLoopback }: { origin: string; isLoopback: boolean },
+): Promise<TokenClient> {
+  const { scope, stores, handleResolverUrl, now } = options
+  const clientMetadata = isLoopback
+    ? buildAtprotoLoopbackClientMetadata({ scope, redirect_uris: [`${origin}${options.redirectPath}`] })
+    : confidentialMetadata(origin, options)
+  const keyset = isLoopback ? undefined : await loadKeys(options.keyFile)
+  const servers = { now, lifetimeSeconds: metadataSeconds, entryCountMax: serverCountMax }
+  const clientOptions: NodeOAuthClientOptions = {
+    clientMetadata,
+    ...(keyset === undefined ? {} : { keyset }),
+    stateStore: stores.states,
+    sessionStore: stores.sessions,
+    authorizationServerMetadataCache: new OAuthMemoryStore(servers),
+    protectedResourceMetadataCache: new OAuthMemoryStore(servers),
+    // By server, for all accounts: in memory, because a nonce is no secret and a server gives a new one at any time.
+    dpopNonceCache: new OAuthMemoryStore({ ...servers, lifetimeSeconds: nonceSeconds }),
+    fetch: plainCalls(options.fetch),
+    plcDirectoryUrl: options.plcUrl,
+    ...(handleResolverUrl === null ? {} : { handleResolver: handleResolverUrl }),
+    allowHttp: options.allowHttp,
+    requestLock: requestLocalLock,
+  }
   try {
-    return new NodeOAuthClient(options)
+    return new TokenClient(clientOptions)
   } catch (cause) {
     const reason = 'servers sign people in only for hosts with a public name'
-    throw new AtprotoError('address_refused', `${publicUrl} cannot be an OAuth client: ${reason}`, { cause })
+    throw new AtprotoError('address_refused', `${options.publicUrl} cannot be an OAuth client: ${reason}`, {
+      cause,
+    })
   }
 }
 
-function documentPaths({ documentsPath = '/oauth' }: Pick<OAuthClientOptions, 'documentsPath'>) {
-  return { metadataPath: `${documentsPath}/client-metadata.json`, jwksPath: `${documentsPath}/jwks.json` }
+function documentPaths({ documentPaths }: OAuthClientOptions): OAuthDocumentPaths {
+  return documentPaths ?? { metadataPath: '/oauth/client-metadata.json', jwksPath: '/oauth/jwks.json' }
 }
 
 function confidentialMetadata(origin: string, options: OAuthClientOptions): OAuthClientMetadataInput {
@@ -155,42 +201,33 @@ function confidentialMetadata(origin: string, options: OAuthClientOptions): OAut
   }
 }
 
-async function loadKey(keyFile: string | undefined): Promise<JoseKey> {
+async function loadKeys(keyFile: string | undefined): Promise<JoseKey[]> {
   if (keyFile === undefined) throw new Error('an OAuth client on https needs a key file')
-  const { pem, kid } = await loadOrCreateOAuthKey(keyFile)
-  return JoseKey.fromPKCS8(pem, 'ES256', kid)
+  const keys = await loadOrCreateOAuthKeys(keyFile)
+  return Promise.all(keys.map(({ pem, kid }) => JoseKey.fromPKCS8(pem, 'ES256', kid)))
 }
 
-async function finish(
-  client: NodeOAuthClient,
-  query: URLSearchParams,
+async function restore(
+  needs: ConstructorParameters<typeof OAuthPdsSession>[0],
+  did: Did,
   scope: string,
-): Promise<{ session: PdsSession; state: string }> {
-  const { session, state } = await client.callback(query).catch((error: unknown) => {
-    throw loginEndFailure(error)
-  })
-  const { scope: granted } = await session.getTokenInfo(false)
-  const missing = missingScopes(scope, granted)
-  if (missing.length > 0) {
-    await session.signOut()
-    throw new AtprotoError('scope_missing', `the server did not grant ${missing.join(' ')}`)
+): Promise<PdsSession> {
+  const { client, sessions } = needs
+  const saved = await sessions.get(did)
+  if (saved === undefined || !client.isClientOf(saved)) {
+    if (saved !== undefined) await sessions.del(did)
+    throw new AtprotoError('auth_failed', `there is no session with the PDS of ${did}`)
   }
-  return { session: await pdsSession(session), state: state ?? '' }
+  const missing = missingScopes(scope, saved.tokenSet.scope)
+  if (missing.length === 0) return new OAuthPdsSession(needs, saved)
+  await client.revoke(did).catch(() => undefined) // Forgotten it is in any case.
+  throw new AtprotoError('scope_missing', `the server did not grant ${missing.join(' ')}`)
 }
 
 /** What was asked for and not given. Permission sets (`include:`) come back as what they stand for, so they are not looked for. */
 export function missingScopes(wanted: string, granted: string): string[] {
   const given = new Set(granted.split(' '))
   return wanted.split(' ').filter((scope) => !scope.startsWith('include:') && !given.has(scope))
-}
-
-async function pdsSession(session: OAuthSession): Promise<PdsSession> {
-  const { aud } = await session.getTokenInfo(false)
-  return {
-    did: parseDid(session.did),
-    pdsUrl: aud,
-    fetchHandler: (path, init) => session.fetchHandler(path, init),
-  }
 }
 
 /**

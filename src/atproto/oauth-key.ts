@@ -11,12 +11,21 @@ export interface OAuthKey {
   kid: string
 }
 
-/** The key in a file (PKCS#8), made there at first use, for its owner's eyes only. */
-export async function loadOrCreateOAuthKey(path: string): Promise<OAuthKey> {
-  const pem = await readOrCreateSecretFile(path, createPem)
+/**
+ * The keys in a file (PKCS#8), for its owner's eyes only; one is made there at first use. New logins are made with the
+ * first. The others go on serving the sessions that were begun with them: to change keys, put a new one at the top.
+ */
+export async function loadOrCreateOAuthKeys(path: string): Promise<OAuthKey[]> {
+  const text = await readOrCreateSecretFile(path, createPem)
+  const pems = text.match(/-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/g) ?? []
+  if (pems.length === 0) throw new Error(`${path} holds no P-256 key`)
+  return pems.map((pem) => readKey(pem, path))
+}
+
+function readKey(pem: string, path: string): OAuthKey {
   const key = createPrivateKey(pem)
   if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
-    throw new Error(`${path} holds no P-256 key`)
+    throw new Error(`${path} holds a key that is not P-256`)
   const publicBytes = createPublicKey(key).export({ type: 'spki', format: 'der' })
   return { pem, kid: sha256Hex(publicBytes).slice(0, 16) }
 }

@@ -1,6 +1,10 @@
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { text } from 'node:stream/consumers'
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { DeviceCodeAnswer, DeviceTokenAnswer } from '../../src/protocol/device/messages.ts'
+import type { Did } from '../../src/atproto/syntax.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { imageOfFiles } from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
@@ -79,6 +83,255 @@ describe('what programs call', () => {
     expect(refused.status).toBe(401)
     expect(await refused.text()).toContain('revoked')
   })
+
+  test('forms are taken as well (RFC 8628 §3.1), and what a machine need not say is not needed', async () => {
+    const form = { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' }
+    const begun = await post('/auth/device/code', 'client_id=helper&device_name=desktop', form)
+    const { device_code, user_code } = (await begun.json()) as DeviceCodeAnswer
+    await approve(user_code)
+    const grant = 'urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code'
+    const redeemed = await post('/auth/device/token', `grant_type=${grant}&device_code=${device_code}`, form)
+    expect(await redeemed.json()).toMatchObject({ did: network.accounts.alice.did })
+
+    const silent = await fetch(new URL('/auth/device/code', network.appview.url), { method: 'POST' })
+    expect(silent.status).toBe(200)
+  })
+
+  test.each([
+    ['nothing', '/auth/device/token', '', 'application/json', 400],
+    ['no code', '/auth/device/token', '{}', 'application/json', 400],
+    ['a number for a code', '/auth/device/token', '{"device_code":1}', 'application/json', 400],
+    ['a code that is no code', '/auth/device/token', JSON.stringify({ device_code: 'x'.repeat(101) }), 'application/json', 400], // prettier-ignore
+    ['half of JSON', '/auth/device/token', '{"device_code":', 'application/json', 400],
+    ['a list', '/auth/device/code', '[]', 'application/json', 400],
+    ['null', '/auth/device/code', 'null', 'application/json', 400],
+    ['bytes that are no text', '/auth/device/code', '\u0000\ufffd', 'application/json', 400],
+    ['a parameter twice', '/auth/device/token', 'device_code=a&device_code=b', 'application/x-www-form-urlencoded', 400], // prettier-ignore
+    ['another content type', '/auth/device/code', '{"device_name":"x"}', 'text/plain', 415],
+    ['too much', '/auth/device/code', JSON.stringify({ device_name: 'x'.repeat(9000) }), 'application/json', 413], // prettier-ignore
+  ])('%s is an invalid request', async (_, path, body, contentType, status) => {
+    const response = await post(path, body, { 'content-type': contentType })
+    expect(response.status).toBe(status)
+    expect(response.headers.get('cache-control')).toBe('no-store')
+    expect(await response.json()).toEqual({
+      error: 'invalid_request',
+      error_description: expect.stringMatching(/./),
+    })
+  })
+
+  test('unknown, used, denied and foreign codes are refused, each by its name', async () => {
+    const errorOf = async (deviceCode: string) => {
+      const response = await redeem(deviceCode)
+      expect(response.status).toBe(400)
+      return ((await response.json()) as { error: string }).error
+    }
+    expect(await errorOf('x'.repeat(43))).toBe('expired_token')
+    const used = await begin()
+    expect(await errorOf(used.user_code)).toBe('expired_token')
+    await approve(used.user_code)
+    await redeem(used.device_code)
+    expect(await errorOf(used.device_code)).toBe('expired_token')
+    const denied = await begin()
+    const { alice } = network.accounts
+    await network.appview.context.deviceGrants.decide(denied.user_code, 'denied', {
+      did: alice.did,
+      address: '::1',
+    })
+    expect(await errorOf(denied.device_code)).toBe('access_denied')
+    const impatient = await begin()
+    expect(await errorOf(impatient.device_code)).toBe('authorization_pending')
+    expect(await errorOf(impatient.device_code)).toBe('slow_down')
+  })
+
+  test('addresses come from our settings, whatever host the caller names', async () => {
+    const { body, status } = await ask('/auth/device/code', {
+      method: 'POST',
+      headers: { host: 'evil.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
+    })
+    expect(status).toBe(200)
+    expect(body).not.toContain('evil')
+    expect((JSON.parse(body) as DeviceCodeAnswer).verification_uri).toBe(`${network.appview.url}/device`)
+  })
+
+  test('reading is not asking: there is nothing to GET', async () => {
+    for (const path of ['/auth/device/code', '/auth/device/token', '/device/approve'])
+      expect((await ask(path)).status).toBe(404)
+  })
+})
+
+interface Answer {
+  status: number
+  headers: IncomingHttpHeaders
+  body: string
+}
+
+/** A request with exactly these headers, redirects not followed. */
+function ask(
+  path: string,
+  options: { method?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<Answer> {
+  const { body, headers = {}, method = 'GET' } = options
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(network.appview.url)
+    const request = httpRequest({ hostname, port, path, method, headers }, (response) => {
+      text(response).then(
+        (body) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
+        reject,
+      )
+    })
+    request.on('error', reject)
+    request.end(body)
+  })
+}
+
+/** The cookie of a browser in which an account is signed in. */
+async function cookieOf({ did }: { did: Did }): Promise<string> {
+  const token = await network.appview.context.webSessions.create(did, { userAgent: 'test', address: '' })
+  return `atcr-${new URL(network.appview.url).port}=${token}`
+}
+
+const devicePath = (code: string) => `/device?code=${encodeURIComponent(code)}`
+const tokenIn = (page: Answer) => /name="csrf" value="([^"]+)"/.exec(page.body)?.[1] ?? ''
+
+/** Sends the form of the page as a browser would; fields and headers as told otherwise. */
+async function submit(
+  cookie: string,
+  fields: { code: string; verdict?: string; csrf?: string },
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const csrf = fields.csrf ?? tokenIn(await ask(devicePath(fields.code), { headers: { cookie } }))
+  return ask('/device/approve', {
+    method: 'POST',
+    body: new URLSearchParams({ verdict: 'approve', ...fields, csrf }).toString(),
+    headers: {
+      'content-type': 'application/x-www-form-urlencoded',
+      origin: network.appview.url,
+      cookie,
+      ...headers,
+    },
+  })
+}
+
+const stateOf = async (code: string) => {
+  const asker = { did: network.accounts.bob.did, address: 'test' }
+  return (await network.appview.context.deviceGrants.find(code, asker))?.state
+}
+
+describe('the page', () => {
+  test('asks to sign in first, and comes back to the code', async () => {
+    const answer = await ask('/device?code=bcdf%20ghjk')
+    expect(answer.status).toBe(303)
+    const location = new URL(answer.headers.location ?? '', network.appview.url)
+    expect(location.pathname).toBe('/auth/oauth/login')
+    expect(location.searchParams.get('next')).toBe('/device?code=bcdf%20ghjk')
+  })
+
+  test('asks for a code where none is given, and shows who asks where one is', async () => {
+    const cookie = await cookieOf(network.accounts.alice)
+    const form = await ask('/device', { headers: { cookie } })
+    expect(form.status).toBe(200)
+    expect(form.body).toMatch(/<input[^>]*name="code"/)
+
+    const { user_code } = await begin('alice’s laptop')
+    const page = await ask(devicePath(user_code.toLowerCase().replace('-', ' ')), { headers: { cookie } })
+    expect(page.status).toBe(200)
+    for (const part of [user_code, 'alice’s laptop', '127.0.0.1', 'node', 'alice.test', 'Approve', 'Deny'])
+      expect(page.body).toContain(part)
+    expect(await stateOf(user_code)).toBe('pending')
+  })
+
+  test('approves and denies by its form, and says what came of it', async () => {
+    const cookie = await cookieOf(network.accounts.alice)
+    for (const [verdict, shown, error] of [
+      ['approve', 'Return to your terminal', undefined],
+      ['deny', 'The device was denied', 'access_denied'],
+    ] as const) {
+      const { device_code, user_code } = await begin()
+      const answer = await submit(cookie, { code: user_code, verdict })
+      expect([answer.status, answer.headers.location]).toEqual([303, devicePath(user_code)])
+      for (let reload = 0; reload < 2; reload++)
+        expect((await ask(devicePath(user_code), { headers: { cookie } })).body).toContain(shown)
+      expect(((await (await redeem(device_code)).json()) as { error?: string }).error).toBe(error)
+      expect((await ask(devicePath(user_code), { headers: { cookie } })).body).toContain(shown)
+    }
+  })
+
+  test('tells another that the code was used', async () => {
+    const { user_code } = await begin()
+    await approve(user_code)
+    const cookie = await cookieOf(network.accounts.bob)
+    const page = await ask(devicePath(user_code), { headers: { cookie } })
+    expect(page.body).toContain('The code was used already')
+    expect(page.body).not.toContain('alice')
+    const answer = await submit(cookie, {
+      code: user_code,
+      csrf: tokenIn(await ask(devicePath((await begin()).user_code), { headers: { cookie } })),
+    })
+    expect(answer.status).toBe(303)
+    expect((await ask(answer.headers.location ?? '', { headers: { cookie } })).body).toContain('used already')
+  })
+
+  test.each([
+    ['without its token', { csrf: '' }, {}, 403],
+    ['with the token of another session', 'foreign', {}, 403],
+    ['from another site', {}, { origin: 'https://evil.example' }, 403],
+    ['from a page without an origin', {}, { origin: 'null' }, 403],
+    ['as JSON', {}, { 'content-type': 'application/json' }, 400],
+    ['as text, which needs no permission across sites', {}, { 'content-type': 'text/plain' }, 400],
+  ])('takes no form %s', async (_, fields, headers, status) => {
+    const cookie = await cookieOf(network.accounts.alice)
+    const { user_code } = await begin()
+    const other = await cookieOf(network.accounts.alice)
+    const more =
+      fields === 'foreign'
+        ? { csrf: tokenIn(await ask(devicePath(user_code), { headers: { cookie: other } })) }
+        : (fields as object)
+    const answer = await submit(cookie, { code: user_code, ...more }, headers)
+    expect(answer.status).toBe(status)
+    expect(await stateOf(user_code)).toBe('pending')
+  })
+
+  test('takes no form of somebody who is not signed in, and no address for a verdict', async () => {
+    const { user_code } = await begin()
+    const answer = await submit('', { code: user_code, csrf: 'x' })
+    expect([answer.status, answer.headers.location]).toEqual([303, '/auth/oauth/login'])
+    const cookie = await cookieOf(network.accounts.alice)
+    await ask(`/device/approve?code=${user_code}&verdict=approve`, { headers: { cookie } })
+    await ask(`${devicePath(user_code)}&verdict=approve`, { headers: { cookie } })
+    await submit(cookie, { code: user_code, verdict: 'perhaps' })
+    expect(await stateOf(user_code)).toBe('pending')
+  })
+
+  test('shows odd characters as text, and knows no such code', async () => {
+    const cookie = await cookieOf(network.accounts.bob)
+    for (const code of ['"><script>alert(1)</script>', '\u202e\u0000', '../..//evil']) {
+      const page = await ask(devicePath(code), { headers: { cookie } })
+      expect(page.status).toBe(422)
+      expect(page.body).not.toContain('<script>alert')
+      expect(page.body).not.toMatch(/[\u0000\u202e]/)
+    }
+  })
+
+  test('shows a script in a name as text', async () => {
+    const cookie = await cookieOf(network.accounts.alice)
+    const { user_code } = await begin('<script>alert(1)</script>"\u202e')
+    const page = await ask(devicePath(user_code), { headers: { cookie } })
+    expect(page.body).toContain('&lt;script&gt;alert(1)&lt;/script&gt;&quot;\ufffd')
+    expect(page.body).not.toContain('<script>alert')
+  })
+
+  test('stays out of frames and caches, also when it refuses', async () => {
+    const cookie = await cookieOf(network.accounts.alice)
+    const { user_code } = await begin()
+    for (const path of ['/device', devicePath(user_code), devicePath('BBBB-BBBB')]) {
+      const { headers } = await ask(path, { headers: { cookie } })
+      expect(headers['content-security-policy']).toContain("frame-ancestors 'none'")
+      expect(headers['content-security-policy']).toContain("form-action 'self'")
+      expect(headers['x-frame-options']).toBe('DENY')
+      expect(headers['cache-control']).toBe('no-store')
+      expect(headers['referrer-policy']).toBe('same-origin')
+    }
+  })
 })
 
 /** Asks for a token as Docker does. */
@@ -94,4 +347,39 @@ test('the secret of a device is good for its own account alone', async () => {
     expect((await tokenFor(user, secret)).status).toBe(200)
   for (const user of [bob.handle, bob.did, 'nobody.test', 'nonsense', ''])
     expect((await tokenFor(user, secret)).status).toBe(401)
+})
+
+test('guessing codes costs time, also in the form, and the right one does not help any more', async () => {
+  // An AppView of its own: the limit is this address's.
+  await using own = await TestNetwork.create()
+  const usual = network
+  network = own
+  try {
+    const { user_code } = await begin()
+    const cookie = await cookieOf(network.accounts.alice)
+    const csrf = tokenIn(await ask(devicePath(user_code), { headers: { cookie } }))
+    for (const code of ['BBBB-BBBB', 'CCCC-CCCC', 'x'])
+      expect((await ask(devicePath(code), { headers: { cookie } })).status).toBe(422)
+    for (const code of ['DDDD-DDDD', 'FFFF-FFFF', 'GGGG-GGGG'])
+      expect((await submit(cookie, { code, csrf })).status).toBe(422)
+    const blocked = [
+      await ask(devicePath(user_code), { headers: { cookie } }),
+      await submit(cookie, { code: user_code, csrf }),
+      await ask(devicePath(user_code), { headers: { cookie: await cookieOf(network.accounts.bob) } }),
+    ]
+    for (const { body, headers, status } of blocked) {
+      expect(status).toBe(429)
+      expect(Number(headers['retry-after'])).toBeGreaterThan(0)
+      expect(body).toContain('Too many wrong codes')
+    }
+    expect((await redeem((await begin()).device_code)).status).toBe(400)
+
+    const answers = await Promise.all(Array.from({ length: 40 }, () => post('/auth/device/code', {})))
+    const limited = answers.filter(({ status }) => status === 429)
+    expect(limited.length).toBeGreaterThan(0)
+    expect(limited[0]?.headers.get('retry-after')).toBe('60')
+    expect(await limited[0]?.json()).toMatchObject({ error: 'slow_down' })
+  } finally {
+    network = usual
+  }
 })

@@ -14,7 +14,10 @@ export function pdsFailure(error: unknown, did: Did): unknown {
     return new AppViewError('pds_conflict', `another program wrote to ${did} at the same moment`, options)
   }
   if (error.code === 'auth_failed') {
-    return new AppViewError('session_lost', `the PDS of ${did} ended our session; sign in again`, options)
+    // Whoever noticed without asking the PDS says where to sign in.
+    const message =
+      error.status === undefined ? error.message : `the PDS of ${did} ended our session; sign in again`
+    return new AppViewError('session_lost', message, options)
   }
   if (error.code === 'xrpc_refused') {
     return new AppViewError('pds_refused', `the PDS of ${did} refused: ${error.message}`, options)

@@ -1,22 +1,35 @@
+import { applyWrites } from '../../atproto/pds-records.ts'
+import type { PdsSession } from '../../atproto/pds-session.ts'
 import { didWebOfUrl, parseDid, type Did } from '../../atproto/syntax.ts'
+import type { Now } from '../../lib/clock.ts'
 import {
   holdRegistrationCollection,
   parseHoldRegistrationRecord,
 } from '../../protocol/lexicon/hold-registration-record.ts'
 import { RecordError } from '../../protocol/lexicon/record.ts'
 import {
+  buildSailorProfileRecord,
   parseSailorProfileRecord,
   sailorProfileCollection,
   sailorProfileRkey,
 } from '../../protocol/lexicon/sailor-profile-record.ts'
 import type { SailorProfiles } from '../ports/sailor-profiles.ts'
+import { pdsFailure } from './failures.ts'
 import type { PdsReads } from './pds-reads.ts'
+
+interface Needs {
+  reads: PdsReads
+  sessions: { session(did: Did): Promise<PdsSession> }
+  now: Now
+}
 
 /** Profiles in accounts' own PDSes. */
 export class PdsProfiles implements SailorProfiles {
   readonly #reads: PdsReads
+  readonly #needs: Needs
 
-  constructor(needs: { reads: PdsReads }) {
+  constructor(needs: Needs) {
+    this.#needs = needs
     this.#reads = needs.reads
   }
 
@@ -32,6 +45,22 @@ export class PdsProfiles implements SailorProfiles {
       if (error instanceof RecordError) return undefined
       throw error
     }
+  }
+
+  async create(did: Did, { defaultHoldDid }: { defaultHoldDid: Did }): Promise<boolean> {
+    if ((await this.#reads.findRecord(did, sailorProfileCollection, sailorProfileRkey)) !== undefined)
+      return false
+    const now = this.#needs.now()
+    const value = buildSailorProfileRecord({ defaultHoldDid, createdAt: now, updatedAt: now })
+    const session = await this.#needs.sessions.session(did)
+    try {
+      // `create` fails where another program was faster.
+      const write = { action: 'create', collection: sailorProfileCollection, rkey: sailorProfileRkey, value } as const // prettier-ignore
+      await applyWrites(session, [write])
+    } catch (error) {
+      throw pdsFailure(error, did)
+    }
+    return true
   }
 
   /** Before profiles, a hold was registered in its owner's PDS, who then pushed to it. */

@@ -34,7 +34,7 @@ const pollToleranceMs = 1000
 /** How long a code that is over is still known for what it was. */
 const keptSeconds = 3600
 const pendingCountMax = 5_000
-const pendingOfAddressMax = 20
+const pendingOfAddressMax = 30
 /** Consonants, none of which looks like another: no words come about (RFC 8628 §6.1). */
 const userCodeAlphabet = 'BCDFGHJKLMNPQRSTVWXZ'
 const userCodeLength = 8

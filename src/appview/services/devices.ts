@@ -170,7 +170,7 @@ export class Devices {
 /** A stranger's name for a machine: one line of what can be seen, and not long. */
 export function cleanDeviceName(name: string): string {
   const cleaned = cleanText(name, deviceNameLengthMax)
-  return cleaned === '' ? namelessDevice : cleaned
+  return /^[\s\ufffd]*$/.test(cleaned) ? namelessDevice : cleaned
 }
 
 /** Enough for a secret of 256 bits, which nobody guesses. */

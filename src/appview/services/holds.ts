@@ -25,7 +25,7 @@ interface Needs {
   crew: HoldCrew
   blobs: HoldBlobs
   /** Asked for accounts whose profile the index does not have. */
-  profiles: SailorProfiles
+  profiles: Pick<SailorProfiles, 'findDefaultHold'>
   defaultHoldDid: Did
   managedHoldDids: readonly Did[]
   now: Now

@@ -1,17 +1,9 @@
-import { AtprotoError } from '../../atproto/errors.ts'
+import { cleanActor, formatLoginState, readLoginState, type LoginBrowser } from '../../atproto/login-state.ts'
 import type { OAuthClient } from '../../atproto/oauth-client.ts'
 import type { Did } from '../../atproto/syntax.ts'
-import { sha256Hex } from '../../lib/ids.ts'
 import { logger } from '../../lib/log.ts'
 
 const log = logger('hold:admin')
-
-/** What comes back with somebody who went to sign in. */
-interface LoginState {
-  /** Hash of what only the browser that began has. */
-  browserHash: string
-  returnPath: string
-}
 
 /** Proves who somebody is, by OAuth at their own server. The tokens are given back at once: nothing else is wanted. */
 export class AdminLogins {
@@ -23,13 +15,11 @@ export class AdminLogins {
   }
 
   /**
-   * Where to send the browser; `actor` is a handle, a DID or the address of a PDS. `browserKey` is a secret of this
-   * browser, by which it is known when it comes back. @throws {AtprotoError}
+   * Where to send the browser; `actor` is a handle, a DID or the address of a PDS. The browser's key is a secret by which
+   * it is known when it comes back. @throws {AtprotoError}
    */
-  async begin(actor: string, browser: { browserKey: string; returnPath: string }): Promise<URL> {
-    const { browserKey, returnPath } = browser
-    const state: LoginState = { browserHash: sha256Hex(browserKey), returnPath }
-    return (await this.#client()).authorize(cleanActor(actor), JSON.stringify(state))
+  async begin(actor: string, browser: LoginBrowser): Promise<URL> {
+    return (await this.#client()).authorize(cleanActor(actor), formatLoginState(browser))
   }
 
   /** Who came back, with the query of the redirect. @throws {AtprotoError} `login_unknown` for another browser's login, and others */
@@ -38,20 +28,10 @@ export class AdminLogins {
     browserKey: string | undefined,
   ): Promise<{ did: Did; returnPath: string }> {
     const client = await this.#client()
-    const { session, state } = await client.finish(query)
+    const { session, state } = await client.finish(query, (it) => void readLoginState(it, browserKey))
     await client.revoke(session.did).catch((error: unknown) => {
       log.warn({ err: error, did: session.did }, 'tokens could not be given back')
     })
-    const { browserHash, returnPath } = JSON.parse(state) as LoginState
-    if (browserKey === undefined || sha256Hex(browserKey) !== browserHash)
-      throw new AtprotoError('login_unknown', 'the login was begun in another browser')
-    return { did: session.did, returnPath }
+    return { did: session.did, ...readLoginState(state, browserKey) }
   }
-}
-
-/** What people type and paste: `@alice.example`, `at://…`, with invisible characters around. */
-function cleanActor(text: string): string {
-  const actor = text.replaceAll(/[\p{Cc}\p{Cf}\s]/gu, '')
-  if (/^https?:\/\//i.test(actor) || actor.startsWith('did:')) return actor
-  return actor.replace(/^(@|at:\/\/)/, '').toLowerCase()
 }

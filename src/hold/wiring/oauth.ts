@@ -1,4 +1,4 @@
-import type { OAuthClient } from '../../atproto/oauth-client.ts'
+import type { OAuthClient, OAuthDocumentPaths } from '../../atproto/oauth-client.ts'
 import { OAuthMemoryStore } from '../../atproto/oauth-memory-store.ts'
 import { oauthOrigin } from '../../atproto/oauth-origin.ts'
 import type { Fetch } from '../../atproto/outbound-fetch.ts'
@@ -24,7 +24,7 @@ type Needs = Pick<HoldContext, 'config' | 'publicUrl'> & { paths: HoldPaths; fet
 interface ClientOfHold {
   scope: string
   redirectPath: string
-  documentsPath?: string
+  documentPaths?: OAuthDocumentPaths
   /** How long a login may take. */
   lifetimeSeconds: number
   entryCountMax: number
@@ -59,7 +59,10 @@ export function createRegistration(
   const client = lazyClient(needs, {
     scope: registrationScope,
     redirectPath: registrationCallbackPath,
-    documentsPath: `${registrationPath}/oauth`,
+    documentPaths: {
+      metadataPath: `${registrationPath}/oauth/client-metadata.json`,
+      jwksPath: `${registrationPath}/oauth/jwks.json`,
+    },
     lifetimeSeconds: registrationSecondsMax,
     entryCountMax: 100,
     // The owner is known by DID; his own server may say what it likes about handles.
@@ -92,6 +95,7 @@ function lazyClient(
       plcUrl: config.database.plc_directory_url,
       handleResolverUrl: await handleResolverUrl(),
       allowHttp: config.server.test_mode,
+      now,
     })
   }
   let client: Promise<OAuthClient> | undefined
