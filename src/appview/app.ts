@@ -32,9 +32,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   if (pages !== undefined) {
     mountPages(app, pages)
     mountSettings(app, { ...context, sessions: pages.sessions, baseUrl: pages.baseUrl })
-  }
-  // Without pages nobody could approve anything.
-  if (pages !== undefined) {
+    // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
   }

@@ -148,7 +148,14 @@ export async function createContext(
     now,
   })
 
-  const oauthLogins = createOAuth({ config, network, db, sealing, now, scope: overrides.oauthScope ?? appViewScope })
+  const oauthLogins = createOAuth({
+    config,
+    network,
+    db,
+    sealing,
+    now,
+    scope: overrides.oauthScope ?? appViewScope,
+  })
   const pdsSessions = new PdsSessions({ oauthLogins, pdsAccounts })
   const signOuts = new SignOuts({ db, webSessions, oauthLogins })
 

@@ -10,10 +10,7 @@ export async function takeLease(
     .insertInto('leases')
     .values({ name: lease.name, ...columns })
     .onConflict((conflict) =>
-      conflict
-        .column('name')
-        .doUpdateSet(columns)
-        .where('leases.expires_at_ms', '<=', lease.nowMs),
+      conflict.column('name').doUpdateSet(columns).where('leases.expires_at_ms', '<=', lease.nowMs),
     )
     .executeTakeFirst()
   return numInsertedOrUpdatedRows === 1n

@@ -3,11 +3,7 @@ import type { AppViewDb } from './schema.ts'
 
 /** The sealed tokens of an account that signed in by OAuth. */
 export async function findOAuthSession(db: AppViewDb, did: Did): Promise<string | undefined> {
-  const row = await db
-    .selectFrom('oauth_sessions')
-    .select('sealed')
-    .where('did', '=', did)
-    .executeTakeFirst()
+  const row = await db.selectFrom('oauth_sessions').select('sealed').where('did', '=', did).executeTakeFirst()
   return row?.sealed
 }
 

@@ -1,11 +1,7 @@
 import type { AppViewDb } from './schema.ts'
 
 /** The sealed state of a login that is under way at `now` (ISO). */
-export async function findOAuthState(
-  db: AppViewDb,
-  state: string,
-  now: string,
-): Promise<string | undefined> {
+export async function findOAuthState(db: AppViewDb, state: string, now: string): Promise<string | undefined> {
   const row = await db
     .selectFrom('oauth_states')
     .select('sealed')
@@ -27,10 +23,7 @@ export async function insertOAuthState(
 
 /** False when it was not there: of several that take the same one, one gets it. */
 export async function deleteOAuthState(db: AppViewDb, state: string): Promise<boolean> {
-  const { numDeletedRows } = await db
-    .deleteFrom('oauth_states')
-    .where('state', '=', state)
-    .executeTakeFirst()
+  const { numDeletedRows } = await db.deleteFrom('oauth_states').where('state', '=', state).executeTakeFirst()
   return numDeletedRows === 1n
 }
 

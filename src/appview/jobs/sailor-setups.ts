@@ -36,7 +36,9 @@ export class SailorSetups {
   begin(did: Did): void {
     if (this.#running.has(did) || this.#stop.signal.aborted) return
     const setup = this.#setUp(did)
-      .catch((err: unknown) => this.#needs.log.warn({ err, did }, 'an account was not set up; its next login tries again')) // prettier-ignore
+      .catch((err: unknown) =>
+        this.#needs.log.warn({ err, did }, 'an account was not set up; its next login tries again'),
+      ) // prettier-ignore
       .finally(() => this.#running.delete(did))
     this.#running.set(did, setup)
   }

@@ -31,7 +31,9 @@ test('what is understood by chance would be seen', () => {
 })
 
 test('every method that a client calls as somebody is allowed, at any hold', () => {
-  const called = globSync('src/appview/clients/*.ts').flatMap((file) => calledMethods(readFileSync(file, 'utf8')))
+  const called = globSync('src/appview/clients/*.ts').flatMap((file) =>
+    calledMethods(readFileSync(file, 'utf8')),
+  )
   expect(called.length).toBeGreaterThan(6)
   for (const lxm of called) {
     expect(permissions.allowsRpc({ lxm, aud: 'did:web:hold.example' }), lxm).toBe(true)
@@ -41,11 +43,13 @@ test('every method that a client calls as somebody is allowed, at any hold', () 
 
 /** Of `caller.call(method.main, method.$nsid, …)` and `caller.authorized(method.$nsid, …)`. */
 function calledMethods(source: string): string[] {
-  return [...source.matchAll(/#caller\s*\.(?:call\(\s*\w+\.main,|authorized\()\s*(\w+)\.\$nsid/g)].map(([, name]) => {
-    const path = new RegExp(`import \\* as ${name} from '[^']*/generated/([^']+)\\.ts'`).exec(source)?.[1]
-    if (path === undefined) throw new Error(`${name} is no method`)
-    return path.replaceAll('/', '.')
-  })
+  return [...source.matchAll(/#caller\s*\.(?:call\(\s*\w+\.main,|authorized\()\s*(\w+)\.\$nsid/g)].map(
+    ([, name]) => {
+      const path = new RegExp(`import \\* as ${name} from '[^']*/generated/([^']+)\\.ts'`).exec(source)?.[1]
+      if (path === undefined) throw new Error(`${name} is no method`)
+      return path.replaceAll('/', '.')
+    },
+  )
 }
 
 test('every collection that is written may be created, updated and deleted', () => {

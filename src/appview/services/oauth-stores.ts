@@ -3,7 +3,12 @@ import type { OAuthStores } from '../../atproto/oauth-client.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import { deleteOAuthSession, findOAuthSession, putOAuthSession } from '../db/oauth-sessions.ts'
-import { deleteExpiredOAuthStates, deleteOAuthState, findOAuthState, insertOAuthState } from '../db/oauth-states.ts'
+import {
+  deleteExpiredOAuthStates,
+  deleteOAuthState,
+  findOAuthState,
+  insertOAuthState,
+} from '../db/oauth-states.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import type { Sealing } from './sealing.ts'
 

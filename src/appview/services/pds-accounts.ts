@@ -201,9 +201,13 @@ export class PdsAccounts {
         } catch (error) {
           if (!isSpent(error)) throw error
           if (await this.#end(did))
-            throw new AtprotoError('auth_failed', `the session with the PDS of ${did} has ended; sign in again`, {
-              cause: error,
-            })
+            throw new AtprotoError(
+              'auth_failed',
+              `the session with the PDS of ${did} has ended; sign in again`,
+              {
+                cause: error,
+              },
+            )
           return (await this.session(did)).fetchHandler(path, init)
         }
       },

@@ -36,10 +36,15 @@ export async function viewAccount(needs: Needs, did: Did) {
 export async function viewDevices({ baseUrl, devices, now }: Needs, did: Did) {
   return {
     devices: (await devices.list(did)).map(withPlainAddress),
-    nameLengthMax: deviceNameLengthMax,
     loginCommand: `docker-credential-atcr login ${registryAddress(baseUrl).host}`,
     now: now(),
   }
+}
+
+/** One of the account's own; undefined when it is none. */
+export async function viewDeviceName({ devices }: Needs, did: Did, id: string) {
+  const device = (await devices.list(did)).find((device) => device.id === id)
+  return device && { id, name: device.name, nameLengthMax: deviceNameLengthMax }
 }
 
 export async function viewSignIns(

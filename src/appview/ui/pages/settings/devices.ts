@@ -15,11 +15,8 @@ export interface DeviceView {
 
 export interface DevicesView {
   devices: readonly DeviceView[]
-  nameLengthMax: number
   now: Date
   done: string | undefined
-  /** A name that was not taken, and why. */
-  refused?: { id: string; error: string }
   loginCommand: string
 }
 
@@ -39,9 +36,12 @@ export function devicesPage(shell: SettingsShell, view: DevicesView): Html {
                 <p>No device is paired.</p>
                 <p><a href="/install">Install the credential helper</a>, then pair a machine with it.</p>
               </div>`
-            : html`<ul class="entries">
-                ${devices.map((device) => deviceItem(device, view, shell.account.formToken))}
-              </ul>`
+            : html`<form method="post" action="/settings/devices/revoke">
+                ${formTokenField(shell.account.formToken)}
+                <ul class="entries">
+                  ${devices.map((device) => deviceItem(device, view.now))}
+                </ul>
+              </form>`
         }
       </section>
       ${devices.length > 1 && revokeAll(devices.length, shell.account.formToken)}
@@ -54,41 +54,15 @@ export function devicesPage(shell: SettingsShell, view: DevicesView): Html {
   })
 }
 
-function deviceItem(device: DeviceView, view: DevicesView, formToken: string): Html {
+function deviceItem(device: DeviceView, now: Date): Html {
   const { id, name } = device
-  const error = view.refused?.id === id ? view.refused.error : undefined
   return html`<li>
     <div class="entry-head">
       <h2 dir="auto">${name}</h2>
-      <form method="post" action="/settings/devices/${id}/revoke">
-        ${formTokenField(formToken)}
-        <button class="button small danger" aria-label="Revoke ${name}">Revoke</button>
-      </form>
+      <a class="button small" href="/settings/devices/${id}" aria-label="Rename ${name}">Rename</a>
+      <button class="button small danger" name="id" value="${id}" aria-label="Revoke ${name}">Revoke</button>
     </div>
-    <p class="facts">${facts(device, view.now)}</p>
-    <details class="more" ${error === undefined ? '' : 'open'}>
-      <summary>Rename<span class="visually-hidden"> ${name}</span></summary>
-      <form class="inline-form" method="post" action="/settings/devices/${id}/rename">
-        ${formTokenField(formToken)}
-        <div class="field">
-          <label for="name-${id}">New name</label>
-          <input
-            class="input"
-            id="name-${id}"
-            name="name"
-            value="${name}"
-            required
-            maxlength="${view.nameLengthMax}"
-            autocomplete="off"
-            spellcheck="false"
-            aria-invalid="${error === undefined ? 'false' : 'true'}"
-            ${error === undefined ? '' : html`aria-describedby="name-${id}-error"`}
-          />
-          ${fieldError(`name-${id}`, error)}
-        </div>
-        <button class="button">Save</button>
-      </form>
-    </details>
+    <p class="facts">${facts(device, now)}</p>
   </li>`
 }
 

@@ -30,9 +30,12 @@ export function signInsPage(shell: SettingsShell, view: SignInsView): Html {
     done: view.done,
     main: html`
       <section aria-label="Browsers">
-        <ul class="entries">
-          ${view.signIns.map((signIn) => signInItem(signIn, view.now, formToken))}
-        </ul>
+        <form method="post" action="/settings/sign-ins/end">
+          ${formTokenField(formToken)}
+          <ul class="entries">
+            ${view.signIns.map((signIn) => signInItem(signIn, view.now))}
+          </ul>
+        </form>
         <p class="note">
           What a browser is called is what it says of itself. One that you do not know? Sign it out, and
           change the password of your account at your data server.
@@ -53,23 +56,24 @@ export function signInsPage(shell: SettingsShell, view: SignInsView): Html {
   })
 }
 
-function signInItem(signIn: SignInView, now: Date, formToken: string): Html {
-  const { browser, isThis } = signIn
+function signInItem(signIn: SignInView, now: Date): Html {
+  const { address, browser, id, isThis } = signIn
   return html`<li>
     <div class="entry-head">
       <h2>${browser} ${isThis && html`<span class="chip good">this browser</span>`}</h2>
-      <form method="post" action="${isThis ? '/auth/logout' : `/settings/sign-ins/${signIn.id}/end`}">
-        ${formTokenField(formToken)}
-        <button class="button small" aria-label="Sign out ${isThis ? 'this browser' : browser}">
-          Sign out
-        </button>
-      </form>
+      ${
+        isThis
+          ? html`<button class="button small" formaction="/auth/logout" aria-label="Sign out this browser">
+              Sign out
+            </button>`
+          : html`<button class="button small" name="id" value="${id}" aria-label="Sign out ${browser}">
+              Sign out
+            </button>`
+      }
     </div>
     <p class="facts">
       <span>Last used ${age(signIn.usedAt, now)}</span>
-      <span
-        >Signed in ${age(signIn.createdAt, now)}${signIn.address !== '' && ` from ${signIn.address}`}</span
-      >
+      <span>Signed in ${age(signIn.createdAt, now)}${address !== '' && ` from ${address}`}</span>
     </p>
   </li>`
 }
