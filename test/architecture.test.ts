@@ -122,6 +122,7 @@ const rules: [place: string, mayImport: string[]][] = [
     [
       'src/http/forms.ts',
       'src/http/html.ts',
+      'src/http/login-form.ts',
       'src/http/page-parts.ts',
       'src/protocol',
       'src/lib',
@@ -138,10 +139,6 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/services`, service(appview)],
   [`${appview}/read-model`, [...inner, `${appview}/db`]],
   [`${appview}/ports`, [...inner, `type:${appview}/errors.ts`, `type:${appview}/db`]],
-  [
-    `${appview}/clients/oauth-sessions.ts`,
-    [`${appview}/clients`, ...driver(appview), ...lexicons, 'npm:@atproto/oauth-client-node'],
-  ],
   [`${appview}/clients`, [...driver(appview), ...lexicons]],
   [`${appview}/db`, database],
 
@@ -225,12 +222,12 @@ const rules: [place: string, mayImport: string[]][] = [
     [
       'src/http/forms.ts',
       'src/http/html.ts',
+      'src/http/login-form.ts',
       'src/http/page-parts.ts',
       'src/lib',
       'src/protocol',
       `${hold}/web`,
       `${hold}/admin`,
-      'type:src/atproto/errors.ts',
       `type:${hold}/services`,
     ],
   ],
@@ -272,7 +269,8 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${hold}/clients`, [...driver(hold), ...lexicons]],
   [`${hold}/db`, database],
 
-  ['src/credential-helper', [...protocol, 'npm:commander']],
+  // It starts for every push and pull: no package, and what it imports loads nothing heavy.
+  ['src/credential-helper', protocol],
   ['src/scanner', inner],
   [
     'src/all-in-one',

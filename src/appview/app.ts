@@ -5,18 +5,21 @@ import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { mountDeviceRoutes } from './auth/device-routes.ts'
+import { mountOAuthDocuments } from './auth/oauth-routes.ts'
 import { mountTokenRoutes } from './auth/token-routes.ts'
 import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
+import { mountLogin } from './ui/login-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
 export function createApp(context: AppContext): Hono<ServerEnv> {
+  const { config } = context
   const app = new Hono<ServerEnv>()
   app.use(requestId(), accessLog(logger('appview:http')), securityHeaders())
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
@@ -28,10 +31,13 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   })
   app.get('/health', () => Response.json({ status: 'ok' }))
   mountTokenRoutes(app, context)
-  const pages = context.config.ui.enabled ? pagesNeeds(context) : undefined
+  mountOAuthDocuments(app, context)
+  const pages = config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) {
+    const { baseUrl, sessions } = pages
     mountPages(app, pages)
-    mountSettings(app, { ...context, sessions: pages.sessions, baseUrl: pages.baseUrl })
+    mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
+    mountSettings(app, { ...context, sessions, baseUrl })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })

@@ -3,6 +3,7 @@ import { Identities } from '../atproto/identity.ts'
 import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import type { ServiceAuth } from '../atproto/service-auth.ts'
+import type { AttemptWindow } from '../lib/attempt-window.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
@@ -26,7 +27,6 @@ import { Outbox } from './pds/outbox.ts'
 import { HoldRepo } from './pds/repo.ts'
 import type { BlobStore } from './ports/blob-store.ts'
 import { Access } from './services/access.ts'
-import type { AttemptLimits } from './services/attempt-limits.ts'
 import type { AdminSessions } from './services/admin-sessions.ts'
 import type { AdminLogins } from './services/admin-logins.ts'
 import type { Maintenance } from './services/maintenance.ts'
@@ -144,7 +144,7 @@ export interface AdminPanel {
   oauth: () => Promise<OAuthClient>
   logins: AdminLogins
   sessions: AdminSessions
-  loginLimits: AttemptLimits
+  loginLimits: AttemptWindow
 }
 
 /** Makes a hold's parts, and closes them in reverse; with `wiring/`, the only place that wires. @throws {SettingsError} */

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
 
 import type { Identity } from '../../atproto/identity.ts'
+import type { Did } from '../../atproto/syntax.ts'
 import { PdsProfiles } from './pds-profiles.ts'
 import { PdsReads } from './pds-reads.ts'
 
-const did = 'did:plc:alice'
+const did: Did = 'did:plc:alice'
 const at = '2026-01-01T00:00:00Z'
 
 /** Profiles of an account whose PDS has these records. */
@@ -28,7 +29,9 @@ function profiles(records: { profile?: object; holds?: object[] }) {
       return Response.json({ error: 'RecordNotFound', message: 'none' }, { status: 400 })
     return Response.json({ uri, value: records.profile })
   }
-  return new PdsProfiles({ reads: new PdsReads({ identities: { resolveDid: async () => identity }, fetch }) })
+  const reads = new PdsReads({ identities: { resolveDid: async () => identity }, fetch })
+  const session = async () => ({ did: did as Did, pdsUrl: 'https://pds.example', fetchHandler: fetch })
+  return new PdsProfiles({ reads, sessions: { session }, now: () => new Date(at) })
 }
 
 const profile = (more: object) => ({ $type: 'io.atcr.sailor.profile', createdAt: at, ...more })

@@ -15,6 +15,8 @@ import type { Sealing } from './sealing.ts'
 /** How long somebody may take at their own server. */
 const loginSecondsMax = 15 * 60
 
+type Saved<Store extends keyof OAuthStores> = Awaited<ReturnType<OAuthStores[Store]['get']>>
+
 /**
  * Logins under way and tokens in the database, for all instances, over restarts. Both are sealed, because with them one
  * acts as the account: verifier and DPoP key of a login bound to its state, tokens to the DID.
@@ -25,14 +27,17 @@ export function createOAuthStores(needs: {
   now: Now
 }): OAuthStores {
   const { db, now, sealing } = needs
-  const open = <T>(sealed: string | undefined, context: string): T | undefined => {
-    // A row that does not open is of another key file, or was tampered with: as good as none.
+  /** A row that does not open is of another key file, or was tampered with: as good as none. */
+  const open = (sealed: string | undefined, context: string): unknown => {
     const text = sealed === undefined ? undefined : sealing.open(sealed, context)
-    return text === undefined ? undefined : (JSON.parse(text) as T)
+    return text === undefined ? undefined : JSON.parse(text)
   }
   return {
     states: {
-      get: async (state) => open(await findOAuthState(db, state, now().toISOString()), stateContext(state)),
+      get: async (state) => {
+        const sealed = await findOAuthState(db, state, now().toISOString())
+        return open(sealed, stateContext(state)) as Saved<'states'>
+      },
       set: async (state, value) => {
         const nowMs = now().getTime()
         await deleteExpiredOAuthStates(db, new Date(nowMs).toISOString())
@@ -47,7 +52,8 @@ export function createOAuthStores(needs: {
       },
     },
     sessions: {
-      get: async (did) => open(await findOAuthSession(db, did as Did), sessionContext(did)),
+      get: async (did) =>
+        open(await findOAuthSession(db, did as Did), sessionContext(did)) as Saved<'sessions'>,
       set: async (did, value) => {
         const sealed = sealing.seal(JSON.stringify(value), sessionContext(did))
         await putOAuthSession(db, { did: did as Did, sealed, updatedAt: now().toISOString() })

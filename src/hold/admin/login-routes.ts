@@ -1,14 +1,17 @@
 import type { Context, Hono } from 'hono'
 
 import { AtprotoError } from '../../atproto/errors.ts'
+import { loginAdvice } from '../../atproto/login-advice.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
 import { FormError, formToken, readForm, type Form } from '../../http/forms.ts'
+import { actorLengthMax } from '../../http/login-form.ts'
+import { ownPath } from '../../http/own-path.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import { randomId } from '../../lib/ids.ts'
 import { logger } from '../../lib/log.ts'
 import type { HoldContext } from '../context.ts'
 import { adminAction, answerAdminPage, answerFormError, seeOther, signIn, type Panel } from './call.ts'
-import { loginFailures, loginPage, loginReasons, refusedPage, type LoginView } from './pages/login.ts'
+import { loginPage, loginReasons, refusedPage, type LoginView } from './pages/login.ts'
 import { findName } from './views/people.ts'
 
 const log = logger('hold:admin')
@@ -62,7 +65,7 @@ export function mountLogin(app: Hono<ServerEnv>, panel: Panel, needs: Pick<HoldC
       const error = `Too many attempts from your address. Try again in ${minutes} min.`
       return answerLogin(context, browserKey, { ...view, error }, 429)
     }
-    if (actor === '' || actor.length > 500)
+    if (actor === '' || actor.length > actorLengthMax)
       return answerLogin(context, browserKey, { ...view, error: 'Enter your handle.' }, 422)
     try {
       const url = await admin.logins.begin(actor, { browserKey, returnPath })
@@ -70,8 +73,7 @@ export function mountLogin(app: Hono<ServerEnv>, panel: Panel, needs: Pick<HoldC
     } catch (error) {
       if (!(error instanceof AtprotoError)) throw error
       log.info({ err: error }, 'a login could not begin')
-      const text = loginFailures[error.code] ?? loginFailures.bad_answer
-      return answerLogin(context, browserKey, { ...view, error: text }, 422)
+      return answerLogin(context, browserKey, { ...view, error: loginAdvice(error.code) }, 422)
     }
   })
 
@@ -99,8 +101,8 @@ export function mountLogin(app: Hono<ServerEnv>, panel: Panel, needs: Pick<HoldC
       log.info({ err: error }, 'a login was not completed')
       const key = randomId(32)
       browserCookie.write(context, key, loginSeconds)
-      const text = loginFailures[error.code] ?? loginFailures.bad_answer
-      return answerLogin(context, key, { actor: '', returnPath: '/admin', error: text }, 422)
+      const view = { actor: '', returnPath: '/admin', error: loginAdvice(error.code) }
+      return answerLogin(context, key, view, 422)
     }
   })
 
@@ -126,5 +128,6 @@ async function readLoginForm(context: Ctx, origin: string, secret: string): Prom
 
 /** Only below the panel, whatever the link said. */
 function safeReturnPath(path: string): string {
-  return /^\/admin(?:\/[\w.:%-]+)*$/.test(path) && path !== '/admin/login' ? path : '/admin'
+  const own = ownPath(path, '/admin')
+  return /^\/admin(?:\/|$)/.test(own) && own !== '/admin/login' ? own : '/admin'
 }

@@ -1,5 +1,6 @@
-import type { Context, Hono, MiddlewareHandler } from 'hono'
+import type { Context, Hono } from 'hono'
 
+import { atOrigin } from '../../http/at-origin.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import { logger } from '../../lib/log.ts'
 import type { AdminPanel, HoldContext } from '../context.ts'
@@ -49,20 +50,6 @@ export function answerFailedAdminPage(
     },
   )
   return answerAdminPage(context, page, 500)
-}
-
-/**
- * Over plain http a login ends at 127.0.0.1, so it has to begin there, for the cookies' sake. With https there is one
- * address, and a proxy may well ask by another name.
- */
-function atOrigin(origin: string): MiddlewareHandler<ServerEnv> {
-  const { host, protocol } = new URL(origin)
-  return async (context, next) => {
-    if (protocol === 'https:' || context.req.header('host') === host) return next()
-    const { method } = context.req
-    if (method !== 'GET' && method !== 'HEAD') return context.text('Misdirected Request', 421)
-    return context.redirect(`${origin}${context.env.incoming.url ?? '/admin'}`, 302)
-  }
 }
 
 /** What others read to know this hold as an OAuth client. */

@@ -2,12 +2,12 @@ import type { OAuthClient, OAuthDocumentPaths } from '../../atproto/oauth-client
 import { OAuthMemoryStore } from '../../atproto/oauth-memory-store.ts'
 import { oauthOrigin } from '../../atproto/oauth-origin.ts'
 import type { Fetch } from '../../atproto/outbound-fetch.ts'
+import { AttemptWindow } from '../../lib/attempt-window.ts'
 import type { Now } from '../../lib/clock.ts'
 import type { HoldPaths } from '../config.ts'
 import type { AdminPanel, HoldContext } from '../context.ts'
 import { AdminLogins } from '../services/admin-logins.ts'
 import { AdminSessions } from '../services/admin-sessions.ts'
-import { AttemptLimits } from '../services/attempt-limits.ts'
 import {
   OwnerRegistration,
   registrationCallbackPath,
@@ -47,7 +47,7 @@ export function createAdmin(needs: Needs & Pick<HoldContext, 'database'>): Admin
     oauth,
     logins: new AdminLogins({ client: oauth }),
     sessions: new AdminSessions({ database, now }),
-    loginLimits: new AttemptLimits({ now, attemptCountMax: 20, windowSeconds: 600 }),
+    loginLimits: new AttemptWindow({ now, attemptCountMax: 20, windowSeconds: 600 }),
   }
 }
 

@@ -1,9 +1,9 @@
-import type { Now } from '../../lib/clock.ts'
+import type { Now } from './clock.ts'
 
 const addressCountMax = 10_000
 
 /** So many attempts of one address in so long a time; in memory. */
-export class AttemptLimits {
+export class AttemptWindow {
   readonly #needs: { now: Now; attemptCountMax: number; windowSeconds: number }
   readonly #windows = new Map<string, { endsAtMs: number; count: number }>()
 
