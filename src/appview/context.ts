@@ -32,7 +32,7 @@ import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
-import { loadRegistryKey, loadSealingKey } from './services/key-files.ts'
+import { loadSealingKey } from './services/key-files.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
 import { LoginLimits } from './services/login-limits.ts'
@@ -45,6 +45,7 @@ import { appViewScope } from './services/oauth-scope.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
 import { PdsSessions } from './services/pds-sessions.ts'
 import { RefreshTokens } from './services/refresh-tokens.ts'
+import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
@@ -127,9 +128,13 @@ export async function createContext(
   const db = await openDatabase<AppViewTables>(location, migrations)
   opened.defer(() => db.destroy())
 
-  const keyFiles = { key: paths.registryKey, certificate: paths.registryCertificate }
-  const key = await loadRegistryKey(keyFiles, { commonName: service, now: now() })
-  const registryTokens = await RegistryTokens.create({ key, service, now })
+  const keys = await RegistryKeys.open({
+    paths: { key: paths.registryKey, certificate: paths.registryCertificate },
+    commonName: service,
+    now,
+    log,
+  })
+  const registryTokens = new RegistryTokens({ keys, service, now })
   const sealing = new Sealing(await loadSealingKey(paths.sealingKey))
   const webSessions = new WebSessions({ db, sealing, now })
   const devices = new Devices({ db, identities, limits: new LoginLimits({ now }), now })
