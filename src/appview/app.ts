@@ -1,8 +1,10 @@
 import { Hono, type Context } from 'hono'
 
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
+import { clientAddress } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
+import { AddressRanges } from '../lib/address-ranges.ts'
 import { logger } from '../lib/log.ts'
 import { mountDeviceRoutes } from './auth/device-routes.ts'
 import { mountOAuthDocuments } from './auth/oauth-routes.ts'
@@ -22,6 +24,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   const { config } = context
   const app = new Hono<ServerEnv>()
   app.use(requestId(), accessLog(logger('appview:http')), securityHeaders())
+  app.use(clientAddress(new AddressRanges(config.server.trusted_proxies)))
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env

@@ -217,6 +217,18 @@ describe('the page', () => {
     expect(await stateOf(user_code)).toBe('pending')
   })
 
+  test('tells where the machine is, as the proxy before us says it, and that the browser is elsewhere', async () => {
+    const [browser, near] = [await browserOf(network.accounts.alice), await begin()]
+    expect((await browser.get(devicePath(near.user_code))).body).not.toContain(
+      'not the address of this browser',
+    )
+    const answer = await post('/auth/device/code', {}, { 'x-forwarded-for': '8.8.8.8, 203.0.113.9' })
+    const { user_code } = (await answer.json()) as DeviceCodeAnswer
+    const { body } = await browser.get(devicePath(user_code))
+    expect(body).toMatch(/203\.0\.113\.9\s+\(not the address of this browser\)/)
+    expect(body).not.toContain('8.8.8.8')
+  })
+
   test('approves and denies by its form, and says what came of it', async () => {
     const browser = await browserOf(network.accounts.alice)
     for (const [verdict, shown, error] of [
