@@ -14,6 +14,7 @@ import { loadAssets } from './ui/assets.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
+import { mountSettings } from './ui/settings-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -33,9 +34,11 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   mountOAuthDocuments(app, context)
   const pages = config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) {
+    const { baseUrl, sessions } = pages
     mountPages(app, pages)
-    mountLogin(app, { ...context, sessions: pages.sessions, allowsPlainHttp: config.server.test_mode })
-    // Without pages nobody could approve anything.
+    mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
+    mountSettings(app, { ...context, sessions, baseUrl })
+    // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
   }

@@ -1,36 +1,39 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 
 import { SettingsError } from './config.ts'
+import { FileLockedError, lockFile } from './file-lock.ts'
 
 /**
- * Keeps every other process out of a data folder until it is disposed. The kernel lets go when the process ends, however
- * it ends: the lock is that of an SQLite file in which an exclusive transaction stays open and nothing is ever written.
+ * Keeps every other process out of a data folder until it is disposed, or this process ends, however it ends.
  * @throws {SettingsError} naming the folder, who has it, and what to do
  */
 export function lockFolder(folder: string): AsyncDisposable {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   // Not in the locked file: closing another handle of that would let the lock go.
   const pidFile = join(folder, 'lock.pid')
-  const lock = new DatabaseSync(join(folder, 'lock'), { timeout: 0 })
+  const lock = lockOrExplain(folder, pidFile)
   try {
-    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
     writeFileSync(pidFile, `${process.pid}\n`)
   } catch (error) {
-    lock.close()
-    if (error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy) throw inUse(folder, pidFile) // prettier-ignore
+    lock[Symbol.dispose]()
     throw error
   }
   return {
     async [Symbol.asyncDispose]() {
       rmSync(pidFile, { force: true })
-      lock.close()
+      lock[Symbol.dispose]()
     },
   }
 }
 
-const sqliteBusy = 5
+function lockOrExplain(folder: string, pidFile: string): Disposable {
+  try {
+    return lockFile(join(folder, 'lock'), 0)
+  } catch (error) {
+    throw error instanceof FileLockedError ? inUse(folder, pidFile) : error
+  }
+}
 
 function inUse(folder: string, pidFile: string): SettingsError {
   const pid = findPid(pidFile)

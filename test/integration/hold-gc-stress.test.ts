@@ -93,7 +93,7 @@ test.each([
   { driver: 'filesystem', mode: 'relay', seed: 4 },
 ] as const)('pushes, deletions, mounts and kill -9: $mode, $driver', { timeout: 400_000 }, async (way) => {
   await using owner = await PlayedOwner.start()
-  await using stress = await GcStress.prepare(folder, { ...way, roundCount: 10 }, owner)
+  await using stress = await GcStress.prepare(folder, { ...way, roundCount: 8 }, owner)
   await stress.run()
   expect(owner.manifests.size).toBeGreaterThan(0)
 })

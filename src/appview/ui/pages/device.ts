@@ -68,15 +68,15 @@ export function deviceApprovalPage(shell: Shell, account: SignedInAccount, view:
           ${formTokenField(account.formToken)}
           <input type="hidden" name="code" value="${view.userCode}" />
           ${view.error !== undefined && notice('bad', view.error)}
-          <div>
+          <div class="shown-code">
             <p class="note">Your terminal must show the same code:</p>
             <p class="user-code">${view.userCode}</p>
           </div>
           <dl class="fact-list">
             ${fact('Device', html`<strong class="device-name" dir="auto">${view.deviceName}</strong>`)}
-            ${fact('Asked from', html`${view.address}${view.isElsewhere && html` (not the address of this browser)`}`)}
-            ${fact('With', view.userAgent === '' ? 'a program that does not tell its name' : html`<span dir="auto">${view.userAgent}</span>`)}
-            ${fact('Asked', age(view.createdAt, view.now))} ${fact('Account', name)}
+            ${fact('Program', view.userAgent === '' ? 'does not tell its name' : html`<span dir="auto">${view.userAgent}</span>`)}
+            ${fact('Address', html`${view.address}${view.isElsewhere && html` (not the address of this browser)`}`)}
+            ${fact('Asked', age(view.createdAt, view.now))}
           </dl>
           ${warning}
           <p class="buttons">
@@ -115,7 +115,7 @@ export function deviceOutcomePage(
     main: html`
       <section class="device stack">
         <h1>${title}</h1>
-        <p class="lead">${text}</p>
+        ${isGood ? notice('good', text) : html`<p class="lead">${text}</p>`}
         <p class="buttons">
           <a class="button" href="/settings/devices">Your devices</a>
           ${!isGood && html`<a class="button" href="/device">Type another code</a>`}
