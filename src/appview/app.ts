@@ -40,7 +40,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountSettings(app, { ...context, sessions, baseUrl })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
-    mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
+    mountDevicePages(app, { ...context, sessions: pages.sessions })
   }
   app.notFound((c) =>
     pages !== undefined && wantsPage(c) ? answerUnknownPage(c, pages) : c.text('not found', 404),

@@ -27,7 +27,6 @@ import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
-import { AttemptLimits } from './services/attempt-limits.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
@@ -144,7 +143,7 @@ export async function createContext(
     devices,
     identities,
     sealing,
-    limits: new AttemptLimits({ now }),
+    limits: new LoginLimits({ now }),
     now,
   })
   const pdsAccounts = new PdsAccounts({
