@@ -12,6 +12,7 @@ import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
+import { mountInstall } from './ui/install-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
@@ -31,6 +32,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   app.get('/health', () => Response.json({ status: 'ok' }))
   mountTokenRoutes(app, context)
   mountOAuthDocuments(app, context)
+  mountInstall(app, context)
   const pages = config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) {
     mountPages(app, pages)
