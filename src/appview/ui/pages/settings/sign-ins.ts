@@ -44,8 +44,8 @@ export function signInsPage(shell: SettingsShell, view: SignInsView): Html {
       <section class="panel stack" aria-labelledby="everywhere">
         <h2 id="everywhere">Sign out everywhere</h2>
         <p>
-          Ends every sign-in, this one too, and gives back the rights that this registry has at your data
-          server. Devices stay paired, and app passwords stay good.
+          Ends every sign-in, this one too, and gives back the access that this registry has to your data
+          server. Devices stay paired, but cannot push until you sign in again. App passwords stay good.
         </p>
         <form method="post" action="/auth/logout">
           ${formTokenField(formToken)}
