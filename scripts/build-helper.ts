@@ -11,7 +11,7 @@ import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
 import { constants, createGzip } from 'node:zlib'
 
-import { rolldown } from 'rolldown'
+import { rolldown, type Plugin } from 'rolldown'
 
 import { executableFileName } from '../src/credential-helper/executable.ts'
 import { sha256OfFile } from '../src/credential-helper/file-digest.ts'
@@ -39,6 +39,22 @@ const modules = resolve(values.modules ?? 'node_modules')
 const isOurs = ({ platform, architecture }: Target) =>
   platform === process.platform && architecture === process.arch
 
+/**
+ * A bundler puts what is imported from Node at the top, where `get` would wait for all of it. Taken from the process instead,
+ * it is loaded when the module that needs it is.
+ */
+const nodeModulesOnDemand: Plugin = {
+  name: 'node-modules-on-demand',
+  transform: (code) =>
+    code.replaceAll(
+      /^import (type )?\{([^}]*)\} from '(node:[^']+)'$/gm,
+      (_, type: string | undefined, names: string, from: string) => {
+        const values = names.split(',').filter((name) => !/^\s*(?:type\s|$)/.test(name))
+        return type === undefined ? `const {${values.join(',')}} = process.getBuiltinModule('${from}')` : ''
+      },
+    ),
+}
+
 await mkdir(outFolder, { recursive: true })
 const work = await mkdtemp(join(tmpdir(), 'atcr-build-helper-'))
 try {
@@ -59,7 +75,7 @@ async function bundle(file: string): Promise<void> {
   await using bundled = await rolldown({
     input: 'src/credential-helper/main.ts',
     platform: 'node',
-    treeshake: true,
+    plugins: [nodeModulesOnDemand],
   })
   await bundled.write({ file, format: 'cjs', codeSplitting: false, minify: true })
 }

@@ -33,9 +33,10 @@ import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
-import { loadRegistryKey, loadSealingKey } from './services/key-files.ts'
+import { loadSealingKey } from './services/key-files.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
+import { LoginLimits } from './services/login-limits.ts'
 import { ManifestLookup } from './services/manifest-lookup.ts'
 import { ManifestStore } from './services/manifest-store.ts'
 import { Manifests } from './services/manifests.ts'
@@ -44,6 +45,8 @@ import { createOAuthStores } from './services/oauth-stores.ts'
 import { appViewScope } from './services/oauth-scope.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
 import { PdsSessions } from './services/pds-sessions.ts'
+import { RefreshTokens } from './services/refresh-tokens.ts'
+import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
@@ -86,6 +89,7 @@ export interface AppContext {
   devices: Devices
   deviceGrants: DeviceGrants
   registryLogins: RegistryLogins
+  refreshTokens: RefreshTokens
   registryTokens: RegistryTokens
   /** The token endpoint, as challenges name it. */
   tokenRealm: string
@@ -125,12 +129,16 @@ export async function createContext(
   const db = await openDatabase<AppViewTables>(location, migrations)
   opened.defer(() => db.destroy())
 
-  const keyFiles = { key: paths.registryKey, certificate: paths.registryCertificate }
-  const key = await loadRegistryKey(keyFiles, { commonName: service, now: now() })
-  const registryTokens = await RegistryTokens.create({ key, service, now })
+  const keys = await RegistryKeys.open({
+    paths: { key: paths.registryKey, certificate: paths.registryCertificate },
+    commonName: service,
+    now,
+    log,
+  })
+  const registryTokens = new RegistryTokens({ keys, service, now })
   const sealing = new Sealing(await loadSealingKey(paths.sealingKey))
   const webSessions = new WebSessions({ db, sealing, now })
-  const devices = new Devices({ db, identities, limits: new AttemptLimits({ now }), now })
+  const devices = new Devices({ db, identities, limits: new LoginLimits({ now }), now })
   const deviceGrants = new DeviceGrants({
     db,
     devices,
@@ -143,7 +151,8 @@ export async function createContext(
     db,
     identities,
     login: new AppPasswordLogin({ fetch: network.pds }),
-    limits: new AttemptLimits({ now }),
+    limits: new LoginLimits({ now }),
+    leases: new Leases({ db, now }),
     sealing,
     now,
   })
@@ -239,6 +248,7 @@ export async function createContext(
     devices,
     deviceGrants,
     registryLogins: new RegistryLogins({ devices, pdsAccounts }),
+    refreshTokens: new RefreshTokens({ db, devices, pdsAccounts, now }),
     registryTokens,
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories: new Repositories({ db, identities, now }),

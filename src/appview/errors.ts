@@ -10,6 +10,7 @@ export type AppViewErrorCode =
   | 'token_invalid'
   | 'scope_missing'
   | 'grant_unsupported'
+  | 'token_request_invalid'
   | 'not_owner'
   | 'not_crew'
   | 'hold_refused'

@@ -53,6 +53,19 @@ export async function signOutOfPds(
 }
 
 /**
+ * Exchanges the refresh token for new tokens; the old ones are spent.
+ * @throws {AtprotoError} `auth_failed` or `xrpc_refused` when the session was ended, `rate_limited`, `unreachable`
+ */
+export async function refreshAppPasswordSession(
+  tokens: AppPasswordTokens,
+  fetch: Fetch,
+): Promise<AppPasswordTokens> {
+  const target = { serviceUrl: tokens.pdsUrl, fetch, token: tokens.refreshJwt }
+  const { body } = await callXrpc(target, refreshSession.main, {})
+  return { ...tokens, accessJwt: body.accessJwt, refreshJwt: body.refreshJwt }
+}
+
+/**
  * A session over tokens that were kept. Refreshes them once when the PDS calls the access token expired, one refresh at
  * a time, and hands the new ones to `onRefresh` before they are used, because the old refresh token is then spent.
  */
@@ -64,9 +77,7 @@ export function resumeAppPasswordSession(
   let refreshing: Promise<void> | undefined
 
   const refresh = async (): Promise<void> => {
-    const target = { serviceUrl: current.pdsUrl, fetch: needs.fetch, token: current.refreshJwt }
-    const { body } = await callXrpc(target, refreshSession.main, {})
-    current = { ...current, accessJwt: body.accessJwt, refreshJwt: body.refreshJwt }
+    current = await refreshAppPasswordSession(current, needs.fetch)
     await needs.onRefresh(current)
   }
 

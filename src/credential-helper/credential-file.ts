@@ -51,7 +51,7 @@ export class CredentialFile {
       const path = join(this.folder, name)
       const older = this.#readText(path)
       if (older === undefined) continue
-      const found = findOlderAccounts(this.#about(path, () => parseJson(older)))
+      const found = this.#parseOlder(path, older)
       if (found.size > 0) return found
     }
     return new Map()
@@ -73,6 +73,17 @@ export class CredentialFile {
       if (!(error instanceof DamagedFileError)) throw error
       const aside = writer.putAside(this.path)
       this.#warn(`${error.message}. It is kept as ${aside}, and a new one begins`)
+      return new Map()
+    }
+  }
+
+  /** A damaged one is told and passed over: it is not ours to mend. */
+  #parseOlder(path: string, text: string): Credentials {
+    try {
+      return findOlderAccounts(this.#about(path, () => parseJson(text)))
+    } catch (error) {
+      if (!(error instanceof DamagedFileError)) throw error
+      this.#warn(error.message)
       return new Map()
     }
   }

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 
 import { getCredentials, inputBytesMax, listCredentials } from './docker-protocol.ts'
@@ -20,6 +21,11 @@ const dockerVerbs: Record<string, (surroundings: Surroundings) => string | Promi
   },
 }
 
+/** `process.stdout` would load half of Node's streams. What is written here fits any pipe. */
+function answer(text: string): void {
+  if (text !== '') writeSync(1, text)
+}
+
 async function main(): Promise<number> {
   const [verb = 'help', ...words] = process.argv.slice(2)
   const surroundings = findSurroundings(process.env, homedir())
@@ -29,10 +35,10 @@ async function main(): Promise<number> {
     return runVerb(verb, words, surroundings)
   }
   try {
-    process.stdout.write(await dockerVerb(surroundings))
+    answer(await dockerVerb(surroundings))
     return 0
   } catch (error) {
-    process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    answer(`${error instanceof Error ? error.message : String(error)}\n`)
     return 1
   }
 }

@@ -8,6 +8,7 @@ import type { PdsLogin } from '../../src/appview/ports/pds-login.ts'
 export class PdsLoginTwin implements PdsLogin {
   password = 'right'
   signInCount = 0
+  renewCount = 0
   readonly signedOut: string[] = []
   outage?: AppViewErrorCode
   areTokensSpent = false
@@ -26,6 +27,14 @@ export class PdsLoginTwin implements PdsLogin {
       accessJwt: `a${number}`,
       refreshJwt: `r${number}`,
     }
+  }
+
+  async renew(tokens: AppPasswordTokens): Promise<AppPasswordTokens> {
+    this.renewCount++
+    await Promise.resolve()
+    if (this.outage !== undefined) throw new AppViewError(this.outage, 'down')
+    if (this.areTokensSpent) throw new AppViewError('login_failed', 'revoked')
+    return { ...tokens, accessJwt: `${tokens.accessJwt}'`, refreshJwt: `${tokens.refreshJwt}'` }
   }
 
   resume(tokens: AppPasswordTokens, onRefresh: (tokens: AppPasswordTokens) => Promise<void>): PdsSession {

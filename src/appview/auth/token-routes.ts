@@ -1,99 +1,129 @@
 import type { Context, Hono } from 'hono'
 
+import { AtprotoError } from '../../atproto/errors.ts'
+import type { Did } from '../../atproto/syntax.ts'
 import type { ServerEnv } from '../../http/serve.ts'
-import { ByteLimitError, collectBytes } from '../../lib/streams.ts'
-import { parseScopes } from '../../protocol/oci/scope.ts'
+import { ociErrorBody } from '../../protocol/oci/errors.ts'
+import { formatScope, parseScopes } from '../../protocol/oci/scope.ts'
 import type { AppContext } from '../context.ts'
-import { AppViewError } from '../errors.ts'
-import { renderOciError, toOciError } from '../registry/errors.ts'
+import { AppViewError, type AppViewErrorCode } from '../errors.ts'
+import { ociErrorAnswer, toOciError } from '../registry/errors.ts'
 import { grantScopes } from '../services/registry-grants.ts'
+import type { RegistryLogin } from '../services/registry-logins.ts'
 import { tokenLifetimeSeconds } from '../services/registry-tokens.ts'
+import { nameOfTokens, readForm, readQuery, type Credentials, type TokenRequest } from './token-request.ts'
 
-const formBytesMax = 64 * 1024
-
-type Needs = Pick<AppContext, 'registryLogins' | 'registryTokens' | 'repositories' | 'log'>
-
-interface TokenRequest {
-  scopes: readonly string[]
-  credentials: { actor: string; password: string } | undefined
-}
+type Needs = Pick<
+  AppContext,
+  'identities' | 'registryLogins' | 'refreshTokens' | 'registryTokens' | 'repositories' | 'log'
+>
 
 /**
- * Docker's token endpoint, in both its shapes: GET with Basic (docker, skopeo, podman, crane, oras) and POST with an
- * OAuth2 form (containerd; docker after it was given a refresh token). Without credentials the token is anonymous.
+ * Docker's token endpoint, in both its shapes: GET with Basic and POST with an OAuth2 form (Distribution, "Token
+ * authentication" and "OAuth2 token authentication"). Without credentials the token is anonymous. What may not be granted
+ * is left out of the token; whoever needs it is refused where he uses it.
  */
 export function mountTokenRoutes(app: Hono<ServerEnv>, needs: Needs): void {
-  app.get('/auth/token', (c) => answer(c, needs, async () => fromQuery(c)))
-  app.post('/auth/token', (c) => answer(c, needs, async () => fromForm(c)))
+  app.get('/auth/token', (c) => answer(c, needs, () => readQuery(c)))
+  app.post('/auth/token', (c) => answer(c, needs, () => readForm(c)))
 }
 
 async function answer(
   c: Context<ServerEnv>,
   needs: Needs,
-  read: () => Promise<TokenRequest>,
+  read: () => TokenRequest | Promise<TokenRequest>,
 ): Promise<Response> {
   try {
-    const { scopes, credentials } = await read()
-    const address = c.env.incoming.socket.remoteAddress ?? ''
-    const account =
-      credentials && (await needs.registryLogins.logIn(credentials.actor, credentials.password, address))
-    const access = await grantScopes(needs.repositories, parseScopes(scopes), account?.did)
-    const { token, issuedAt } = await needs.registryTokens.mint({ did: account?.did, access })
+    const request = await read()
+    const login = await logIn(needs, request.credentials, c.env.incoming.socket.remoteAddress ?? '')
+    await checkAccount(needs, request, login?.did)
+    const refreshToken = login && (await findRefreshToken(needs, request, login))
+    const access = await grantScopes(needs.repositories, parseScopes(request.scopes), login?.did)
+    const { token, issuedAt } = await needs.registryTokens.mint({ did: login?.did, access })
     return Response.json(
-      { token, access_token: token, expires_in: tokenLifetimeSeconds, issued_at: issuedAt.toISOString() },
-      { headers: { 'cache-control': 'no-store' } },
+      {
+        token,
+        access_token: token,
+        expires_in: tokenLifetimeSeconds,
+        issued_at: issuedAt.toISOString(),
+        scope: access.map(formatScope).join(' '),
+        ...(refreshToken !== undefined && { refresh_token: refreshToken }),
+      },
+      { headers: uncached },
     )
   } catch (error) {
     return renderFailure(c, needs, error)
   }
 }
 
+const uncached = { 'cache-control': 'no-store' }
+
+/** Who shows these, and by what; nobody for an anonymous token. @throws {AppViewError} `login_failed`, … */
+async function logIn(
+  needs: Needs,
+  credentials: Credentials,
+  address: string,
+): Promise<RegistryLogin | undefined> {
+  if (credentials.kind === 'nobody') return undefined
+  if (credentials.kind === 'refresh_token') return needs.refreshTokens.redeem(credentials.token)
+  return needs.registryLogins.logIn(credentials.actor, credentials.secret, address)
+}
+
+/**
+ * A client that believes to be somebody else must not get a token that acts as another account.
+ * @throws {AppViewError} `login_failed`, `identity_unreachable`
+ */
+async function checkAccount(
+  { identities }: Needs,
+  { account, credentials }: TokenRequest,
+  did: Did | undefined,
+): Promise<void> {
+  if (did === undefined || account === undefined || account === '' || account === did) return
+  if (credentials.kind === 'secret' && credentials.actor.toLowerCase() === account.toLowerCase()) return
+  if (credentials.kind === 'refresh_token' && account === nameOfTokens) return
+  const named = await identities.resolveActor(account).catch((cause: unknown) => {
+    if (!(cause instanceof AtprotoError)) throw cause
+    if (cause.code !== 'unreachable') return undefined
+    throw new AppViewError('identity_unreachable', 'could not look up the account', { cause })
+  })
+  if (named?.did !== did)
+    throw new AppViewError('login_failed', 'account names another than the credentials are for')
+}
+
+/**
+ * The refresh token of the answer. One that was shown is good for longer and goes back as it is (RFC 6749 §6 leaves it
+ * to us): a client may have copies of it in several places.
+ */
+async function findRefreshToken(
+  { refreshTokens }: Needs,
+  { credentials, isOffline, clientId }: TokenRequest,
+  login: RegistryLogin,
+): Promise<string | undefined> {
+  if (credentials.kind === 'refresh_token') return credentials.token
+  return isOffline ? refreshTokens.create(login, clientId) : undefined
+}
+
+/** In the words of RFC 6749 §5.2, for clients that speak OAuth. */
+const oauthErrors: Partial<Record<AppViewErrorCode, string>> = {
+  login_failed: 'invalid_grant',
+  grant_unsupported: 'unsupported_grant_type',
+  token_request_invalid: 'invalid_request',
+}
+
+/**
+ * A refusal in both forms, because clients read the registry's after either request. A wrong secret is 401 in both:
+ * RFC 6749 asks for 400, which registry clients take for a fault of the server and do not tell the person about.
+ */
 function renderFailure(c: Context<ServerEnv>, { log }: Needs, error: unknown): Response {
   const requestId = c.get('requestId')
-  if (error instanceof AppViewError && error.code === 'grant_unsupported') {
-    // RFC 6749 §5.2; clients that try a grant first go on with Basic after this.
-    const body = { error: 'unsupported_grant_type', error_description: error.message }
-    return Response.json(body, { status: 400, headers: { 'cache-control': 'no-store' } })
-  }
-  const { status } = toOciError(error, requestId)
-  if (status === 500) log.error({ err: error, requestId }, 'a token request failed')
+  const oauthError = error instanceof AppViewError ? oauthErrors[error.code] : undefined
+  const failure = toOciError(error, requestId)
+  if (failure.status === 500) log.error({ err: error, requestId }, 'a token request failed')
+  const { status, headers } = ociErrorAnswer(error, requestId, uncached)
   const challenge: Record<string, string> = status === 401 ? { 'www-authenticate': 'Basic realm="ATCR"' } : {}
-  return renderOciError(error, requestId, { ...challenge, 'cache-control': 'no-store' })
-}
-
-function fromQuery(c: Context<ServerEnv>): TokenRequest {
-  const scopes = new URL(c.req.url).searchParams.getAll('scope')
-  return { scopes, credentials: basicCredentials(c.req.header('authorization')) }
-}
-
-async function fromForm(c: Context<ServerEnv>): Promise<TokenRequest> {
-  const bytes = await collectBytes(c.env.incoming, formBytesMax).catch((error: unknown) => {
-    if (error instanceof ByteLimitError) throw new AppViewError('grant_unsupported', 'the form is too long')
-    throw error
-  })
-  const form = new URLSearchParams(new TextDecoder().decode(bytes))
-  const scopes = form.getAll('scope')
-  const grant = form.get('grant_type')
-  if (grant === 'password') {
-    const [actor, password] = [form.get('username') ?? '', form.get('password') ?? '']
-    return { scopes, credentials: actor === '' && password === '' ? undefined : { actor, password } }
-  }
-  throw new AppViewError(
-    'grant_unsupported',
-    `grant_type ${JSON.stringify(grant)} is not offered; use password`,
+  const oauth = oauthError && { error: oauthError, error_description: failure.message }
+  return Response.json(
+    { ...ociErrorBody(failure), ...oauth },
+    { status, headers: { ...headers, ...challenge } },
   )
-}
-
-/** The user and password of a Basic header (RFC 7617). @throws {AppViewError} `login_failed` for one that is garbled */
-function basicCredentials(header: string | undefined): TokenRequest['credentials'] {
-  if (header === undefined) return undefined
-  const [scheme = '', encoded = ''] = header.split(' ', 2)
-  if (scheme.toLowerCase() !== 'basic') return undefined
-  const text = Buffer.from(encoded, 'base64').toString('utf8')
-  // A DID holds colons itself, which RFC 7617 has no room for: it is known by its form.
-  const [, actor, password] = /^(did:[a-z0-9]+:[A-Za-z0-9._%-]+|[^:]*):(.*)$/s.exec(text) ?? []
-  if (actor === undefined || password === undefined) {
-    throw new AppViewError('login_failed', 'the Authorization header is not Basic user:password')
-  }
-  return { actor, password }
 }

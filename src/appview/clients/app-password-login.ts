@@ -2,12 +2,14 @@ import { AtprotoError } from '../../atproto/errors.ts'
 import type { Identity } from '../../atproto/identity.ts'
 import type { Fetch } from '../../atproto/outbound-fetch.ts'
 import {
+  refreshAppPasswordSession,
   resumeAppPasswordSession,
   signInWithAppPassword,
   signOutOfPds,
   type AppPasswordTokens,
   type PdsSession,
 } from '../../atproto/pds-session.ts'
+import type { Did } from '../../atproto/syntax.ts'
 import { AppViewError } from '../errors.ts'
 import type { PdsLogin } from '../ports/pds-login.ts'
 import { pdsFailure } from './failures.ts'
@@ -24,11 +26,15 @@ export class AppPasswordLogin implements PdsLogin {
     try {
       return await signInWithAppPassword(identity, password, this.#fetch)
     } catch (error) {
-      // A PDS says 401 for a wrong password, 400 for one it cannot even read, 403 for an account taken down.
-      const isRefusal =
-        error instanceof AtprotoError && (error.code === 'auth_failed' || error.code === 'xrpc_refused')
-      if (isRefusal) throw new AppViewError('login_failed', 'wrong handle or app password', { cause: error })
-      throw pdsFailure(error, identity.did)
+      throw failure(error, identity.did, 'wrong handle or app password')
+    }
+  }
+
+  async renew(tokens: AppPasswordTokens): Promise<AppPasswordTokens> {
+    try {
+      return await refreshAppPasswordSession(tokens, this.#fetch)
+    } catch (error) {
+      throw failure(error, tokens.did, 'the app password was revoked; log in again')
     }
   }
 
@@ -41,4 +47,11 @@ export class AppPasswordLogin implements PdsLogin {
       throw pdsFailure(error, tokens.did)
     })
   }
+}
+
+/** A PDS says 401 for a wrong password, 400 for one it cannot even read or that is revoked, 403 for an account taken down. */
+function failure(error: unknown, did: Did, message: string): unknown {
+  const isRefusal =
+    error instanceof AtprotoError && (error.code === 'auth_failed' || error.code === 'xrpc_refused')
+  return isRefusal ? new AppViewError('login_failed', message, { cause: error }) : pdsFailure(error, did)
 }

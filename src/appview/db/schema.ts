@@ -27,7 +27,7 @@ export interface AppViewTables {
   manifest_bytes: ManifestBytesTable
   uploads: UploadsTable
   upload_parts: UploadPartsTable
-  pds_sessions: PdsSessionsTable
+  app_password_sessions: AppPasswordSessionsTable
   hold_notifications: HoldNotificationsTable
   cursors: CursorsTable
   web_sessions: WebSessionsTable
@@ -219,13 +219,14 @@ interface UploadPartsTable {
   size_bytes: number
 }
 
-interface PdsSessionsTable {
+/** What an app password was exchanged for at the account's PDS; of the password itself only a keyed hash rests here. */
+interface AppPasswordSessionsTable {
   did: Did
-  kind: string
+  password_hash: string
   /** The tokens, encrypted and authenticated. */
   sealed: string
-  password_hash: string | null
-  updated_at: string
+  /** When the PDS last said that the password is good. */
+  proved_at: string
 }
 
 interface HoldNotificationsTable {

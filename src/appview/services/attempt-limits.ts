@@ -1,22 +1,24 @@
 import type { Now } from '../../lib/clock.ts'
 import { AppViewError } from '../errors.ts'
 
-const freeAttemptCount = 5
+const freeCountDefault = 5
 const firstBlockMs = 15_000
 const longestBlockMs = 15 * 60_000
 const forgottenAfterMs = 60 * 60_000
 const keyCountMax = 50_000
 
 /**
- * Slows down guessing: five failures are free, then each one blocks its key for twice as long, up to a quarter of an
- * hour; an hour without failures forgets. In memory, per instance.
+ * Slows down guessing: some failures are free (five unless told), then each one blocks its key for twice as long, from 15 seconds up to a
+ * quarter of an hour; an hour without failures forgets. In memory, per instance.
  */
 export class AttemptLimits {
   readonly #now: Now
+  readonly #freeCount: number
   readonly #failures = new Map<string, { count: number; lastAtMs: number; blockedUntilMs: number }>()
 
-  constructor(needs: { now: Now }) {
+  constructor(needs: { now: Now; freeCount?: number }) {
     this.#now = needs.now
+    this.#freeCount = needs.freeCount ?? freeCountDefault
   }
 
   /** @throws {AppViewError} `login_blocked` with the seconds left */
@@ -35,9 +37,9 @@ export class AttemptLimits {
     const isForgotten = before === undefined || nowMs - before.lastAtMs > forgottenAfterMs
     const count = isForgotten ? 1 : before.count + 1
     const blockMs =
-      count <= freeAttemptCount
+      count <= this.#freeCount
         ? 0
-        : Math.min(firstBlockMs * 2 ** (count - freeAttemptCount - 1), longestBlockMs)
+        : Math.min(firstBlockMs * 2 ** (count - this.#freeCount - 1), longestBlockMs)
     this.#failures.delete(key)
     if (this.#failures.size >= keyCountMax)
       this.#failures.delete(this.#failures.keys().next().value as string)

@@ -6,6 +6,7 @@ import { openDatabase, type Database } from '../../lib/database.ts'
 import { migrations } from '../db/migrations.ts'
 import type { AppViewTables } from '../db/schema.ts'
 import { AttemptLimits } from './attempt-limits.ts'
+import { LoginLimits } from './login-limits.ts'
 import { DeviceGrants, parseUserCode, type Redemption } from './device-grants.ts'
 import { deviceCountMax, Devices } from './devices.ts'
 import { Sealing } from './sealing.ts'
@@ -35,7 +36,7 @@ function another(sealing = new Sealing(key)): { grants: DeviceGrants; devices: D
     resolveActor: async (did: string) => identity(did),
   } as ConstructorParameters<typeof DeviceGrants>[0]['identities'] &
     ConstructorParameters<typeof Devices>[0]['identities']
-  const devices = new Devices({ db, identities, limits: new AttemptLimits({ now }), now })
+  const devices = new Devices({ db, identities, limits: new LoginLimits({ now }), now })
   const limits = new AttemptLimits({ now })
   return { grants: new DeviceGrants({ db, devices, identities, sealing, limits, now }), devices }
 }

@@ -5,7 +5,7 @@ import type { Identity } from '../../atproto/identity.ts'
 import { openDatabase, type Database } from '../../lib/database.ts'
 import { migrations } from '../db/migrations.ts'
 import type { AppViewTables } from '../db/schema.ts'
-import { AttemptLimits } from './attempt-limits.ts'
+import { LoginLimits } from './login-limits.ts'
 import { deviceCountMax, Devices } from './devices.ts'
 
 const alice = 'did:plc:alice'
@@ -34,7 +34,7 @@ beforeEach(async () => {
   handles = { 'alice.test': alice, 'bob.test': bob }
   isDirectoryDown = false
   db = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
-  devices = new Devices({ db, identities, limits: new AttemptLimits({ now }), now })
+  devices = new Devices({ db, identities, limits: new LoginLimits({ now }), now })
 })
 afterEach(() => db.destroy())
 

@@ -19,7 +19,7 @@ import {
 } from '../db/devices.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
-import type { AttemptLimits } from './attempt-limits.ts'
+import type { LoginAttempt, LoginLimits } from './login-limits.ts'
 
 /** How many devices an account may have. */
 export const deviceCountMax = 100
@@ -42,7 +42,7 @@ export interface DeviceEntry {
 interface Needs {
   db: AppViewDb
   identities: Pick<Identities, 'resolveActor'>
-  limits: AttemptLimits
+  limits: LoginLimits
   now: Now
 }
 
@@ -92,19 +92,19 @@ export class Devices {
    */
   async logIn(actor: string, secret: string, address: string): Promise<{ did: Did; deviceId: string }> {
     const { db, limits, now } = this.#needs
-    const limitKey = `${actor.toLowerCase()} ${address}`
+    const attempt = { account: actor, address }
     const device = await findDeviceBySecret(db, hashOf(secret))
     if (device === undefined) {
-      limits.check(limitKey)
-      limits.noteFailure(limitKey)
+      limits.check(attempt)
+      limits.noteFailure(attempt)
       throw new AppViewError(
         'login_failed',
         'this device is not known, or its access was revoked; log in again',
       )
     }
-    if (!(await this.#isOwner(actor, device, limitKey))) {
-      limits.check(limitKey)
-      limits.noteFailure(limitKey)
+    if (!(await this.#isOwner(actor, device, attempt))) {
+      limits.check(attempt)
+      limits.noteFailure(attempt)
       throw new AppViewError('login_failed', 'this device belongs to another account')
     }
     const nowMs = now().getTime()
@@ -152,7 +152,7 @@ export class Devices {
     )
   }
 
-  async #isOwner(actor: string, device: DeviceRow, limitKey: string): Promise<boolean> {
+  async #isOwner(actor: string, device: DeviceRow, attempt: LoginAttempt): Promise<boolean> {
     if (isDid(actor)) return normalizeDid(actor) === device.did
     if (actor.toLowerCase() === device.handle) return true
     try {
@@ -161,7 +161,7 @@ export class Devices {
     } catch (cause) {
       if (!(cause instanceof AtprotoError)) throw cause
       if (cause.code !== 'unreachable') return false
-      this.#needs.limits.check(limitKey)
+      this.#needs.limits.check(attempt)
       throw new AppViewError('identity_unreachable', `could not look up ${actor}`, { cause })
     }
   }

@@ -7,9 +7,10 @@ import type { Identity } from '../../atproto/identity.ts'
 import { openDatabase, type Database } from '../../lib/database.ts'
 import { PdsLoginTwin } from '../../../test/twins/pds-login.ts'
 import { migrations } from '../db/migrations.ts'
-import { findPdsSession } from '../db/pds-sessions.ts'
+import { listAppPasswordSessions } from '../db/app-password-sessions.ts'
 import type { AppViewTables } from '../db/schema.ts'
-import { AttemptLimits } from './attempt-limits.ts'
+import { Leases } from './leases.ts'
+import { LoginLimits } from './login-limits.ts'
 import { PdsAccounts } from './pds-accounts.ts'
 import { Sealing } from './sealing.ts'
 
@@ -35,7 +36,15 @@ let accounts: PdsAccounts
 const sealing = new Sealing(randomBytes(32))
 const now = () => new Date(nowMs)
 const another = () =>
-  new PdsAccounts({ db, identities, login, limits: new AttemptLimits({ now }), sealing, now })
+  new PdsAccounts({
+    db,
+    identities,
+    login,
+    limits: new LoginLimits({ now }),
+    leases: new Leases({ db, now }),
+    sealing,
+    now,
+  })
 
 beforeEach(async () => {
   nowMs = Date.parse('2026-01-01T00:00:00Z')
@@ -50,8 +59,10 @@ const codeOf = (promise: Promise<unknown>) =>
     (error: { code?: string }) => error.code,
   )
 
-test('fifty pushes, some at once and on another instance, sign in once', async () => {
-  await Promise.all(Array.from({ length: 10 }, () => accounts.logIn('alice.test', 'right', '::1')))
+test('seventy pushes, many at once and on three instances, sign in once', async () => {
+  const instances = [accounts, another(), another()]
+  const pushes = Array.from({ length: 30 }, (_, push) => instances[push % 3])
+  await Promise.all(pushes.map((instance) => instance?.logIn('alice.test', 'right', '::1')))
   for (let push = 0; push < 40; push++) await accounts.logIn(did, 'right', '::1')
   expect((await another().logIn('alice.test', 'right', '::1')).did).toBe(did)
   expect(login.signInCount).toBe(1)
@@ -80,26 +91,84 @@ test('after an hour the PDS is asked again; while it is down or limits us the pa
 })
 
 test('guessing is slowed down by account and address; the known password passes', async () => {
-  await accounts.logIn('alice.test', 'right', '::1')
-  for (let guess = 0; guess < 6; guess++) {
-    expect(await codeOf(accounts.logIn('alice.test', `guess ${guess}`, '::1'))).toBe('login_failed')
-  }
-  expect(await codeOf(accounts.logIn('alice.test', 'guess', '::1'))).toBe('login_blocked')
-  expect(await codeOf(accounts.logIn('alice.test', 'guess', '::2'))).toBe('login_failed')
-  expect(await codeOf(accounts.logIn('alice.test', 'right', '::1'))).toBe('ok')
+  const guess = (address: string) => codeOf(accounts.logIn('alice.test', 'guess', address))
+  await accounts.logIn('alice.test', 'right', '192.0.2.1')
+  for (let count = 0; count < 6; count++) expect(await guess('192.0.2.1')).toBe('login_failed')
+  expect(await guess('192.0.2.1')).toBe('login_blocked')
+  expect(await guess('192.0.2.2')).toBe('login_failed')
+  expect(await codeOf(accounts.logIn('alice.test', 'right', '192.0.2.1'))).toBe('ok')
+  // Whoever shares an address with the person gains nothing by that.
+  expect(await guess('192.0.2.1')).toBe('login_blocked')
   nowMs += 16_000
-  expect(await codeOf(accounts.logIn('alice.test', 'guess', '::1'))).toBe('login_failed')
-  expect(await codeOf(accounts.logIn('nobody.test', 'guess', '::1'))).toBe('login_failed')
+  expect(await guess('192.0.2.1')).toBe('login_failed')
+  expect(await codeOf(accounts.logIn('nobody.test', 'guess', '192.0.2.1'))).toBe('login_failed')
+})
+
+test('an attack from many addresses stops at the PDS’s door, and locks nobody out who is known', async () => {
+  await accounts.logIn('alice.test', 'right', '192.0.2.1')
+  const before = login.signInCount
+  for (let guess = 0; guess < 200; guess++) {
+    await codeOf(accounts.logIn(guess % 2 ? 'alice.test' : did, `guess ${guess}`, `198.51.100.${guess}`))
+  }
+  expect(login.signInCount - before).toBe(21)
+  // The known password, from anywhere, also when it has to be proved again; a new one from where she is known.
+  expect(await codeOf(accounts.logIn('alice.test', 'right', '203.0.113.9'))).toBe('ok')
+  nowMs += 61 * 60_000
+  for (let guess = 0; guess < 60; guess++)
+    await codeOf(accounts.logIn(did, `guess ${guess}`, `198.51.100.${guess}`))
+  expect(await codeOf(accounts.logIn('alice.test', 'right', '203.0.113.10'))).toBe('ok')
+  login.password = 'another'
+  expect(await codeOf(accounts.logIn('alice.test', 'another', '203.0.113.11'))).toBe('login_blocked')
+  expect(await codeOf(accounts.logIn('alice.test', 'another', '192.0.2.1'))).toBe('ok')
+})
+
+test('one address with a list of names is slowed down, its neighbours are not', async () => {
+  const codes: (string | undefined)[] = []
+  for (let name = 0; name < 30; name++)
+    codes.push(await codeOf(accounts.logIn(`name${name}.test`, 'guess', `2001:db8:0:1::${name}`)))
+  expect(codes.slice(0, 21).every((code) => code === 'login_failed')).toBe(true)
+  expect(codes.slice(21).every((code) => code === 'login_blocked')).toBe(true)
+  expect(await codeOf(accounts.logIn('alice.test', 'right', '2001:db8:0:2::1'))).toBe('ok')
+})
+
+test('what was given out for a password is good as long as the PDS renews its session, asked once an hour', async () => {
+  const { passwordHash } = await accounts.logIn('alice.test', 'right', '::1')
+  for (let count = 0; count < 5; count++) await accounts.prove(did, passwordHash)
+  expect(login.renewCount).toBe(0)
+  nowMs += 61 * 60_000
+  await Promise.all(Array.from({ length: 10 }, () => accounts.prove(did, passwordHash)))
+  await another().prove(did, passwordHash)
+  expect(login.renewCount).toBe(1)
+  nowMs += 61 * 60_000
+  login.outage = 'pds_unreachable'
+  expect(await codeOf(accounts.prove(did, passwordHash))).toBe('ok')
+  delete login.outage
+  login.areTokensSpent = true
+  expect(await codeOf(accounts.prove(did, passwordHash))).toBe('login_failed')
+  login.areTokensSpent = false
+  expect(await codeOf(accounts.prove(did, passwordHash))).toBe('login_failed')
+  expect([login.signInCount, login.renewCount]).toEqual([1, 3])
+})
+
+test('one revoked password ends its own session only', async () => {
+  const first = await accounts.logIn('alice.test', 'right', '::1')
+  login.password = 'other'
+  nowMs += 1000
+  const second = await accounts.logIn('alice.test', 'other', '::1')
+  nowMs += 61 * 60_000
+  expect(await codeOf(accounts.logIn('alice.test', 'right', '::1'))).toBe('login_failed')
+  expect(await codeOf(accounts.prove(did, first.passwordHash))).toBe('login_failed')
+  expect(await codeOf(accounts.prove(did, second.passwordHash))).toBe('ok')
+  expect((await (await accounts.session(did)).fetchHandler('/', { method: 'GET' })).status).toBe(200)
 })
 
 test('neither password nor tokens are readable in the database', async () => {
   await accounts.logIn('alice.test', 'right', '::1')
-  const row = JSON.stringify(await findPdsSession(db, did))
-  for (const secret of ['right', 'a1', 'r1']) expect(row).not.toContain(`"${secret}"`)
-  expect(
-    new Sealing(randomBytes(32)).open((await findPdsSession(db, did))?.sealed ?? '', did),
-  ).toBeUndefined()
-  expect(sealing.open((await findPdsSession(db, did))?.sealed ?? '', 'did:plc:bob')).toBeUndefined()
+  const [row] = await listAppPasswordSessions(db, did)
+  for (const secret of ['right', 'a1', 'r1']) expect(JSON.stringify(row)).not.toContain(`"${secret}"`)
+  expect(sealing.open(row?.sealed ?? '', did)).toContain('"a1"')
+  expect(new Sealing(randomBytes(32)).open(row?.sealed ?? '', did)).toBeUndefined()
+  expect(sealing.open(row?.sealed ?? '', 'did:plc:bob')).toBeUndefined()
 })
 
 test('refreshed tokens are kept for the next start', async () => {
@@ -154,6 +223,6 @@ test('a PDS that does not answer keeps nothing from being forgotten', async () =
   await accounts.logIn('alice.test', 'right', '::1')
   login.outage = 'pds_unreachable'
   await accounts.forget(did)
-  expect(await findPdsSession(db, did)).toBeUndefined()
+  expect((await listAppPasswordSessions(db, did))[0]).toBeUndefined()
   await accounts.forget(did)
 })

@@ -3,26 +3,28 @@ import type { Identities, Identity } from '../../atproto/identity.ts'
 import type { AppPasswordTokens, PdsSession } from '../../atproto/pds-session.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
-import { deletePdsSession, findPdsSession, putPdsSession } from '../db/pds-sessions.ts'
+import {
+  deleteAppPasswordSession,
+  findAppPasswordSession,
+  listAppPasswordSessions,
+  putAppPasswordSession,
+  updateAppPasswordSession,
+  type AppPasswordSessionRow,
+} from '../db/app-password-sessions.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import { AppViewError, type AppViewErrorCode } from '../errors.ts'
 import type { PdsLogin } from '../ports/pds-login.ts'
-import type { AttemptLimits } from './attempt-limits.ts'
+import type { Leases } from './leases.ts'
+import type { LoginAttempt, LoginLimits } from './login-limits.ts'
 import type { Sealing } from './sealing.ts'
 
-/** How long a password that the PDS accepted is taken without asking again. */
-const passwordFreshMs = 60 * 60_000
+/** How long a password that the PDS accepted is taken without asking again; so its revocation is felt after this. */
+export const passwordFreshSeconds = 60 * 60
 /** The same while the PDS does not answer or limits us, so that its outage stops no pull by a signed-in client. */
-const passwordStaleMs = 24 * 60 * 60_000
+const passwordStaleSeconds = 24 * 60 * 60
 const passwordCountMax = 8
 const liveSessionCountMax = 5_000
-const kind = 'app_password'
 const outages: readonly AppViewErrorCode[] = ['pds_unreachable', 'pds_failed', 'rate_limited']
-
-interface KnownPassword {
-  hash: string
-  atMs: number
-}
 
 /** As its owner sees it. */
 export interface AppPasswordEntry {
@@ -36,94 +38,149 @@ interface Needs {
   db: AppViewDb
   identities: Pick<Identities, 'resolveActor'>
   login: PdsLogin
-  limits: AttemptLimits
+  limits: LoginLimits
+  leases: Pick<Leases, 'run'>
   sealing: Sealing
   now: Now
 }
 
+/** A session in use, and the row it came from. */
+interface LiveSession {
+  hash: string
+  sealed: string
+  session: PdsSession
+}
+
 /**
- * Accounts that signed in with an app password. Tokens rest sealed in the database, passwords only as keyed hashes, so
- * fifty pushes cost one `createSession` (a PDS allows thirty in five minutes).
+ * Accounts that signed in with an app password. Each password has one session with the PDS, sealed in the database, and
+ * is known again by a keyed hash, so fifty pushes cost one `createSession` (a PDS allows thirty in five minutes).
  */
 export class PdsAccounts {
   readonly #needs: Needs
-  readonly #live = new Map<Did, { sealed: string; session: PdsSession }>()
-  readonly #signingIn = new Map<string, Promise<void>>()
+  readonly #live = new Map<Did, LiveSession>()
+  readonly #proving = new Map<string, Promise<void>>()
 
   constructor(needs: Needs) {
     this.#needs = needs
   }
 
   /**
-   * Who `actor` (handle or DID) is, if `password` is his. `address` is where the request came from.
+   * Who `actor` (handle or DID) is, if `password` is his. `address` is where the request came from. What was good
+   * before passes while others guess; what was not is slowed down ({@link LoginLimits}).
    * @throws {AppViewError} `login_failed`, `login_blocked`, `rate_limited`, `pds_unreachable`, `identity_unreachable`
    */
   async logIn(actor: string, password: string, address: string): Promise<{ did: Did; passwordHash: string }> {
-    const { limits, sealing } = this.#needs
-    const limitKey = `${actor.toLowerCase()} ${address}`
-    const identity = await this.#identify(actor, limitKey)
-    const hash = sealing.passwordHash(identity.did, password)
-    const login = { did: identity.did, passwordHash: hash }
-    const isKnown = await this.#isKnown(identity, hash, passwordFreshMs)
-    if (isKnown) return login
-    limits.check(limitKey)
+    const { db, limits, sealing, login } = this.#needs
+    const identity = await this.#identify(actor, address)
+    const { did } = identity
+    const hash = sealing.passwordHash(did, password)
+    const known = await findAppPasswordSession(db, did, hash)
+    const attempt = { account: did, address }
+    if (this.#isProved(known, identity, passwordFreshSeconds)) {
+      limits.noteKnown(attempt)
+      return { did, passwordHash: hash }
+    }
+    if (known === undefined) limits.check(attempt)
     try {
-      await this.#signInOnce(identity, password, hash)
+      await this.#proveOnce(identity, hash, async () =>
+        this.#begin(await login.signIn(identity, password), hash),
+      )
     } catch (error) {
-      if (error instanceof AppViewError && error.code === 'login_failed') limits.noteFailure(limitKey)
-      if (error instanceof AppViewError && outages.includes(error.code)) {
-        if (await this.#isKnown(identity, hash, passwordStaleMs)) return login
+      if (isOutage(error) && this.#isProved(known, identity, passwordStaleSeconds))
+        return { did, passwordHash: hash }
+      if (isLoginFailure(error)) {
+        limits.noteFailure(attempt)
+        if (known !== undefined) await this.#forget(known)
       }
       throw error
     }
-    limits.noteSuccess(limitKey)
-    return login
+    limits.noteSuccess(attempt)
+    return { did, passwordHash: hash }
   }
 
   /**
-   * The account's PDS, spoken to as the account. Failures of the session itself end it.
+   * Makes sure that a password which signed in before is still good, for those who show something they were given for
+   * it. Asks the PDS once an hour, by exchanging the tokens: that ends with the password.
+   * @throws {AppViewError} `login_failed` when it was revoked or is not known any more, `rate_limited`, `pds_unreachable`
+   */
+  async prove(did: Did, passwordHash: string): Promise<void> {
+    const { db, login } = this.#needs
+    const identity = await this.#resolve(did)
+    const known = await findAppPasswordSession(db, did, passwordHash)
+    const tokens = known && this.#open(known)
+    if (known === undefined || tokens === undefined || tokens.pdsUrl !== identity.pdsUrl)
+      throw new AppViewError(
+        'login_failed',
+        'the app password behind this is not known any more; log in again',
+      )
+    if (this.#isProved(known, identity, passwordFreshSeconds)) return
+    try {
+      await this.#proveOnce(identity, passwordHash, async () =>
+        this.#begin(await login.renew(tokens), passwordHash),
+      )
+    } catch (error) {
+      if (isOutage(error) && this.#isProved(known, identity, passwordStaleSeconds)) return
+      // Unless another instance was faster, which has spent these tokens.
+      if (isLoginFailure(error) && !(await this.#forget(known))) return this.prove(did, passwordHash)
+      throw error
+    }
+  }
+
+  /**
+   * The account's PDS, spoken to as the account, with the password that was proved last. A session that dies is ended.
    * @throws {AppViewError} `session_lost` when nobody signed in, or the tokens are spent
    */
   async session(did: Did): Promise<PdsSession> {
     const live = this.#live.get(did)
     if (live !== undefined) return live.session
-    const row = await findPdsSession(this.#needs.db, did)
-    const tokens = row && this.#open(row.sealed, did)
-    if (row === undefined || tokens === undefined) {
-      throw new AppViewError('session_lost', `no session with the PDS of ${did}; sign in again`)
+    for (const row of await listAppPasswordSessions(this.#needs.db, did)) {
+      const tokens = this.#open(row)
+      if (tokens === undefined) continue
+      const session = this.#guarded(row, tokens)
+      if (this.#live.size >= liveSessionCountMax) this.#live.delete(this.#live.keys().next().value as Did)
+      this.#live.set(did, { hash: row.password_hash, sealed: row.sealed, session })
+      return session
     }
-    const session = this.#guarded(did, tokens)
-    if (this.#live.size >= liveSessionCountMax) this.#live.delete(this.#live.keys().next().value as Did)
-    this.#live.set(did, { sealed: row.sealed, session })
-    return session
+    throw new AppViewError('session_lost', `no session with the PDS of ${did}; sign in again`)
   }
 
   /** What is kept of an account's app passwords; undefined when that is nothing. */
   async find(did: Did): Promise<AppPasswordEntry | undefined> {
-    const row = await findPdsSession(this.#needs.db, did)
-    if (row === undefined || row.kind !== kind) return undefined
-    const passwords = readPasswords(row.passwordHash)
-    const checkedAtMs = Math.max(...passwords.map(({ atMs }) => atMs))
-    return {
-      passwordCount: passwords.length,
-      ...(passwords.length > 0 && { checkedAt: new Date(checkedAtMs) }),
+    const rows = await listAppPasswordSessions(this.#needs.db, did)
+    const [last] = rows
+    return last && { passwordCount: rows.length, checkedAt: new Date(last.proved_at) }
+  }
+
+  /**
+   * Ends the sessions at the account's PDS, if it answers, and forgets them here in any case: passwords are asked about
+   * anew, and what was given out for them ends.
+   */
+  async forget(did: Did): Promise<void> {
+    const rows = await listAppPasswordSessions(this.#needs.db, did)
+    for (const row of rows) {
+      await this.#forget(row)
+      const tokens = this.#open(row)
+      if (tokens === undefined) continue
+      await this.#needs.login.signOut(tokens).catch((error: unknown) => {
+        if (!(error instanceof AppViewError)) throw error
+      })
+    }
+    this.#live.delete(did)
+  }
+
+  async #identify(actor: string, address: string): Promise<Identity> {
+    try {
+      return await this.#resolve(actor)
+    } catch (error) {
+      if (!isLoginFailure(error)) throw error
+      const attempt: LoginAttempt = { account: actor, address }
+      this.#needs.limits.check(attempt)
+      this.#needs.limits.noteFailure(attempt)
+      throw error
     }
   }
 
-  /** Ends the session at the account's PDS, if it answers, and forgets it here in any case: passwords are asked about anew. */
-  async forget(did: Did): Promise<void> {
-    const row = await findPdsSession(this.#needs.db, did)
-    if (row === undefined || row.kind !== kind) return
-    this.#live.delete(did)
-    await deletePdsSession(this.#needs.db, did)
-    const tokens = this.#open(row.sealed, did)
-    if (tokens === undefined) return
-    await this.#needs.login.signOut(tokens).catch((error: unknown) => {
-      if (!(error instanceof AppViewError)) throw error
-    })
-  }
-
-  async #identify(actor: string, limitKey: string): Promise<Identity> {
+  async #resolve(actor: string): Promise<Identity> {
     try {
       return await this.#needs.identities.resolveActor(actor)
     } catch (cause) {
@@ -131,64 +188,66 @@ export class PdsAccounts {
       if (cause.code === 'unreachable') {
         throw new AppViewError('identity_unreachable', `could not look up ${actor}`, { cause })
       }
-      this.#needs.limits.check(limitKey)
-      this.#needs.limits.noteFailure(limitKey)
       throw new AppViewError('login_failed', 'wrong handle or app password', { cause })
     }
   }
 
-  async #isKnown(identity: Identity, hash: string, maxAgeMs: number): Promise<boolean> {
-    const row = await findPdsSession(this.#needs.db, identity.did)
-    if (row === undefined || row.kind !== kind) return false
-    const known = readPasswords(row.passwordHash).find((password) => password.hash === hash)
-    if (known === undefined || this.#needs.now().getTime() - known.atMs > maxAgeMs) return false
-    // An account that moved to another PDS has to prove itself there.
-    return this.#open(row.sealed, identity.did)?.pdsUrl === identity.pdsUrl
+  /** Whether the PDS called it good lately. An account that moved to another PDS has to prove itself there. */
+  #isProved(row: AppPasswordSessionRow | undefined, identity: Identity, maxAgeSeconds: number): boolean {
+    if (row === undefined) return false
+    const ageMs = this.#needs.now().getTime() - Date.parse(row.proved_at)
+    return ageMs <= maxAgeSeconds * 1000 && this.#open(row)?.pdsUrl === identity.pdsUrl
   }
 
-  #signInOnce(identity: Identity, password: string, hash: string): Promise<void> {
+  /** Many who ask at once about one password are one question, at whichever instance they ask. */
+  #proveOnce(identity: Identity, hash: string, prove: () => Promise<void>): Promise<void> {
+    const { db, leases } = this.#needs
     const key = `${identity.did} ${hash}`
-    const running = this.#signingIn.get(key)
+    const running = this.#proving.get(key)
     if (running !== undefined) return running
-    const signingIn = this.#signIn(identity, password, hash).finally(() => this.#signingIn.delete(key))
-    this.#signingIn.set(key, signingIn)
-    return signingIn
+    const proving = leases
+      .run(`app password ${key}`, async () => {
+        const row = await findAppPasswordSession(db, identity.did, hash)
+        if (!this.#isProved(row, identity, passwordFreshSeconds)) await prove()
+      })
+      .finally(() => this.#proving.delete(key))
+    this.#proving.set(key, proving)
+    return proving
   }
 
-  async #signIn(identity: Identity, password: string, hash: string): Promise<void> {
-    const tokens = await this.#needs.login.signIn(identity, password)
-    const { did } = identity
-    const row = await findPdsSession(this.#needs.db, did)
-    const others = readPasswords(row?.passwordHash).filter((known) => known.hash !== hash)
-    const passwords = [{ hash, atMs: this.#needs.now().getTime() }, ...others].slice(0, passwordCountMax)
+  /** Keeps the tokens of a password that is good as of now, and of not too many others. */
+  async #begin(tokens: AppPasswordTokens, hash: string): Promise<void> {
+    const { db, sealing, now } = this.#needs
+    const { did } = tokens
+    const sealed = sealing.seal(JSON.stringify(tokens), did)
+    await putAppPasswordSession(db, { did, password_hash: hash, sealed, proved_at: now().toISOString() })
     this.#live.delete(did)
-    await this.#keep(tokens, JSON.stringify(passwords))
+    const rows = await listAppPasswordSessions(db, did)
+    for (const row of rows.slice(passwordCountMax)) await this.#forget(row)
   }
 
-  async #keep(tokens: AppPasswordTokens, passwordHash: string | undefined): Promise<string> {
-    const sealed = this.#needs.sealing.seal(JSON.stringify(tokens), tokens.did)
-    await putPdsSession(this.#needs.db, {
-      did: tokens.did,
-      kind,
-      sealed,
-      ...(passwordHash === undefined ? {} : { passwordHash }),
-      updatedAt: this.#needs.now().toISOString(),
-    })
-    return sealed
+  /** Ends a session, unless it has newer tokens by now. */
+  async #forget(row: AppPasswordSessionRow): Promise<boolean> {
+    const isGone = await deleteAppPasswordSession(this.#needs.db, row)
+    if (this.#live.get(row.did)?.sealed === row.sealed) this.#live.delete(row.did)
+    return isGone
   }
 
-  #open(sealed: string, did: Did): AppPasswordTokens | undefined {
+  #open({ sealed, did }: Pick<AppPasswordSessionRow, 'sealed' | 'did'>): AppPasswordTokens | undefined {
     const text = this.#needs.sealing.open(sealed, did)
     return text === undefined ? undefined : (JSON.parse(text) as AppPasswordTokens)
   }
 
   /** A session whose own death is noticed: its row goes, or another instance's newer tokens take its place. */
-  #guarded(did: Did, tokens: AppPasswordTokens): PdsSession {
+  #guarded(row: AppPasswordSessionRow, tokens: AppPasswordTokens): PdsSession {
+    const { did } = row
+    let current = row
     const resumed = this.#needs.login.resume(tokens, async (fresh) => {
-      const row = await findPdsSession(this.#needs.db, did)
-      const sealed = await this.#keep(fresh, row?.passwordHash)
+      const sealed = this.#needs.sealing.seal(JSON.stringify(fresh), did)
+      await updateAppPasswordSession(this.#needs.db, { did, password_hash: row.password_hash, sealed })
       const live = this.#live.get(did)
-      if (live !== undefined) this.#live.set(did, { ...live, sealed })
+      if (live?.sealed === current.sealed) this.#live.set(did, { ...live, sealed })
+      current = { ...current, sealed }
     })
     return {
       did,
@@ -196,11 +255,11 @@ export class PdsAccounts {
       fetchHandler: async (path, init) => {
         try {
           const response = await resumed.fetchHandler(path, init)
-          if (response.status === 401) await this.#end(did)
+          if (response.status === 401) await this.#forget(current)
           return response
         } catch (error) {
           if (!isSpent(error)) throw error
-          if (await this.#end(did))
+          if (await this.#forget(current))
             throw new AtprotoError(
               'auth_failed',
               `the session with the PDS of ${did} has ended; sign in again`,
@@ -213,16 +272,6 @@ export class PdsAccounts {
       },
     }
   }
-
-  /** Forgets a dead session. False when another instance has put newer tokens there meanwhile: those may be alive. */
-  async #end(did: Did): Promise<boolean> {
-    const dead = this.#live.get(did)
-    this.#live.delete(did)
-    const row = await findPdsSession(this.#needs.db, did)
-    if (row !== undefined && dead !== undefined && row.sealed !== dead.sealed) return false
-    await deletePdsSession(this.#needs.db, did)
-    return true
-  }
 }
 
 /** Whether a refresh said that the tokens are no longer good, as opposed to a PDS that did not answer. */
@@ -230,6 +279,10 @@ function isSpent(error: unknown): boolean {
   return error instanceof AtprotoError && (error.code === 'auth_failed' || error.code === 'xrpc_refused')
 }
 
-function readPasswords(text: string | undefined): KnownPassword[] {
-  return text === undefined ? [] : (JSON.parse(text) as KnownPassword[])
+function isLoginFailure(error: unknown): boolean {
+  return error instanceof AppViewError && error.code === 'login_failed'
+}
+
+function isOutage(error: unknown): boolean {
+  return error instanceof AppViewError && outages.includes(error.code)
 }

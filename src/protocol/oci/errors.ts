@@ -39,6 +39,8 @@ const kinds = {
 
   // The spec asks for 413 and names no code for it.
   MANIFEST_TOO_LARGE: { status: 413, message: 'manifest too large', wireCode: 'SIZE_INVALID' },
+  // Of the token endpoint, where RFC 6749 asks for 400.
+  TOKEN_REQUEST_INVALID: { status: 400, message: 'invalid token request', wireCode: 'UNSUPPORTED' },
   // A path below `/v2/` that is no endpoint of ours.
   ENDPOINT_UNKNOWN: { status: 404, message: 'no such endpoint', wireCode: 'UNSUPPORTED' },
 } as const satisfies Record<string, OciErrorKind>

@@ -4,6 +4,10 @@ import type { Migration } from 'kysely/migration'
 import { createTables, type TableShape } from './table-shapes.ts'
 
 const tables: Record<string, TableShape> = {
+  app_password_sessions: {
+    columns: { did: 'text', password_hash: 'text', sealed: 'text', proved_at: 'text' },
+    key: ['did', 'password_hash'],
+  },
   web_sessions: {
     columns: {
       id: 'text',
@@ -83,5 +87,9 @@ const tables: Record<string, TableShape> = {
 
 /** Who is signed in: browsers, OAuth sessions, devices, refresh tokens. */
 export const logins: Migration = {
-  up: (db: Kysely<unknown>) => createTables(db, tables),
+  up: async (db: Kysely<unknown>) => {
+    // One session for each app password stands in its place; who is in there signs in once more.
+    await db.schema.dropTable('pds_sessions').execute()
+    await createTables(db, tables)
+  },
 }
