@@ -141,7 +141,7 @@ async function state() {
   return [
     await db.selectFrom('devices').selectAll().orderBy('id').execute(),
     await db.selectFrom('device_grants').selectAll().execute(),
-    await db.selectFrom('pds_sessions').selectAll().execute(),
+    await db.selectFrom('app_password_sessions').selectAll().execute(),
     sessions.map(({ id }) => id).toSorted(),
   ]
 }

@@ -58,9 +58,13 @@ export function signInsPage(shell: SettingsShell, view: SignInsView): Html {
 
 function signInItem(signIn: SignInView, now: Date): Html {
   const { address, browser, id, isThis } = signIn
-  return html`<li>
-    <div class="entry-head">
-      <h2>${browser} ${isThis && html`<span class="chip good">this browser</span>`}</h2>
+  return html`<li class="entry">
+    <h2>${browser} ${isThis && html`<span class="chip good">this browser</span>`}</h2>
+    <p class="facts">
+      <span>Last used ${age(signIn.usedAt, now)}</span>
+      <span>Signed in ${age(signIn.createdAt, now)}${address !== '' && ` from ${address}`}</span>
+    </p>
+    <div class="buttons">
       ${
         isThis
           ? html`<button class="button small" formaction="/auth/logout" aria-label="Sign out this browser">
@@ -71,9 +75,5 @@ function signInItem(signIn: SignInView, now: Date): Html {
             </button>`
       }
     </div>
-    <p class="facts">
-      <span>Last used ${age(signIn.usedAt, now)}</span>
-      <span>Signed in ${age(signIn.createdAt, now)}${address !== '' && ` from ${address}`}</span>
-    </p>
   </li>`
 }
