@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { DeviceCodeAnswer, DeviceTokenAnswer } from '../../src/protocol/device/messages.ts'
+import { deviceCountMax } from '../../src/appview/services/devices.ts'
 import type { Did } from '../../src/atproto/syntax.ts'
 import { BrowserTwin, hiddenFields, type PageAnswer } from '../network/browser-twin.ts'
 import { OciClient } from '../network/oci-client.ts'
@@ -258,6 +259,23 @@ describe('the page', () => {
     })
     expect(answer.status).toBe(303)
     expect((await browser.get(answer.location)).body).toContain('used already')
+  })
+
+  test('of an account with as many devices as it may have says so, and the code stays good', async () => {
+    const { alice } = network.accounts
+    const { devices } = network.appview.context
+    const browser = await browserOf(alice)
+    const { device_code, user_code } = await begin('one too many')
+    const count = (await devices.list(alice.did)).length
+    for (let more = count; more < deviceCountMax; more++)
+      await devices.create(alice.did, { name: 'filler', address: '' })
+    const answer = await submit(browser, { code: user_code })
+    expect(answer.status).toBe(422)
+    expect(answer.body).toContain(`at most ${deviceCountMax} devices`)
+    for (const { id, name } of await devices.list(alice.did))
+      if (name === 'filler') await devices.revoke(alice.did, id)
+    expect((await submit(browser, { code: user_code })).status).toBe(303)
+    expect((await redeem(device_code)).status).toBe(200)
   })
 
   test.each([
