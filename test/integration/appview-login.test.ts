@@ -129,8 +129,7 @@ describe('the form', () => {
     const fields = { ...hiddenFields((await browser.get(loginPath)).body), actor: 'alice.test' }
     const foreign = await browser.post(loginPath, fields, { origin: 'https://evil.example' })
     const forged = await browser.post(loginPath, { ...fields, csrf: 'x' })
-    const { csrf: _, ...without } = fields
-    const missing = await browser.post(loginPath, without)
+    const missing = await browser.post(loginPath, { actor: 'alice.test' })
     const others = await newBrowser().post(loginPath, fields)
     expect([foreign.status, forged.status, missing.status]).toEqual([403, 403, 403])
     expect([others.status, others.location]).toEqual([303, `${loginPath}?reason=cookie`])
@@ -194,7 +193,7 @@ describe('coming back', () => {
     const browser = newBrowser()
     const back = await goToPds(browser, network.accounts.bob)
     const answers = await Promise.all([1, 2].map(() => browser.get(callbackOf(back))))
-    expect(answers.map(({ status }) => status).sort()).toEqual([303, 422])
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([303, 422]))
   })
 
   test('in another browser does nothing, and takes nothing from the one that began', async () => {
