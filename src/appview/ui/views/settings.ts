@@ -1,12 +1,16 @@
 import type { Identities } from '../../../atproto/identity.ts'
 import type { Did } from '../../../atproto/syntax.ts'
 import type { Now } from '../../../lib/clock.ts'
+import { cleanText } from '../../../lib/format.ts'
 import { describeUserAgent } from '../../../lib/user-agent.ts'
 import { deviceNameLengthMax, type Devices } from '../../services/devices.ts'
 import type { PdsAccounts } from '../../services/pds-accounts.ts'
 import type { WebSessions } from '../../services/web-sessions.ts'
 import { loginCommands } from './login-commands.ts'
 import { registryAddress } from './pull-commands.ts'
+
+/** An IPv6 address with its zone. */
+const addressLengthMax = 64
 
 interface Needs {
   devices: Pick<Devices, 'list'>
@@ -79,5 +83,6 @@ async function findPdsUrl({ identities }: Needs, did: Did): Promise<string | und
 
 /** A socket that takes both kinds of addresses writes an IPv4 one as `::ffff:192.0.2.1`. */
 function withPlainAddress<Entry extends { address?: string }>(entry: Entry): Entry {
-  return entry.address === undefined ? entry : { ...entry, address: entry.address.replace(/^::ffff:(?=\d+\.)/, '') } // prettier-ignore
+  const address = entry.address?.replace(/^::ffff:(?=\d+\.)/, '')
+  return address === undefined ? entry : { ...entry, address: cleanText(address, addressLengthMax) }
 }

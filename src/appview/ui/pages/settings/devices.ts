@@ -56,13 +56,13 @@ export function devicesPage(shell: SettingsShell, view: DevicesView): Html {
 
 function deviceItem(device: DeviceView, now: Date): Html {
   const { id, name } = device
-  return html`<li>
-    <div class="entry-head">
-      <h2 dir="auto">${name}</h2>
+  return html`<li class="entry">
+    <h2 dir="auto">${name}</h2>
+    <p class="facts">${facts(device, now)}</p>
+    <div class="buttons">
       <a class="button small" href="/settings/devices/${id}" aria-label="Rename ${name}">Rename</a>
       <button class="button small danger" name="id" value="${id}" aria-label="Revoke ${name}">Revoke</button>
     </div>
-    <p class="facts">${facts(device, now)}</p>
   </li>`
 }
 

@@ -44,8 +44,8 @@ export function signInsPage(shell: SettingsShell, view: SignInsView): Html {
       <section class="panel stack" aria-labelledby="everywhere">
         <h2 id="everywhere">Sign out everywhere</h2>
         <p>
-          Ends every sign-in, this one too, and gives back the rights that this registry has at your data
-          server. Devices stay paired, and app passwords stay good.
+          Ends every sign-in, this one too, and gives back the access that this registry has to your data
+          server. Devices stay paired, but cannot push until you sign in again. App passwords stay good.
         </p>
         <form method="post" action="/auth/logout">
           ${formTokenField(formToken)}
@@ -58,9 +58,13 @@ export function signInsPage(shell: SettingsShell, view: SignInsView): Html {
 
 function signInItem(signIn: SignInView, now: Date): Html {
   const { address, browser, id, isThis } = signIn
-  return html`<li>
-    <div class="entry-head">
-      <h2>${browser} ${isThis && html`<span class="chip good">this browser</span>`}</h2>
+  return html`<li class="entry">
+    <h2>${browser} ${isThis && html`<span class="chip good">this browser</span>`}</h2>
+    <p class="facts">
+      <span>Last used ${age(signIn.usedAt, now)}</span>
+      <span>Signed in ${age(signIn.createdAt, now)}${address !== '' && ` from ${address}`}</span>
+    </p>
+    <div class="buttons">
       ${
         isThis
           ? html`<button class="button small" formaction="/auth/logout" aria-label="Sign out this browser">
@@ -71,9 +75,5 @@ function signInItem(signIn: SignInView, now: Date): Html {
             </button>`
       }
     </div>
-    <p class="facts">
-      <span>Last used ${age(signIn.usedAt, now)}</span>
-      <span>Signed in ${age(signIn.createdAt, now)}${address !== '' && ` from ${address}`}</span>
-    </p>
   </li>`
 }
