@@ -86,7 +86,9 @@ const rules: [place: string, mayImport: string[]][] = [
   ['src/http', [...lib, ...web, ...lexicons]],
 
   [`${appview}/main.ts`, [...lib, `${appview}/program.ts`]],
-  [`${appview}/program.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`]],
+  [`${appview}/program.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`, `${appview}/commands`]],
+  // Doors beside `serve`.
+  [`${appview}/commands`, [...lib, `${appview}/services`, `${appview}/config.ts`, 'type:npm:commander']],
   [
     `${appview}/start.ts`,
     [...lib, 'src/http', `${appview}/app.ts`, `${appview}/config.ts`, `${appview}/context.ts`],

@@ -15,6 +15,7 @@ import { mountDevicePages } from './ui/device-routes.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
+import { mountSettings } from './ui/settings-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -35,11 +36,13 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   mountInstall(app, context)
   const pages = config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) {
+    const { baseUrl, sessions } = pages
     mountPages(app, pages)
-    mountLogin(app, { ...context, sessions: pages.sessions, allowsPlainHttp: config.server.test_mode })
-    // Without pages nobody could approve anything.
+    mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
+    mountSettings(app, { ...context, sessions, baseUrl })
+    // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
-    mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
+    mountDevicePages(app, { ...context, sessions: pages.sessions })
   }
   app.notFound((c) =>
     pages !== undefined && wantsPage(c) ? answerUnknownPage(c, pages) : c.text('not found', 404),

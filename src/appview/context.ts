@@ -21,19 +21,19 @@ import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
+import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
-import { AttemptLimits } from './services/attempt-limits.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
-import { loadRegistryKey, loadSealingKey } from './services/key-files.ts'
+import { loadSealingKey } from './services/key-files.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
 import { LoginLimits } from './services/login-limits.ts'
@@ -46,6 +46,7 @@ import { appViewScope } from './services/oauth-scope.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
 import { PdsSessions } from './services/pds-sessions.ts'
 import { RefreshTokens } from './services/refresh-tokens.ts'
+import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
@@ -84,6 +85,7 @@ export interface AppContext {
   oauthLogins: OAuthLogins
   signOuts: SignOuts
   sailorSetups: SailorSetups
+  holdPreparations: HoldPreparations
   webSessions: WebSessions
   devices: Devices
   deviceGrants: DeviceGrants
@@ -128,9 +130,13 @@ export async function createContext(
   const db = await openDatabase<AppViewTables>(location, migrations)
   opened.defer(() => db.destroy())
 
-  const keyFiles = { key: paths.registryKey, certificate: paths.registryCertificate }
-  const key = await loadRegistryKey(keyFiles, { commonName: service, now: now() })
-  const registryTokens = await RegistryTokens.create({ key, service, now })
+  const keys = await RegistryKeys.open({
+    paths: { key: paths.registryKey, certificate: paths.registryCertificate },
+    commonName: service,
+    now,
+    log,
+  })
+  const registryTokens = new RegistryTokens({ keys, service, now })
   const sealing = new Sealing(await loadSealingKey(paths.sealingKey))
   const webSessions = new WebSessions({ db, sealing, now })
   const devices = new Devices({ db, identities, limits: new LoginLimits({ now }), now })
@@ -139,7 +145,7 @@ export async function createContext(
     devices,
     identities,
     sealing,
-    limits: new AttemptLimits({ now }),
+    limits: new LoginLimits({ now }),
     now,
   })
   const pdsAccounts = new PdsAccounts({
@@ -181,6 +187,10 @@ export async function createContext(
   })
   const sailorSetups = opened.use(
     new SailorSetups({ profiles, holds, defaultHoldDid, log: logger('appview:logins'), delayMs: 1000 }),
+  )
+  const repositories = new Repositories({ db, identities, now })
+  const holdPreparations = opened.use(
+    new HoldPreparations({ db, caller, holds, repositories, log: logger('appview:holds') }),
   )
   const blobs = new Blobs({ db, uploads: holdUploads, holds, now })
   const uploadMode = config.server.upload_mode
@@ -239,6 +249,7 @@ export async function createContext(
     oauthLogins,
     signOuts,
     sailorSetups,
+    holdPreparations,
     webSessions,
     devices,
     deviceGrants,
@@ -246,7 +257,7 @@ export async function createContext(
     refreshTokens: new RefreshTokens({ db, devices, pdsAccounts, now }),
     registryTokens,
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
-    repositories: new Repositories({ db, identities, now }),
+    repositories,
     manifests,
     listings: new Listings({ db, holds }),
     blobs,

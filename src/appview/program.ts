@@ -1,4 +1,5 @@
 import type { Program } from '../lib/door.ts'
+import { addAppViewCommands } from './commands/key.ts'
 import { appViewSettings } from './config.ts'
 import { startAppView } from './start.ts'
 
@@ -9,4 +10,5 @@ export const appViewProgram = {
   port: 5000,
   settings: appViewSettings,
   start: startAppView,
+  addCommands: addAppViewCommands,
 } satisfies Program<typeof appViewSettings.schema>

@@ -1,9 +1,10 @@
-import { createHmac, generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { createHmac, createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 
 import { exportJWK, SignJWT } from 'jose'
-import { beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 
 import { selfSignedCertificate } from './certificate.ts'
+import { keyId } from './registry-keys.ts'
 import { RegistryTokens, type TokenHolder } from './registry-tokens.ts'
 
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
@@ -13,11 +14,11 @@ const alice: TokenHolder = {
 }
 let nowMs = Date.parse('2026-01-01T00:00:00Z')
 const now = () => new Date(nowMs)
-let tokens: RegistryTokens
-
-beforeAll(async () => {
-  tokens = await RegistryTokens.create({ key, service: 'registry.test', now })
-})
+const keys = {
+  current: async () => ({ id: keyId(key), privateKey: key }),
+  find: async (id: string) => (id === keyId(key) ? createPublicKey(key) : undefined),
+}
+const tokens = new RegistryTokens({ keys, service: 'registry.test', now })
 
 const forge = (claims: Record<string, unknown>, header: Record<string, unknown> = {}) =>
   new SignJWT({
@@ -29,7 +30,7 @@ const forge = (claims: Record<string, unknown>, header: Record<string, unknown> 
     jti: 'x',
     ...claims,
   })
-    .setProtectedHeader({ alg: 'RS256', ...header })
+    .setProtectedHeader({ alg: 'RS256', kid: keyId(key), ...header })
     .setExpirationTime(Math.floor(nowMs / 1000) + 100)
 
 const refusal = (token: string) =>
@@ -66,6 +67,8 @@ test('tokens of others are refused', async () => {
   expect(await refusal(await forge({ aud: 'other.test' }).sign(key))).toBe('token_invalid')
   expect(await refusal(await forge({ iss: 'other.test' }).sign(key))).toBe('token_invalid')
   expect(await refusal(await forge({ sub: 'root' }).sign(key))).toBe('token_invalid')
+  expect(await refusal(await forge({}, { kid: 'other' }).sign(key))).toBe('token_invalid')
+  expect(await refusal(await forge({}, { kid: undefined }).sign(key))).toBe('token_invalid')
   expect(await refusal(await forge({}).sign(key))).toBe('accepted')
 })
 
@@ -94,4 +97,12 @@ test('the certificate belongs to the key', () => {
   expect(certificate.verify(certificate.publicKey)).toBe(true)
   expect(certificate.subject).toBe('CN=registry.test')
   expect(certificate.ca).toBe(true)
+})
+
+test('every certificate reads back, whatever its serial number', () => {
+  const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey
+  for (let count = 0; count < 1500; count++) {
+    const pem = selfSignedCertificate(small, { commonName: 'registry.test', notBefore: now(), days: 1 })
+    expect(new X509Certificate(pem).serialNumber).toMatch(/^[4-7][0-9A-F]{31}$/)
+  }
 })

@@ -1,11 +1,12 @@
-import { createPublicKey, hash, type KeyObject } from 'node:crypto'
+import { hash, type KeyObject } from 'node:crypto'
 
-import { calculateJwkThumbprint, exportJWK, jwtVerify, SignJWT } from 'jose'
+import { jwtVerify, SignJWT } from 'jose'
 
 import { isDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
 import { AppViewError } from '../errors.ts'
+import type { RegistryKeys } from './registry-keys.ts'
 
 /** What a registry token allows on one resource, as the token specification of Distribution writes it. */
 export interface Access {
@@ -21,6 +22,8 @@ export interface TokenHolder {
 }
 
 export const tokenLifetimeSeconds = 300
+/** How long a token that was verified is taken without looking at it again: so soon is a revoked key felt. */
+const verifiedSeconds = 60
 const verifiedCountMax = 10_000
 const tokenLengthMax = 16_384
 
@@ -29,24 +32,15 @@ const tokenLengthMax = 16_384
  * A verified token is remembered by its hash until it expires, so a push pays for one signature check.
  */
 export class RegistryTokens {
-  readonly #privateKey: KeyObject
-  readonly #publicKey: KeyObject
-  readonly #keyId: string
+  readonly #keys: Pick<RegistryKeys, 'current' | 'find'>
   readonly #service: string
   readonly #now: Now
   readonly #verified = new Map<string, { holder: TokenHolder; expiresAtMs: number }>()
 
-  private constructor(needs: { key: KeyObject; keyId: string; service: string; now: Now }) {
-    this.#privateKey = needs.key
-    this.#publicKey = createPublicKey(needs.key)
-    this.#keyId = needs.keyId
+  constructor(needs: { keys: Pick<RegistryKeys, 'current' | 'find'>; service: string; now: Now }) {
+    this.#keys = needs.keys
     this.#service = needs.service
     this.#now = needs.now
-  }
-
-  static async create(needs: { key: KeyObject; service: string; now: Now }): Promise<RegistryTokens> {
-    const keyId = await calculateJwkThumbprint(await exportJWK(createPublicKey(needs.key)))
-    return new RegistryTokens({ ...needs, keyId })
   }
 
   /** The name clients must ask for as `service`. */
@@ -55,10 +49,11 @@ export class RegistryTokens {
   }
 
   async mint(holder: TokenHolder): Promise<{ token: string; issuedAt: Date }> {
+    const { id, privateKey } = await this.#keys.current()
     const issuedAt = this.#now()
     const issuedAtSeconds = Math.floor(issuedAt.getTime() / 1000)
     const token = await new SignJWT({ access: [...holder.access] })
-      .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: this.#keyId })
+      .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: id })
       .setIssuer(this.#service)
       .setAudience(this.#service)
       .setSubject(holder.did ?? '')
@@ -66,13 +61,13 @@ export class RegistryTokens {
       .setNotBefore(issuedAtSeconds)
       .setExpirationTime(issuedAtSeconds + tokenLifetimeSeconds)
       .setJti(randomId())
-      .sign(this.#privateKey)
+      .sign(privateKey)
     return { token, issuedAt }
   }
 
   /**
-   * The holder of a token of ours. Only our own key is ever used: `jwk`, `x5c`, `jku` and the text of `kid` in the
-   * header are ignored (CVE-2025-24976). @throws {AppViewError} `token_invalid`
+   * The holder of a token of ours. Only our own keys are ever used: `jwk`, `x5c` and `jku` in the header are ignored, and
+   * `kid` is but compared with the names of those we have (CVE-2025-24976). @throws {AppViewError} `token_invalid`
    */
   async verify(token: string): Promise<TokenHolder> {
     if (token.length > tokenLengthMax) throw new AppViewError('token_invalid', 'the token is too long')
@@ -88,9 +83,15 @@ export class RegistryTokens {
     return holder
   }
 
+  async #findKey(id: string | undefined): Promise<KeyObject> {
+    const key = id === undefined ? undefined : await this.#keys.find(id)
+    if (key === undefined) throw new Error('signed with no key of ours')
+    return key
+  }
+
   async #check(token: string): Promise<{ holder: TokenHolder; expiresAtMs: number }> {
     try {
-      const { payload } = await jwtVerify(token, this.#publicKey, {
+      const { payload } = await jwtVerify(token, ({ kid }) => this.#findKey(kid), {
         algorithms: ['RS256'],
         issuer: this.#service,
         audience: this.#service,
@@ -103,7 +104,8 @@ export class RegistryTokens {
         did: subject === '' ? undefined : subject,
         access: readAccess(payload['access']),
       }
-      return { holder, expiresAtMs: (payload.exp as number) * 1000 }
+      const nowMs = this.#now().getTime()
+      return { holder, expiresAtMs: Math.min((payload.exp as number) * 1000, nowMs + verifiedSeconds * 1000) }
     } catch (cause) {
       throw new AppViewError('token_invalid', 'the token is not valid, or no longer', { cause })
     }

@@ -5,7 +5,8 @@ import type { PlcDirectory } from '../../atproto/plc-directory.ts'
 import { didWebOfUrl, isDid, normalizeDid, type Did, type Handle } from '../../atproto/syntax.ts'
 import { SettingsError } from '../../lib/config.ts'
 import { didDocument, type HoldDidDocument, type HoldProfile } from './did-document.ts'
-import { findKey, loadOrCreateKey, readIfThere, writeNewFile } from './key-file.ts'
+import { readIfThere, writeNewFile } from '../../lib/whole-file.ts'
+import { findKey, loadOrCreateKey } from './key-file.ts'
 import { createPlcDid } from './plc-document.ts'
 
 /** Who the hold is on the ATProto network. */

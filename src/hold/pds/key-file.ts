@@ -1,9 +1,7 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
-
 import { Secp256k1Keypair } from '@atproto/crypto'
 
 import type { Now } from '../../lib/clock.ts'
+import { keepOldFile, readIfThere, writeNewFile } from '../../lib/whole-file.ts'
 
 /**
  * A key (K-256) kept in a file, made when it is not there. The file holds 64 hex digits, readable by its owner only; 32 raw
@@ -39,38 +37,6 @@ export async function replaceKey(
   path: string,
   now: Now,
 ): Promise<{ key: Secp256k1Keypair; oldPath: string }> {
-  const time = now()
-    .toISOString()
-    .replaceAll(/[-:]|\.\d+/g, '')
-  const oldPath = `${path}.until-${time}`
-  await writeNewFile(oldPath, await readFile(path), 0o600)
+  const oldPath = await keepOldFile(path, 'until', now())
   return { key: await createKey(path), oldPath }
-}
-
-/** Writes a file that is there whole, or not at all, and on disk when this resolves; folders are made as needed. */
-export async function writeNewFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const unfinished = `${path}.new`
-  {
-    await using file = await open(unfinished, 'w', mode)
-    await file.writeFile(content)
-    await file.sync()
-  }
-  await rename(unfinished, path)
-  await syncFolder(dirname(path))
-}
-
-/** What was renamed in a folder is so after a power cut too. */
-export async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, 'r')
-  await folder.sync()
-}
-
-export async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw error
-  }
 }

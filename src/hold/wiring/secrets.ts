@@ -1,7 +1,7 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
 
 import { SettingsError } from '../../lib/config.ts'
-import { readIfThere, writeNewFile } from '../pds/key-file.ts'
+import { readIfThere, writeNewFile } from '../../lib/whole-file.ts'
 
 /** The one secret that the hold's own signatures come from; the file is made at first start, 0600. */
 export async function loadOrCreateSecret(path: string): Promise<Uint8Array> {
