@@ -12,6 +12,7 @@ import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
+import { mountInstall } from './ui/install-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
@@ -32,6 +33,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   app.get('/health', () => Response.json({ status: 'ok' }))
   mountTokenRoutes(app, context)
   mountOAuthDocuments(app, context)
+  mountInstall(app, context)
   const pages = config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
@@ -40,7 +42,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountSettings(app, { ...context, sessions, baseUrl })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
-    mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
+    mountDevicePages(app, { ...context, sessions: pages.sessions })
   }
   app.notFound((c) =>
     pages !== undefined && wantsPage(c) ? answerUnknownPage(c, pages) : c.text('not found', 404),

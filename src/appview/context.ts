@@ -21,13 +21,13 @@ import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
+import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
-import { AttemptLimits } from './services/attempt-limits.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
@@ -85,6 +85,7 @@ export interface AppContext {
   oauthLogins: OAuthLogins
   signOuts: SignOuts
   sailorSetups: SailorSetups
+  holdPreparations: HoldPreparations
   webSessions: WebSessions
   devices: Devices
   deviceGrants: DeviceGrants
@@ -144,7 +145,7 @@ export async function createContext(
     devices,
     identities,
     sealing,
-    limits: new AttemptLimits({ now }),
+    limits: new LoginLimits({ now }),
     now,
   })
   const pdsAccounts = new PdsAccounts({
@@ -186,6 +187,10 @@ export async function createContext(
   })
   const sailorSetups = opened.use(
     new SailorSetups({ profiles, holds, defaultHoldDid, log: logger('appview:logins'), delayMs: 1000 }),
+  )
+  const repositories = new Repositories({ db, identities, now })
+  const holdPreparations = opened.use(
+    new HoldPreparations({ db, caller, holds, repositories, log: logger('appview:holds') }),
   )
   const blobs = new Blobs({ db, uploads: holdUploads, holds, now })
   const uploadMode = config.server.upload_mode
@@ -244,6 +249,7 @@ export async function createContext(
     oauthLogins,
     signOuts,
     sailorSetups,
+    holdPreparations,
     webSessions,
     devices,
     deviceGrants,
@@ -251,7 +257,7 @@ export async function createContext(
     refreshTokens: new RefreshTokens({ db, devices, pdsAccounts, now }),
     registryTokens,
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
-    repositories: new Repositories({ db, identities, now }),
+    repositories,
     manifests,
     listings: new Listings({ db, holds }),
     blobs,

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { migrations } from '../../src/appview/db/migrations.ts'
 import type { AppViewTables } from '../../src/appview/db/schema.ts'
-import { AttemptLimits } from '../../src/appview/services/attempt-limits.ts'
 import { DeviceGrants } from '../../src/appview/services/device-grants.ts'
 import { Devices } from '../../src/appview/services/devices.ts'
+import { LoginLimits } from '../../src/appview/services/login-limits.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
 import type { Identity } from '../../src/atproto/identity.ts'
 import type { Did } from '../../src/atproto/syntax.ts'
@@ -29,10 +29,16 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
     const first = await openDatabase<AppViewTables>(location, migrations)
     databases = 'url' in location ? [first, await openDatabase(location, migrations)] : [first]
     const now = () => new Date(nowMs)
-    const identity = async (did: string) => ({ did: did as Did, handle: 'alice.test' }) as Identity
+    const identity = async (did: string): Promise<Identity> => ({
+      did: did as Did,
+      handle: 'alice.test',
+      pdsUrl: undefined,
+      holdUrl: undefined,
+      document: { id: did },
+    })
     const identities = { resolveDid: identity, resolveActor: identity }
     instances = [first, databases.at(-1) ?? first].map((db) => {
-      const limits = new AttemptLimits({ now })
+      const limits = new LoginLimits({ now })
       const devices = new Devices({ db, identities, limits, now })
       const sealing = new Sealing(Buffer.alloc(32))
       return { devices, grants: new DeviceGrants({ db, devices, identities, sealing, limits, now }) }

@@ -15,7 +15,13 @@ import { nameOfTokens, readForm, readQuery, type Credentials, type TokenRequest 
 
 type Needs = Pick<
   AppContext,
-  'identities' | 'registryLogins' | 'refreshTokens' | 'registryTokens' | 'repositories' | 'log'
+  | 'identities'
+  | 'registryLogins'
+  | 'refreshTokens'
+  | 'registryTokens'
+  | 'repositories'
+  | 'holdPreparations'
+  | 'log'
 >
 
 /**
@@ -40,6 +46,7 @@ async function answer(
     const refreshToken = login && (await findRefreshToken(needs, request, login))
     const access = await grantScopes(needs.repositories, parseScopes(request.scopes), login?.did)
     const { token, issuedAt } = await needs.registryTokens.mint({ did: login?.did, access })
+    if (login !== undefined) needs.holdPreparations.begin(login.did, access)
     return Response.json(
       {
         token,

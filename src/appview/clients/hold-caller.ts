@@ -8,7 +8,12 @@ import type { PdsSession } from '../../atproto/pds-session.ts'
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import { callXrpc } from '../../atproto/xrpc-client.ts'
 import { sleep, type Now } from '../../lib/clock.ts'
+import * as getBlob from '../../protocol/lexicon/generated/com/atproto/sync/getBlob.ts'
+import * as completeUpload from '../../protocol/lexicon/generated/io/atcr/hold/completeUpload.ts'
+import * as getPartUploadUrl from '../../protocol/lexicon/generated/io/atcr/hold/getPartUploadUrl.ts'
+import * as initiateUpload from '../../protocol/lexicon/generated/io/atcr/hold/initiateUpload.ts'
 import { AppViewError } from '../errors.ts'
+import type { HoldAction, HoldPreparation } from '../ports/hold-preparation.ts'
 import type { HoldCall } from '../ports/hold-uploads.ts'
 import { holdFailure, pdsFailure } from './failures.ts'
 
@@ -21,6 +26,10 @@ const marginMs = 10_000
  */
 const patienceMs = 60_000
 const tokenCountMax = 20_000
+/** A kept token that ends within this is no reason not to have the next one ready. */
+const prefetchAheadMs = 120_000
+/** One key is prefetched no more often than this, whatever becomes of it. */
+const prefetchPauseMs = 60_000
 /** Kept tokens that a hold refuses before a call gives up. */
 const refusalCountMax = 2
 
@@ -43,6 +52,12 @@ interface Held {
   expiresAtMs: number
 }
 
+/** A service token that nobody has used yet; our own holds take it once. */
+interface Ready {
+  token: Promise<Held>
+  expiresAtMs: number
+}
+
 /** The call that asks for a service token, while others for the same account, hold and method wait. */
 interface FirstCall {
   token: Promise<Held>
@@ -52,12 +67,15 @@ interface FirstCall {
 /**
  * Calls a hold's methods as an account. Service tokens come from the account's PDS, at most one per account, hold and
  * method a minute: they are kept until they expire, or replaced by the hold session that our own holds answer with
- * (`atcr-hold-session`), because those take a service token only once.
+ * (`atcr-hold-session`), because those take a service token only once. The token of the first call can be fetched before
+ * it is needed.
  */
-export class HoldCaller {
+export class HoldCaller implements HoldPreparation {
   readonly #needs: Needs
   readonly #held = new Map<string, Held>()
   readonly #first = new Map<string, FirstCall>()
+  readonly #ready = new Map<string, Ready>()
+  readonly #prefetchedAtMs = new Map<string, number>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -83,7 +101,7 @@ export class HoldCaller {
     send: (target: HoldTarget) => Promise<T>,
   ): Promise<T> {
     const serviceUrl = await this.serviceUrl(call.holdDid)
-    const key = `${call.accountDid} ${normalizeDid(call.holdDid)} ${nsid}`
+    const key = keyOf(nsid, call)
     const sendWith = async (held: Held) => {
       const answer = await send({ serviceUrl, fetch: this.#needs.fetch, token: held.token }).catch(
         (error: unknown) => {
@@ -106,7 +124,7 @@ export class HoldCaller {
           if (!(await isOverInTime(first.answer))) tooSlow = first
           continue
         }
-        if (held === undefined) return await this.#callFirst(key, this.#serviceToken(nsid, call), sendWith)
+        if (held === undefined) return await this.#callFirst(key, this.#takeToken(nsid, call), sendWith)
         try {
           return await sendWith(held)
         } catch (error) {
@@ -118,6 +136,10 @@ export class HoldCaller {
     } catch (error) {
       throw holdFailure(error, call.holdDid)
     }
+  }
+
+  async prepare(call: HoldCall, action: HoldAction): Promise<void> {
+    await Promise.all(methodsOf[action].map((nsid) => this.#prefetch(nsid, call)))
   }
 
   /** Sends a request that anyone may send. */
@@ -151,9 +173,42 @@ export class HoldCaller {
     }
   }
 
-  #findHeld(key: string): Held | undefined {
+  #findHeld(key: string, aheadMs = marginMs): Held | undefined {
     const held = this.#held.get(key)
-    return held !== undefined && held.expiresAtMs - marginMs > this.#needs.now().getTime() ? held : undefined
+    return held !== undefined && held.expiresAtMs - aheadMs > this.#needs.now().getTime() ? held : undefined
+  }
+
+  #findReady(key: string): Ready | undefined {
+    const ready = this.#ready.get(key)
+    return ready !== undefined && ready.expiresAtMs - marginMs > this.#needs.now().getTime()
+      ? ready
+      : undefined
+  }
+
+  async #prefetch(nsid: string, call: HoldCall): Promise<void> {
+    const key = keyOf(nsid, call)
+    const nowMs = this.#needs.now().getTime()
+    const isEarly = nowMs - (this.#prefetchedAtMs.get(key) ?? -prefetchPauseMs) < prefetchPauseMs
+    const isThere = this.#findHeld(key, prefetchAheadMs) ?? this.#findReady(key) ?? this.#first.get(key)
+    if (isEarly || isThere !== undefined) return
+    putBounded(this.#prefetchedAtMs, key, nowMs)
+    const ready = {
+      token: this.#serviceToken(nsid, call),
+      expiresAtMs: nowMs + serviceTokenLifetimeSeconds * 1000,
+    }
+    putBounded(this.#ready, key, ready)
+    // Whoever needs the token asks again, and is told why there is none.
+    await ready.token.catch(() => {
+      if (this.#ready.get(key) === ready) this.#ready.delete(key)
+    })
+  }
+
+  /** One that was prefetched, else a new one. */
+  #takeToken(nsid: string, call: HoldCall): Promise<Held> {
+    const key = keyOf(nsid, call)
+    const ready = this.#findReady(key)
+    this.#ready.delete(key)
+    return ready?.token ?? this.#serviceToken(nsid, call)
   }
 
   /**
@@ -179,9 +234,23 @@ export class HoldCaller {
   }
 
   #keep(key: string, held: Held): void {
-    if (this.#held.size >= tokenCountMax) this.#held.delete(this.#held.keys().next().value as string)
-    this.#held.set(key, held)
+    putBounded(this.#held, key, held)
   }
+}
+
+/** What an action begins with; a relayed upload goes on with the last two. */
+const methodsOf: Record<HoldAction, readonly string[]> = {
+  'start upload': [initiateUpload.$nsid],
+  'relay upload': [getPartUploadUrl.$nsid, completeUpload.$nsid],
+  'read blob': [getBlob.$nsid],
+}
+
+const keyOf = (nsid: string, { accountDid, holdDid }: HoldCall) =>
+  `${accountDid} ${normalizeDid(holdDid)} ${nsid}`
+
+function putBounded<V>(map: Map<string, V>, key: string, value: V): void {
+  if (map.size >= tokenCountMax) map.delete(map.keys().next().value as string)
+  map.set(key, value)
 }
 
 function isRefused(error: unknown): boolean {

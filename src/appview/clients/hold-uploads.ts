@@ -48,6 +48,8 @@ export class HoldUploadsClient implements HoldUploads {
           : { direct: true, blobsUrl: input.directBlobsUrl as `${string}:${string}` }),
       },
     })
+    // The part and the end of a relayed upload follow, while the client is still sending.
+    if (body.uploadUrl === undefined) void this.#caller.prepare(call, 'relay upload')
     return body
   }
 

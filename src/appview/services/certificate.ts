@@ -17,7 +17,7 @@ export function selfSignedCertificate(
   )
   const body = sequence(
     der(0xa0, integer(Buffer.from([2]))),
-    integer(randomBytes(16)),
+    integer(serialNumber()),
     algorithm,
     name,
     sequence(time(subject.notBefore), time(notAfter)),
@@ -42,6 +42,13 @@ const sequence = (...items: Buffer[]) => der(0x30, Buffer.concat(items))
 const set = (...items: Buffer[]) => der(0x31, Buffer.concat(items))
 const oid = (hex: string) => der(0x06, Buffer.from(hex, 'hex'))
 const critical = der(0x01, Buffer.from([0xff]))
+
+/** 16 random bytes whose first is neither zero nor negative: a DER integer must not begin with a needless zero. */
+function serialNumber(): Buffer {
+  const bytes = randomBytes(16)
+  bytes[0] = ((bytes[0] as number) & 0x3f) | 0x40
+  return bytes
+}
 
 /** A positive INTEGER: a leading zero keeps the sign bit clear. */
 function integer(bytes: Buffer): Buffer {

@@ -96,6 +96,13 @@ export class Holds {
     return captain?.successorDid === undefined ? undefined : this.currentHold(captain.successorDid)
   }
 
+  /** The hold to ask for a blob of this one where only a crew may read, and `reader` is of it; else nothing. */
+  async findPrivateHold(holdDid: Did, reader: Did): Promise<Did | undefined> {
+    const { known } = await this.#captains.lineage(holdDid)
+    const { did, captain } = known.at(-1) as KnownHold
+    return !captain.isPublic && (await this.canRead(holdDid, reader)) ? did : undefined
+  }
+
   /**
    * Whether `reader` (`undefined`: nobody in particular) may read what this hold keeps. A hold that was succeeded has
    * handed its say over too; a successor nobody has heard of yet has none.

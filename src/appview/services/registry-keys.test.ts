@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { decodeProtectedHeader, SignJWT } from 'jose'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
-import { logger, setLogLevel } from '../../lib/log.ts'
+import { logger } from '../../lib/log.ts'
 import { readRegistryKey, rotateRegistryKey } from './key-files.ts'
 import { keyId, keyOverlapSeconds, keyReadSeconds, RegistryKeys } from './registry-keys.ts'
 import { RegistryTokens } from './registry-tokens.ts'
@@ -15,10 +15,10 @@ let folder: string
 let nowMs: number
 let paths: { key: string; certificate: string }
 const now = () => new Date(nowMs)
+const log = Object.assign(logger('test'), { level: 'silent' })
 const commonName = 'registry.test'
 
 beforeEach(async () => {
-  setLogLevel('silent')
   folder = await mkdtemp(join(tmpdir(), 'atcr-keys-'))
   paths = { key: join(folder, 'private-key.pem'), certificate: join(folder, 'private-key.crt') }
   nowMs = Date.parse('2026-01-01T00:00:00Z')
@@ -27,7 +27,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 
 /** An instance of the AppView, with keys of its own over the folder that all share. */
 async function instance(): Promise<RegistryTokens> {
-  const keys = await RegistryKeys.open({ paths, commonName, now, log: logger('test') })
+  const keys = await RegistryKeys.open({ paths, commonName, now, log })
   return new RegistryTokens({ keys, service: commonName, now })
 }
 
@@ -108,7 +108,7 @@ test('the certificate goes along, also when a rotation was cut off before it', a
 })
 
 test('names nobody knows cost no look each, and a folder that is gone stops nothing', async () => {
-  const keys = await RegistryKeys.open({ paths, commonName, now, log: logger('test') })
+  const keys = await RegistryKeys.open({ paths, commonName, now, log })
   const { id } = await keys.current()
   await rm(folder, { recursive: true })
   nowMs += keyReadSeconds * 1000

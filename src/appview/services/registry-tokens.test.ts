@@ -98,3 +98,11 @@ test('the certificate belongs to the key', () => {
   expect(certificate.subject).toBe('CN=registry.test')
   expect(certificate.ca).toBe(true)
 })
+
+test('every certificate reads back, whatever its serial number', () => {
+  const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey
+  for (let count = 0; count < 1500; count++) {
+    const pem = selfSignedCertificate(small, { commonName: 'registry.test', notBefore: now(), days: 1 })
+    expect(new X509Certificate(pem).serialNumber).toMatch(/^[4-7][0-9A-F]{31}$/)
+  }
+})
