@@ -12,8 +12,10 @@ import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
+import { mountInstall } from './ui/install-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
+import { mountSettings } from './ui/settings-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -31,13 +33,16 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   app.get('/health', () => Response.json({ status: 'ok' }))
   mountTokenRoutes(app, context)
   mountOAuthDocuments(app, context)
+  mountInstall(app, context)
   const pages = config.ui.enabled ? pagesNeeds(context) : undefined
   if (pages !== undefined) {
+    const { baseUrl, sessions } = pages
     mountPages(app, pages)
-    mountLogin(app, { ...context, sessions: pages.sessions, allowsPlainHttp: config.server.test_mode })
-    // Without pages nobody could approve anything.
+    mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
+    mountSettings(app, { ...context, sessions, baseUrl })
+    // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
-    mountDevicePages(app, { ...pages, deviceGrants: context.deviceGrants })
+    mountDevicePages(app, { ...context, sessions: pages.sessions })
   }
   app.notFound((c) =>
     pages !== undefined && wantsPage(c) ? answerUnknownPage(c, pages) : c.text('not found', 404),

@@ -32,6 +32,14 @@ const ui = z
   .prefault({})
   .describe('Pages and the index behind them.')
 
+const credentialHelper = z
+  .object({
+    folder: z.string().optional().describe('Folder with builds of the credential helper and their SHA256SUMS, which `npm run build:helper` makes. Default: dist/helper of these sources.'), // prettier-ignore
+    download_base: z.url({ protocol: /^https?$/ }).optional().describe('Where the builds are downloaded from instead of here; SHA256SUMS too, unless the folder has it.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('What /install.sh, /install.ps1 and /install/<file> offer.')
+
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
@@ -44,6 +52,7 @@ const schema = z.object({
     })
     .prefault({})
     .describe('Registry tokens. Missing files are made on first run.'),
+  credential_helper: credentialHelper,
   identity: z
     .object({
       plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'), // prettier-ignore

@@ -28,7 +28,6 @@ import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
-import { AttemptLimits } from './services/attempt-limits.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
@@ -146,7 +145,7 @@ export async function createContext(
     devices,
     identities,
     sealing,
-    limits: new AttemptLimits({ now }),
+    limits: new LoginLimits({ now }),
     now,
   })
   const pdsAccounts = new PdsAccounts({

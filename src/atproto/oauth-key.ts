@@ -13,7 +13,8 @@ export interface OAuthKey {
 
 /**
  * The keys in a file (PKCS#8), for its owner's eyes only; one is made there at first use. New logins are made with the
- * first. The others go on serving the sessions that were begun with them: to change keys, put a new one at the top.
+ * first; a session stays with the key it was begun with. To change keys, put the new one at the end, and at the top when
+ * servers have had time to read it there (they keep key sets for a while); take the old one out when its sessions may end.
  */
 export async function loadOrCreateOAuthKeys(path: string): Promise<OAuthKey[]> {
   const text = await readOrCreateSecretFile(path, createPem)

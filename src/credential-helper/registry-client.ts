@@ -1,4 +1,5 @@
 import type { DeviceCodeAnswer, DeviceErrorAnswer, DeviceTokenAnswer } from '../protocol/device/messages.ts'
+import { version } from '../lib/version.ts'
 import { isObject } from './credential-format.ts'
 import { isLoopback, type Registry } from './server-url.ts'
 
@@ -70,11 +71,12 @@ export class RegistryClient {
     return this.#ask(path, { method: 'POST', headers, body: JSON.stringify(body) })
   }
 
-  async #ask(path: string, init: RequestInit): Promise<Answer> {
+  async #ask(path: string, init: RequestInit & { headers: Record<string, string> }): Promise<Answer> {
     const { origin, host } = this.#registry
     const signal = AbortSignal.timeout(timeoutMs)
+    const headers = { ...init.headers, 'user-agent': `docker-credential-atcr/${version} (${process.platform}-${process.arch})` } // prettier-ignore
     try {
-      const response = await this.#fetch(`${origin}${path}`, { ...init, signal, redirect: 'manual' })
+      const response = await this.#fetch(`${origin}${path}`, { ...init, headers, signal, redirect: 'manual' })
       const location = response.headers.get('location')
       if (response.status >= 300 && response.status < 400) {
         await response.body?.cancel()
@@ -167,8 +169,8 @@ function parseDeviceCode(body: unknown, { host, origin }: Registry): DeviceCodeA
 
 function parseDeviceToken(body: unknown): DeviceTokenAnswer {
   const { device_secret, handle, did } = isObject(body) ? body : {}
-  const isWhole = isShortText(device_secret) && /^[\x21-\x7e]+$/.test(device_secret) && isHandle(handle)
-  if (!isWhole || typeof did !== 'string' || !/^did:[a-z]+:[A-Za-z0-9._:%-]+$/.test(did)) {
+  const isWhole = isShortText(device_secret) && /^[\x21-\x7e]+$/.test(device_secret) && isName(handle)
+  if (!isWhole || !isDid(did)) {
     throw new RegistryError('the registry said yes, but sent nothing to sign in with')
   }
   return { device_secret, handle, did }
@@ -180,8 +182,10 @@ function isDeviceError(body: unknown): body is DeviceErrorAnswer {
 }
 
 const isShortText = (it: unknown): it is string => typeof it === 'string' && it !== '' && it.length <= 1024
-const isHandle = (it: unknown): it is string =>
-  typeof it === 'string' && /^[a-z0-9][a-z0-9.-]{0,252}$/i.test(it)
+/** What an account is called here: its handle, or its DID where it has none that leads back to it. */
+const isName = (it: unknown): it is string =>
+  isDid(it) || (isShortText(it) && /^[a-z0-9][a-z0-9.-]{0,252}$/i.test(it))
+const isDid = (it: unknown): it is string => isShortText(it) && /^did:[a-z]+:[A-Za-z0-9._:%-]+$/.test(it)
 const isSeconds = (it: unknown): it is number => typeof it === 'number' && Number.isFinite(it) && it >= 0
 
 /** A page that may be opened: HTTPS, or on this machine like the registry itself. */

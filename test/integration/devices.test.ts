@@ -1,13 +1,12 @@
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
-import { text } from 'node:stream/consumers'
-
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { DeviceCodeAnswer, DeviceTokenAnswer } from '../../src/protocol/device/messages.ts'
 import type { Did } from '../../src/atproto/syntax.ts'
+import { BrowserTwin, hiddenFields, type PageAnswer } from '../network/browser-twin.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { imageOfFiles } from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
+import { signIn } from '../network/web-login.ts'
 
 let network: TestNetwork
 
@@ -144,7 +143,9 @@ describe('what programs call', () => {
   })
 
   test('addresses come from our settings, whatever host the caller names', async () => {
-    const { body, status } = await ask('/auth/device/code', {
+    const { body, status } = await (
+      await browserOf()
+    ).ask('/auth/device/code', {
       method: 'POST',
       headers: { host: 'evil.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
     })
@@ -153,63 +154,39 @@ describe('what programs call', () => {
     expect((JSON.parse(body) as DeviceCodeAnswer).verification_uri).toBe(`${network.appview.url}/device`)
   })
 
+  test('a page asked for by another name leads to ours', async () => {
+    const { location, status } = await (await browserOf()).get('/device?code=x', { host: 'evil.example' })
+    expect([status, location]).toEqual([302, `${network.appview.url}/device?code=x`])
+  })
+
   test('reading is not asking: there is nothing to GET', async () => {
     for (const path of ['/auth/device/code', '/auth/device/token', '/device/approve'])
-      expect((await ask(path)).status).toBe(404)
+      expect((await (await browserOf()).get(path)).status).toBe(404)
   })
 })
 
-interface Answer {
-  status: number
-  headers: IncomingHttpHeaders
-  body: string
-}
-
-/** A request with exactly these headers, redirects not followed. */
-function ask(
-  path: string,
-  options: { method?: string; headers?: Record<string, string>; body?: string } = {},
-): Promise<Answer> {
-  const { body, headers = {}, method = 'GET' } = options
-  return new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(network.appview.url)
-    const request = httpRequest({ hostname, port, path, method, headers }, (response) => {
-      text(response).then(
-        (body) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
-        reject,
-      )
-    })
-    request.on('error', reject)
-    request.end(body)
-  })
-}
-
-/** The cookie of a browser in which an account is signed in. */
-async function cookieOf({ did }: { did: Did }): Promise<string> {
-  const token = await network.appview.context.webSessions.create(did, { userAgent: 'test', address: '' })
-  return `atcr-${new URL(network.appview.url).port}=${token}`
+/** A browser in which nobody is signed in, or an account. */
+async function browserOf(account?: { did: Did }): Promise<BrowserTwin> {
+  const { context, url } = network.appview
+  const browser = new BrowserTwin(url)
+  if (account !== undefined) {
+    const token = await context.webSessions.create(account.did, { userAgent: 'test', address: '' })
+    browser.cookies.set(`atcr-${new URL(url).port}`, token)
+  }
+  return browser
 }
 
 const devicePath = (code: string) => `/device?code=${encodeURIComponent(code)}`
-const tokenIn = (page: Answer) => /name="csrf" value="([^"]+)"/.exec(page.body)?.[1] ?? ''
+const tokenIn = (page: { body: string }) => hiddenFields(page.body)['csrf'] ?? ''
 
 /** Sends the form of the page as a browser would; fields and headers as told otherwise. */
 async function submit(
-  cookie: string,
+  browser: BrowserTwin,
   fields: { code: string; verdict?: string; csrf?: string },
   headers: Record<string, string> = {},
-): Promise<Answer> {
-  const csrf = fields.csrf ?? tokenIn(await ask(devicePath(fields.code), { headers: { cookie } }))
-  return ask('/device/approve', {
-    method: 'POST',
-    body: new URLSearchParams({ verdict: 'approve', ...fields, csrf }).toString(),
-    headers: {
-      'content-type': 'application/x-www-form-urlencoded',
-      origin: network.appview.url,
-      cookie,
-      ...headers,
-    },
-  })
+): Promise<PageAnswer> {
+  const csrf = fields.csrf ?? tokenIn(await browser.get(devicePath(fields.code)))
+  return browser.post('/device/approve', { verdict: 'approve', ...fields, csrf }, headers)
 }
 
 const stateOf = async (code: string) => {
@@ -219,21 +196,21 @@ const stateOf = async (code: string) => {
 
 describe('the page', () => {
   test('asks to sign in first, and comes back to the code', async () => {
-    const answer = await ask('/device?code=bcdf%20ghjk')
+    const answer = await (await browserOf()).get('/device?code=bcdf%20ghjk')
     expect(answer.status).toBe(303)
-    const location = new URL(answer.headers.location ?? '', network.appview.url)
+    const location = new URL(answer.location, network.appview.url)
     expect(location.pathname).toBe('/auth/oauth/login')
     expect(location.searchParams.get('next')).toBe('/device?code=bcdf%20ghjk')
   })
 
   test('asks for a code where none is given, and shows who asks where one is', async () => {
-    const cookie = await cookieOf(network.accounts.alice)
-    const form = await ask('/device', { headers: { cookie } })
+    const browser = await browserOf(network.accounts.alice)
+    const form = await browser.get('/device')
     expect(form.status).toBe(200)
     expect(form.body).toMatch(/<input[^>]*name="code"/)
 
     const { user_code } = await begin('alice’s laptop')
-    const page = await ask(devicePath(user_code.toLowerCase().replace('-', ' ')), { headers: { cookie } })
+    const page = await browser.get(devicePath(user_code.toLowerCase().replace('-', ' ')))
     expect(page.status).toBe(200)
     for (const part of [user_code, 'alice’s laptop', '127.0.0.1', 'node', 'alice.test', 'Approve', 'Deny'])
       expect(page.body).toContain(part)
@@ -241,34 +218,34 @@ describe('the page', () => {
   })
 
   test('approves and denies by its form, and says what came of it', async () => {
-    const cookie = await cookieOf(network.accounts.alice)
+    const browser = await browserOf(network.accounts.alice)
     for (const [verdict, shown, error] of [
       ['approve', 'Return to your terminal', undefined],
       ['deny', 'The device was denied', 'access_denied'],
     ] as const) {
       const { device_code, user_code } = await begin()
-      const answer = await submit(cookie, { code: user_code, verdict })
-      expect([answer.status, answer.headers.location]).toEqual([303, devicePath(user_code)])
+      const answer = await submit(browser, { code: user_code, verdict })
+      expect([answer.status, answer.location]).toEqual([303, devicePath(user_code)])
       for (let reload = 0; reload < 2; reload++)
-        expect((await ask(devicePath(user_code), { headers: { cookie } })).body).toContain(shown)
+        expect((await browser.get(devicePath(user_code))).body).toContain(shown)
       expect(((await (await redeem(device_code)).json()) as { error?: string }).error).toBe(error)
-      expect((await ask(devicePath(user_code), { headers: { cookie } })).body).toContain(shown)
+      expect((await browser.get(devicePath(user_code))).body).toContain(shown)
     }
   })
 
   test('tells another that the code was used', async () => {
     const { user_code } = await begin()
     await approve(user_code)
-    const cookie = await cookieOf(network.accounts.bob)
-    const page = await ask(devicePath(user_code), { headers: { cookie } })
+    const browser = await browserOf(network.accounts.bob)
+    const page = await browser.get(devicePath(user_code))
     expect(page.body).toContain('The code was used already')
     expect(page.body).not.toContain('alice')
-    const answer = await submit(cookie, {
+    const answer = await submit(browser, {
       code: user_code,
-      csrf: tokenIn(await ask(devicePath((await begin()).user_code), { headers: { cookie } })),
+      csrf: tokenIn(await browser.get(devicePath((await begin()).user_code))),
     })
     expect(answer.status).toBe(303)
-    expect((await ask(answer.headers.location ?? '', { headers: { cookie } })).body).toContain('used already')
+    expect((await browser.get(answer.location)).body).toContain('used already')
   })
 
   test.each([
@@ -279,33 +256,31 @@ describe('the page', () => {
     ['as JSON', {}, { 'content-type': 'application/json' }, 400],
     ['as text, which needs no permission across sites', {}, { 'content-type': 'text/plain' }, 400],
   ])('takes no form %s', async (_, fields, headers, status) => {
-    const cookie = await cookieOf(network.accounts.alice)
+    const browser = await browserOf(network.accounts.alice)
     const { user_code } = await begin()
-    const other = await cookieOf(network.accounts.alice)
+    const other = await browserOf(network.accounts.alice)
     const more =
-      fields === 'foreign'
-        ? { csrf: tokenIn(await ask(devicePath(user_code), { headers: { cookie: other } })) }
-        : (fields as object)
-    const answer = await submit(cookie, { code: user_code, ...more }, headers)
+      fields === 'foreign' ? { csrf: tokenIn(await other.get(devicePath(user_code))) } : (fields as object)
+    const answer = await submit(browser, { code: user_code, ...more }, headers)
     expect(answer.status).toBe(status)
     expect(await stateOf(user_code)).toBe('pending')
   })
 
   test('takes no form of somebody who is not signed in, and no address for a verdict', async () => {
     const { user_code } = await begin()
-    const answer = await submit('', { code: user_code, csrf: 'x' })
-    expect([answer.status, answer.headers.location]).toEqual([303, '/auth/oauth/login'])
-    const cookie = await cookieOf(network.accounts.alice)
-    await ask(`/device/approve?code=${user_code}&verdict=approve`, { headers: { cookie } })
-    await ask(`${devicePath(user_code)}&verdict=approve`, { headers: { cookie } })
-    await submit(cookie, { code: user_code, verdict: 'perhaps' })
+    const answer = await submit(await browserOf(), { code: user_code, csrf: 'x' })
+    expect([answer.status, answer.location]).toEqual([303, '/auth/oauth/login'])
+    const browser = await browserOf(network.accounts.alice)
+    await browser.get(`/device/approve?code=${user_code}&verdict=approve`)
+    await browser.get(`${devicePath(user_code)}&verdict=approve`)
+    await submit(browser, { code: user_code, verdict: 'perhaps' })
     expect(await stateOf(user_code)).toBe('pending')
   })
 
   test('shows odd characters as text, and knows no such code', async () => {
-    const cookie = await cookieOf(network.accounts.bob)
+    const browser = await browserOf(network.accounts.bob)
     for (const code of ['"><script>alert(1)</script>', '\u202e\u0000', '../..//evil']) {
-      const page = await ask(devicePath(code), { headers: { cookie } })
+      const page = await browser.get(devicePath(code))
       expect(page.status).toBe(422)
       expect(page.body).not.toContain('<script>alert')
       for (const unseen of ['\u0000', '\u202e']) expect(page.body).not.toContain(unseen)
@@ -313,18 +288,18 @@ describe('the page', () => {
   })
 
   test('shows a script in a name as text', async () => {
-    const cookie = await cookieOf(network.accounts.alice)
+    const browser = await browserOf(network.accounts.alice)
     const { user_code } = await begin('<script>alert(1)</script>"\u202e')
-    const page = await ask(devicePath(user_code), { headers: { cookie } })
+    const page = await browser.get(devicePath(user_code))
     expect(page.body).toContain('&lt;script&gt;alert(1)&lt;/script&gt;&quot;\ufffd')
     expect(page.body).not.toContain('<script>alert')
   })
 
   test('stays out of frames and caches, also when it refuses', async () => {
-    const cookie = await cookieOf(network.accounts.alice)
+    const browser = await browserOf(network.accounts.alice)
     const { user_code } = await begin()
     for (const path of ['/device', devicePath(user_code), devicePath('BBBB-BBBB')]) {
-      const { headers } = await ask(path, { headers: { cookie } })
+      const { headers } = await browser.get(path)
       expect(headers['content-security-policy']).toContain("frame-ancestors 'none'")
       expect(headers['content-security-policy']).toContain("form-action 'self'")
       expect(headers['x-frame-options']).toBe('DENY')
@@ -349,23 +324,47 @@ test('the secret of a device is good for its own account alone', async () => {
     expect((await tokenFor(user, secret)).status).toBe(401)
 })
 
-test('guessing codes costs time, also in the form, and the right one does not help any more', async () => {
+test('whoever has signed in at his own server pairs a machine, which pushes for him, until he is signed out there', async () => {
+  const { bob } = network.accounts
+  const { context, url } = network.appview
+  const begun = await begin('bob’s desktop')
+  const browser = await browserOf()
+  const asked = await browser.get(devicePath(begun.user_code))
+  expect(asked.location).toMatch(/^\/auth\/oauth\/login\?next=/)
+  const back = await signIn(browser, bob, { next: devicePath(begun.user_code) })
+  expect([back.status, back.location]).toEqual([303, devicePath(begun.user_code)])
+  expect((await submit(browser, { code: begun.user_code })).status).toBe(303)
+  const paired = (await (await redeem(begun.device_code)).json()) as DeviceTokenAnswer
+  expect(paired).toMatchObject({ handle: 'bob.test', did: bob.did })
+
+  const registry = new OciClient({ registryUrl: url, username: 'bob.test', password: paired.device_secret })
+  const image = imageOfFiles({ hello: 'bob' })
+  await registry.pushImage('bob.test/paired', image)
+
+  await context.oauthLogins.signOut(bob.did)
+  expect((await tokenFor('bob.test', paired.device_secret)).status).toBe(200)
+  expect((await registry.pullManifest('bob.test/paired', image.digest)).digest).toBe(image.digest)
+  await expect(registry.pushImage('bob.test/paired', imageOfFiles({ hello: 'again' }))).rejects.toThrow(
+    `${url}/auth/oauth/login`,
+  )
+})
+
+test('guessing codes costs time, also in the form, and the right one does not help any more; so does asking for codes', async () => {
   // An AppView of its own: the limit is this address's.
   await using own = await TestNetwork.create()
   const usual = network
   network = own
   try {
     const { user_code } = await begin()
-    const cookie = await cookieOf(network.accounts.alice)
-    const csrf = tokenIn(await ask(devicePath(user_code), { headers: { cookie } }))
+    const browser = await browserOf(network.accounts.alice)
+    const csrf = tokenIn(await browser.get(devicePath(user_code)))
     for (const code of ['BBBB-BBBB', 'CCCC-CCCC', 'x'])
-      expect((await ask(devicePath(code), { headers: { cookie } })).status).toBe(422)
+      expect((await browser.get(devicePath(code))).status).toBe(422)
     for (const code of ['DDDD-DDDD', 'FFFF-FFFF', 'GGGG-GGGG'])
-      expect((await submit(cookie, { code, csrf })).status).toBe(422)
+      expect((await submit(browser, { code, csrf })).status).toBe(422)
     const blocked = [
-      await ask(devicePath(user_code), { headers: { cookie } }),
-      await submit(cookie, { code: user_code, csrf }),
-      await ask(devicePath(user_code), { headers: { cookie: await cookieOf(network.accounts.bob) } }),
+      await browser.get(devicePath(user_code)),
+      await submit(browser, { code: user_code, csrf }),
     ]
     for (const { body, headers, status } of blocked) {
       expect(status).toBe(429)

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import type { LexMap } from '@atproto/lex'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { holdConfig } from '../../src/hold/config.ts'
@@ -57,6 +58,13 @@ async function prepare(ownerDid: string) {
     const { status, stdout, stderr } = spawnSync(process.execPath, parameters, { env: {}, encoding: 'utf8' })
     return { status, stdout, stderr }
   }
+}
+
+/** A layer record as it was before it had the address of its manifest. */
+function oldest(value: LexMap): LexMap {
+  const record: LexMap = { ...value, repository: 'app', userHandle: 'alice.test' }
+  delete record['manifest']
+  return record
 }
 
 /** Goal: a hold is handed over by one command and two restarts, and the old one may be thrown away. */
@@ -124,10 +132,10 @@ test('layers of the oldest shape are handed over as well, and garbage collection
   await network.settled()
   const { repo, layers } = network.hold.context
   const { records } = await repo.listRecords('io.atcr.hold.layer')
-  const older = records.map(({ uri, value: { manifest: _, ...rest } }) => ({
+  const older = records.map(({ uri, value }) => ({
     collection: 'io.atcr.hold.layer',
     rkey: uri.slice(uri.lastIndexOf('/') + 1),
-    value: { ...rest, repository: 'app', userHandle: 'alice.test' },
+    value: oldest(value),
   }))
   await repo.importRecords(older)
   await layers.rebuild()

@@ -338,7 +338,16 @@ test('nothing of it goes while its PDS is silent', async () => {
 })
 
 test('what manifests name stays, its records become like those of today, and quotas the same', async () => {
-  await collect(4)
+  const unreadable = { repo: didOf('writer'), collection: manifestCollection, rkey: 'unreadable' }
+  await agents.writer.com.atproto.repo.putRecord({ ...unreadable, record: { digest: 'none' } })
+  await collect(1)
+  // Who knows what that one names.
+  expect(await layersOf('writer')).toEqual({
+    old: digestsOf(base, base, images.one.config, images.two.config, leftOver),
+    today: digestsOf(base, base, images.one.config, images.two.config),
+  })
+  await agents.writer.com.atproto.repo.deleteRecord(unreadable)
+  await collect(3)
   for (const bytes of needed) expect((await download(bytes, 'captain'))?.equals(bytes)).toBe(true)
   expect(await layersOf('writer')).toEqual({
     // Whose manifest it was nobody can say any more, so nobody can say that it is gone.

@@ -57,7 +57,9 @@ export class BrowserTwin {
     const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
       const sent = cookie === '' ? headers : { cookie, ...headers }
       const { request } = protocol === 'https:' ? https : http
-      request({ hostname, port, path, method, headers: sent }, resolve).on('error', reject).end(body)
+      request({ hostname, port, servername: hostname, path, method, headers: sent }, resolve)
+        .on('error', reject)
+        .end(body)
     })
     for (const line of response.headers['set-cookie'] ?? []) this.#keep(line)
     return {

@@ -1,6 +1,5 @@
 import type { Context, Hono } from 'hono'
 
-import { oauthOrigin } from '../../atproto/oauth-origin.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import { ByteLimitError, collectBytes } from '../../lib/streams.ts'
 import type {
@@ -16,7 +15,7 @@ import { deviceGrantSeconds, pollSecondsDefault } from '../services/device-grant
 const bodyBytesMax = 8 * 1024
 const deviceCodeLengthMax = 100
 
-type Needs = Pick<AppContext, 'config' | 'deviceGrants' | 'log'>
+type Needs = Pick<AppContext, 'deviceGrants' | 'oauthLogins' | 'log'>
 
 /** A request that is answered without a service. */
 class BadRequest extends Error {
@@ -31,7 +30,7 @@ class BadRequest extends Error {
 /** What programs call to pair a machine with an account (RFC 8628 §3.1 to §3.5). People approve under `/device`. */
 export function mountDeviceRoutes(app: Hono<ServerEnv>, needs: Needs): void {
   // Pages are where people sign in, whatever name the caller used for us.
-  const pageUrl = new URL('/device', oauthOrigin(new URL(needs.config.server.base_url)))
+  const pageUrl = new URL('/device', needs.oauthLogins.origin)
 
   app.post('/auth/device/code', (c) =>
     answer(c, needs, async (parameters) => {

@@ -68,3 +68,11 @@ export async function deleteDevice(db: AppViewDb, { did, id }: { did: Did; id: s
     await tx.deleteFrom('devices').where('did', '=', did).where('id', '=', id).execute()
   })
 }
+
+/** … of all devices of an account. */
+export async function deleteDevicesOf(db: AppViewDb, did: Did): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    await tx.deleteFrom('refresh_tokens').where('did', '=', did).where('device_id', 'is not', null).execute()
+    await tx.deleteFrom('devices').where('did', '=', did).execute()
+  })
+}

@@ -19,8 +19,8 @@ import {
 } from '../db/device-grants.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
-import type { AttemptLimits } from './attempt-limits.ts'
 import { cleanDeviceName, type Devices } from './devices.ts'
+import type { LoginLimits } from './login-limits.ts'
 import type { Sealing } from './sealing.ts'
 
 /** How long somebody has to type the code, and the machine to fetch its secret. */
@@ -74,7 +74,7 @@ interface Needs {
   identities: Pick<Identities, 'resolveDid'>
   sealing: Pick<Sealing, 'sign'>
   /** Of codes typed wrongly. */
-  limits: AttemptLimits
+  limits: Pick<LoginLimits, 'check' | 'noteFailure'>
   now: Now
 }
 
@@ -191,17 +191,17 @@ export class DeviceGrants {
     return refusal('slow_down', `ask no more often than every ${intervalSeconds} seconds`)
   }
 
-  /** The keys of both limits are checked before anything is looked up, so that a blocked guess learns nothing. */
+  /** Limits are checked before anything is looked up, so that a blocked guess learns nothing. No success forgives. */
   async #findRow(
     userCode: string | undefined,
     asker: { did: Did; address: string },
   ): Promise<DeviceGrantRow | undefined> {
     const { db, limits } = this.#needs
-    const keys = [`account ${asker.did}`, `address ${asker.address}`]
-    for (const key of keys) limits.check(key)
+    const attempt = { account: asker.did, address: asker.address }
+    limits.check(attempt)
     const row =
       userCode === undefined ? undefined : await findDeviceGrantByUserCode(db, this.#userCodeHash(userCode))
-    if (row === undefined) for (const key of keys) limits.noteFailure(key)
+    if (row === undefined) limits.noteFailure(attempt)
     return row
   }
 

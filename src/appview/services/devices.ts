@@ -8,6 +8,7 @@ import { deviceSecretPrefix } from '../../protocol/device/messages.ts'
 import {
   countDevices,
   deleteDevice,
+  deleteDevicesOf,
   findDevice,
   findDeviceBySecret,
   insertDevice,
@@ -136,6 +137,11 @@ export class Devices {
   /** It gets no more registry tokens; those it has end within minutes. */
   revoke(did: Did, id: string): Promise<void> {
     return deleteDevice(this.#needs.db, { did, id })
+  }
+
+  /** Every device of an account. */
+  revokeAll(did: Did): Promise<void> {
+    return deleteDevicesOf(this.#needs.db, did)
   }
 
   async #checkCount(did: Did, db: AppViewDb): Promise<void> {

@@ -1,6 +1,6 @@
 import { globSync, readFileSync } from 'node:fs'
 
-import { isAtprotoOauthScope, ScopePermissions } from '@atproto/oauth-scopes'
+import { isAtprotoOauthScope, normalizeAtprotoOauthScope, ScopePermissions } from '@atproto/oauth-scopes'
 import { expect, test } from 'vitest'
 
 import { manifestMediaTypes } from '../../protocol/oci/media-types.ts'
@@ -10,10 +10,14 @@ const scopes = appViewScope.split(' ')
 const permissions = new ScopePermissions(appViewScope)
 
 test('a PDS understands every one of our scopes, and none is there twice', () => {
-  expect(isAtprotoOauthScope(appViewScope)).toBe(true)
   expect(scopes[0]).toBe('atproto')
+  for (const scope of scopes) expect(isAtprotoOauthScope(scope), scope).toBe(true)
   for (const scope of scopes.slice(1)) expect(isUnderstood(scope), scope).toBe(true)
   expect(new Set(scopes).size).toBe(scopes.length)
+})
+
+test('they are spelt as servers spell them in what they grant: the two are compared as text', () => {
+  expect(normalizeAtprotoOauthScope(appViewScope).split(' ')).toEqual(scopes.toSorted())
 })
 
 /** Whether a scope alone allows anything: those that are not understood are dropped. */

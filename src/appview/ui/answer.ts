@@ -32,12 +32,18 @@ export function answerPage(
       `form-action ${formAction}`,
       "frame-ancestors 'none'",
     ].join('; '),
-    'cache-control': isPrivate ? 'no-store' : 'no-cache',
+    'cache-control': isPrivate ? 'no-store' : noCache(context),
     vary: 'Cookie',
   })
 }
 
+/** A page for a browser with cookies may name its account, or set a cookie: no cache but the browser's own keeps it. */
+function noCache(context: Context<ServerEnv>): string {
+  return context.req.header('cookie') === undefined ? 'no-cache' : 'private, no-cache'
+}
+
 /** After a form: the page that shows what came of it, by GET, so that reloading repeats nothing. */
 export function seeOther(context: Context<ServerEnv>, path: string): Response {
+  context.header('cache-control', 'no-store')
   return context.redirect(path, 303)
 }

@@ -3,13 +3,18 @@ import { join } from 'node:path'
 import { AssetFiles, logo, styleSheet } from '../../http/assets.ts'
 
 /** What the pages load. */
-export type Assets = AssetFiles<'atcr.css' | 'copy.js' | 'logo.svg'>
+export type Assets = AssetFiles<'atcr.css' | 'copy.js' | 'logo.svg' | 'menu.js'>
 
 export function loadAssets(): Assets {
   const folder = join(import.meta.dirname, 'assets')
+  const script = (name: string) => ({
+    contentType: 'text/javascript; charset=utf-8',
+    files: [join(folder, name)],
+  })
   return new AssetFiles({
     'atcr.css': styleSheet(join(folder, 'atcr.css')),
-    'copy.js': { contentType: 'text/javascript; charset=utf-8', files: [join(folder, 'copy.js')] },
+    'copy.js': script('copy.js'),
+    'menu.js': script('menu.js'),
     'logo.svg': logo,
   })
 }

@@ -1,5 +1,6 @@
 import type { Context, Hono } from 'hono'
 
+import { atOrigin } from '../../http/at-origin.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import { cleanText } from '../../lib/format.ts'
 import { AppViewError } from '../errors.ts'
@@ -13,7 +14,7 @@ import type { BrowserSessions, SignedIn } from './sessions.ts'
 type Ctx = Context<ServerEnv>
 type Answer = Response | Promise<Response>
 
-interface Needs extends Pick<AppContext, 'deviceGrants' | 'now' | 'log'> {
+interface Needs extends Pick<AppContext, 'deviceGrants' | 'oauthLogins' | 'now' | 'log'> {
   sessions: BrowserSessions
 }
 
@@ -24,8 +25,9 @@ const unknownCode =
 
 /** Where a person says yes or no to a machine that shows a code (RFC 8628 §3.3). */
 export function mountDevicePages(app: Hono<ServerEnv>, needs: Needs): void {
-  const { deviceGrants, log, sessions } = needs
+  const { deviceGrants, log, oauthLogins, sessions } = needs
 
+  app.use('/device', atOrigin(oauthLogins.origin))
   app.get(
     '/device',
     sessions.page(async (context, signedIn) => {

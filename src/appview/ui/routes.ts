@@ -8,13 +8,14 @@ import type { Assets } from './assets.ts'
 import type { BrowserSessions } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
+import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
 import { ownerPage } from './pages/owner.ts'
 import { repositoryPage } from './pages/repository.ts'
 import { viewHome } from './views/home.ts'
 import { viewOwner } from './views/owner-page.ts'
 import type { ViewNeeds } from './views/owner.ts'
-import type { RegistryAddress } from './views/pull-commands.ts'
+import { registryAddress } from './views/pull-commands.ts'
 import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
@@ -54,7 +55,12 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
     return answerPage(context, repositoryPage(await shellOf(context, view.path), view))
   })
 
-  app.get('/assets/:file', (context) => {
+  app.get('/install', async (context) => {
+    const view = { baseUrl: needs.baseUrl.replace(/\/+$/, ''), host: registry.host }
+    return answerPage(context, installPage(await shellOf(context, '/install'), view))
+  })
+
+  app.get('/assets/:file', async (context) => {
     const asset = needs.assets.find(context.req.param('file'))
     if (asset === undefined) return notFound(context, needs, 'page', '')
     return context.body(asset.bytes, 200, {
@@ -67,8 +73,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
 /** The answer to an address that nothing is mounted at, for people. */
 export function answerUnknownPage(
   context: Context<ServerEnv>,
-  needs: Pick<PagesNeeds, 'assets'>,
-): Response | Promise<Response> {
+  needs: Pick<PagesNeeds, 'sessions'>,
+): Promise<Response> {
   return notFound(context, needs, 'page', '')
 }
 
@@ -83,18 +89,12 @@ export function answerFailedPage(
   return answerPage(context, failurePage({ assets: needs.assets }, requestId), { status: 500 })
 }
 
-export function registryAddress(baseUrl: string): RegistryAddress {
-  const { host, protocol } = new URL(baseUrl)
-  return { host, isPlainHttp: protocol === 'http:' }
-}
-
-function notFound(
+async function notFound(
   context: Context<ServerEnv>,
-  { assets }: Pick<PagesNeeds, 'assets'>,
+  { sessions }: Pick<PagesNeeds, 'sessions'>,
   what: Parameters<typeof notFoundPage>[1],
   named: string,
-): Response | Promise<Response> {
-  return answerPage(context, notFoundPage({ assets }, what, cleanText(named, namedLengthMax)), {
-    status: 404,
-  })
+): Promise<Response> {
+  const shell = sessions.shell('/', await sessions.find(context))
+  return answerPage(context, notFoundPage(shell, what, cleanText(named, namedLengthMax)), { status: 404 })
 }

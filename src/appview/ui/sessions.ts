@@ -65,6 +65,11 @@ export class BrowserSessions {
     return { assets, canonicalUrl: new URL(path, baseUrl).href, ...(signedIn && { account: signedIn }) }
   }
 
+  /** … for a page that needs one. */
+  signedInShell(path: string, signedIn: SignedIn): Shell & { account: SignedInAccount } {
+    return { ...this.shell(path, signedIn), account: signedIn }
+  }
+
   /** A page for people who are signed in; others are asked to sign in, and come back to it. */
   page(handle: (context: Ctx, signedIn: SignedIn) => Promise<Response>): Handler<ServerEnv> {
     return async (context) => {
@@ -83,15 +88,15 @@ export class BrowserSessions {
         const form = await readForm(context, { origin: this.#needs.origin, secret: formSecret })
         return await handle(context, signedIn, form)
       } catch (error) {
-        if (error instanceof FormError) return this.answerFormError(context, error)
+        if (error instanceof FormError) return this.answerFormError(context, error, signedIn)
         throw error
       }
     }
   }
 
   /** What to show for a form that was not taken; nothing was changed by it. */
-  answerFormError(context: Ctx, error: FormError): Response | Promise<Response> {
-    const page = messagePage(this.shell(context.req.path, undefined), {
+  answerFormError(context: Ctx, error: FormError, signedIn?: SignedIn): Response | Promise<Response> {
+    const page = messagePage(this.shell(context.req.path, signedIn), {
       title: 'This form was not taken',
       text: 'It came from another site, was open while you signed in anew, or is not one of ours. Nothing was changed. Go back, load the page again, and send it once more.',
     })

@@ -29,10 +29,8 @@ export async function login({ options, operand }: Words, surroundings: Surroundi
     wait: sleep,
     show: (grant) => showCode(grant, registry.host, options['no-browser'] === true, surroundings),
   })
-  // A handle that does not lead back to its account is no name (ATProto handle specification).
-  const account = handle === 'handle.invalid' ? did : handle
-  storeAccount(registry, { name: account, did }, device_secret, surroundings)
-  process.stdout.write(`Signed in to ${registry.host} as ${account}.\n`)
+  storeAccount(registry, { name: handle, did }, device_secret, surroundings)
+  process.stdout.write(`Signed in to ${registry.host} as ${handle}.\n`)
   if (options['no-configure'] !== true) tellDocker(registry.host, surroundings)
   return 0
 }

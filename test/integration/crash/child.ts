@@ -18,12 +18,15 @@ export interface Findings {
   rotten: string[]
   /** Objects of the store that are nobody's. */
   orphans: string[]
+  /** Uploads that were begun in the store, for whomever. */
+  begun: string[]
 }
 
 export type Request =
   | { kind: 'open'; settings: Parameters<typeof holdConfig>[0]; documents: Record<string, unknown>; hoursLater: number } // prettier-ignore
   | { kind: 'move'; hoursLater: number }
   | { kind: 'inspect' }
+  | { kind: 'settle' }
   | { kind: 'collect' }
   | { kind: 'arm'; point: string | undefined }
   | { kind: 'list points' }
@@ -72,6 +75,8 @@ async function answer(request: Request): Promise<unknown> {
       }
       return await find(hold, true)
     }
+    case 'settle':
+      return hold?.context.jobs.settle.idle()
     case 'collect': {
       if (hold === undefined) throw new Error('nothing is open')
       await hold.context.gc.start({ isDryRun: false })
@@ -103,6 +108,7 @@ async function find({ context }: RunningHold, isThorough: boolean): Promise<Find
     chargesApart: await listChargesApart(context),
     rotten: [],
     orphans: [],
+    begun: [],
   }
   if (!isThorough) return findings
   const blobs = await database.selectFrom('blobs').selectAll().execute()
@@ -118,6 +124,7 @@ async function find({ context }: RunningHold, isThorough: boolean): Promise<Find
     if (digest === undefined) findings.orphans.push(key)
     else if ((await digestOf(await store.open(key), 'sha256')) !== digest) findings.rotten.push(digest)
   }
+  findings.begun = (await store.listUploads()).uploads.map(({ key }) => key)
   return findings
 }
 

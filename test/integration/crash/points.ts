@@ -7,8 +7,9 @@ import { DatabaseSync, StatementSync } from 'node:sqlite'
 
 /**
  * The points where a process can die and leave something behind: before each operation that changes a file, a row or an
- * object in S3, in the middle of each write to a file, and between a request to S3 and its answer. A point has a name (what
- * is done to what, and how often that happened before), so that another process can be told to die at the same one.
+ * object in S3, in the middle of each write to a file or to S3, between a request to S3 and its answer, and before each
+ * answer of its own. A point has a name (what is done to what, and how often that happened before), so that another
+ * process can be told to die at the same one.
  */
 
 const passed: string[] = []
@@ -27,15 +28,22 @@ export function passedPoints(): readonly string[] {
   return passed
 }
 
-function reach(what: string, halfDone?: () => void): void {
-  if (!isArmed) return
+/** Counts a point; whether it is the one to die at. */
+function isEnd(what: string): boolean {
+  if (!isArmed) return false
   const count = (counts.get(what) ?? 0) + 1
   counts.set(what, count)
   const point = `${what} #${count}`
   passed.push(point)
-  if (point !== target) return
-  halfDone?.()
+  return point === target
+}
+
+function die(): void {
   process.kill(process.pid, 'SIGKILL')
+}
+
+function reach(what: string): void {
+  if (isEnd(what)) die()
 }
 
 /** A path without what differs from run to run. */
@@ -45,7 +53,7 @@ function shape(path: unknown): string {
     .replaceAll(/\b[0-9a-f]{2}\/[0-9a-f]{64}/g, '*')
     .replaceAll(/(?<=sha256\/)[0-9a-f]{2}(?=\/|$)/g, '*')
     .replaceAll(/(\d+)\.[\w-]{10,}/g, '$1.*')
-    .replaceAll(/(?<=\/|^)[\w-]{10,}(?=[/?]|$)/g, '*')
+    .replaceAll(/(?<=\/|^)[\w-]{10,}(?:\.[\w-]{10,})?(?=[/?]|$)/g, '*')
 }
 
 type Anyhow = (...parameters: unknown[]) => unknown
@@ -97,8 +105,10 @@ async function watchFileHandles(): Promise<void> {
       const what = `${name} ${pathOf.get(self)}`
       reach(what)
       const bytes = Buffer.concat([content].flat().map((it) => Buffer.from(it as Uint8Array | string)))
-      const half = bytes.subarray(0, bytes.length >> 1)
-      reach(`half of ${what}`, () => fs.writeSync((self as { fd: number }).fd, half))
+      if (isEnd(`half of ${what}`)) {
+        fs.writeSync((self as { fd: number }).fd, bytes.subarray(0, bytes.length >> 1))
+        die()
+      }
       return call()
     })
   }
@@ -122,13 +132,24 @@ function watchDatabase(): void {
 }
 
 function watchRequests(): void {
-  wrap(http.ClientRequest.prototype, 'end', (call, _, self) => {
+  wrap(http.ClientRequest.prototype, 'end', (call, [body], self) => {
     const request = self as http.ClientRequest
     const [path = '', query = ''] = request.path.split('?')
     const subresource = [...new URLSearchParams(query).keys()].filter((it) => /^(uploads|uploadId|partNumber|delete)$/.test(it)) // prettier-ignore
     const what = `${request.method} ${shape(path)} ${subresource.join(' ')}`
     reach(`request ${what}`)
+    if (body instanceof Uint8Array && isEnd(`half of request ${what}`)) {
+      return request.write(body.subarray(0, body.length >> 1), die)
+    }
     request.once('finish', () => reach(`answer to ${what}`))
+    return call()
+  })
+}
+
+function watchAnswers(): void {
+  wrap(http.ServerResponse.prototype, 'writeHead', (call, _, self) => {
+    const { method, url = '' } = (self as http.ServerResponse).req
+    reach(`our answer to ${method} ${shape(url.replace(/\?.*/, ''))}`)
     return call()
   })
 }
@@ -139,5 +160,6 @@ export async function watchEverything(): Promise<void> {
   await watchFileHandles()
   watchDatabase()
   watchRequests()
+  watchAnswers()
   syncBuiltinESMExports()
 }

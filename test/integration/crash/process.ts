@@ -1,10 +1,11 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 
 import type { GcProgress } from '../../../src/hold/services/garbage-collection.ts'
+import { bundleChild } from './bundle.ts'
 import type { Findings, Request } from './child.ts'
+
+const { script, compileCache } = await bundleChild()
 
 /** A hold in a process of its own; see `child.ts`. */
 export class HoldProcess {
@@ -13,12 +14,11 @@ export class HoldProcess {
   #stderr = ''
 
   constructor() {
-    // TypeScript goes as it is, and nothing of the test runner's own options.
-    this.#process = fork(join(import.meta.dirname, 'child.ts'), {
+    this.#process = fork(script, {
+      // Nothing of the test runner's own options.
       execArgv: [],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      // Most of its life a child loads modules.
-      env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'atcr-compile-cache') },
+      env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
     })
     this.#process.stderr?.on('data', (text) => (this.#stderr += String(text)))
     this.#loaded = this.#answer()
@@ -42,6 +42,11 @@ export class HoldProcess {
   /** What is there once the jobs of the hold have run, with every byte read. */
   async inspect(): Promise<Findings> {
     return (await this.#ask({ kind: 'inspect' })) as Findings
+  }
+
+  /** Resolves when what a push set going is over, or throws because the hold is. */
+  async settle(): Promise<void> {
+    await this.#ask({ kind: 'settle' })
   }
 
   /** A run of garbage collection to its end. */

@@ -45,7 +45,8 @@ function pushSteps({ host }: RegistryAddress): { text: Html; line: string; label
   const image = `${host}/you.example/app:latest`
   return [
     {
-      text: html`Sign in with your handle and an <strong>app password</strong> from your account’s settings.`,
+      text: html`Sign in with your handle and an <strong>app password</strong>, or once and for all with
+        <a href="/install">the credential helper</a>.`,
       line: `docker login ${host} -u you.example`,
       label: 'Copy the login command',
     },

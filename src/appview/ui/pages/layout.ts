@@ -1,3 +1,4 @@
+import { formTokenField } from '../../../http/forms.ts'
 import { html, type Html } from '../../../http/html.ts'
 import { logo } from '../../../http/page-parts.ts'
 import type { Assets } from '../assets.ts'
@@ -22,7 +23,13 @@ export interface Shell {
 /** A whole document around a page's main content. */
 export function layout(
   shell: Shell,
-  page: { title: string; description?: string | undefined; main: Html },
+  page: {
+    title: string
+    description?: string | undefined
+    /** Below the header. */
+    nav?: Html
+    main: Html
+  },
 ): Html {
   const { assets, canonicalUrl } = shell
   return html`<!doctype html>
@@ -37,6 +44,7 @@ export function layout(
         <link rel="icon" href="${assets.path('logo.svg')}" type="image/svg+xml" />
         <link rel="stylesheet" href="${assets.path('atcr.css')}" />
         <script type="module" src="${assets.path('copy.js')}"></script>
+        ${shell.account && html`<script type="module" src="${assets.path('menu.js')}"></script>`}
       </head>
       <body>
         <a class="skip" href="#main">Skip to content</a>
@@ -44,15 +52,10 @@ export function layout(
           <div class="column">
             <a class="brand" href="/">${logo}<span>ATCR</span></a>
             <span class="tagline">container registry on the AT&nbsp;Protocol</span>
-            <nav class="account" aria-label="Account">
-              ${
-                shell.account === undefined
-                  ? html`<a href="/auth/oauth/login">Sign in</a>`
-                  : html`<a href="/settings">${shell.account.handle ?? shell.account.did}</a>`
-              }
-            </nav>
+            ${accountNav(shell.account)}
           </div>
         </header>
+        ${page.nav}
         <main id="main" class="column" tabindex="-1">${page.main}</main>
         <footer class="site-footer">
           <div class="column">
@@ -65,4 +68,30 @@ export function layout(
         <p id="copy-status" class="visually-hidden" role="status"></p>
       </body>
     </html>`
+}
+
+/** The way in, or who is in and the way out. */
+function accountNav(account: SignedInAccount | undefined): Html {
+  if (account === undefined)
+    return html`<nav class="account" aria-label="Account">
+      <a href="/install">Install</a>
+      <a class="button small" href="/auth/oauth/login">Sign in</a>
+    </nav>`
+  const { did, formToken, handle } = account
+  return html`<nav class="account" aria-label="Account">
+    <details class="menu">
+      <summary>${handle ?? did}</summary>
+      <div class="menu-items">
+        <ul>
+          <li><a href="/u/${handle ?? did}">Your images</a></li>
+          <li><a href="/settings">Settings</a></li>
+          <li><a href="/install">Install</a></li>
+        </ul>
+        <form method="post" action="/auth/logout">
+          ${formTokenField(formToken)}
+          <button class="button small">Sign out</button>
+        </form>
+      </div>
+    </details>
+  </nav>`
 }

@@ -9,6 +9,11 @@ export interface RegistryAddress {
   isPlainHttp: boolean
 }
 
+export function registryAddress(baseUrl: string): RegistryAddress {
+  const { host, protocol } = new URL(baseUrl)
+  return { host, isPlainHttp: protocol === 'http:' }
+}
+
 /** A command to paste, and whose it is. */
 export interface PullCommand {
   client: string

@@ -1,0 +1,205 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+
+import { appViewPaths } from '../../src/appview/config.ts'
+import { createContext, type AppContext } from '../../src/appview/context.ts'
+import { loadSealingKey } from '../../src/appview/services/key-files.ts'
+import { createOAuthStores } from '../../src/appview/services/oauth-stores.ts'
+import { appViewScope } from '../../src/appview/services/oauth-scope.ts'
+import { Sealing } from '../../src/appview/services/sealing.ts'
+import { getServiceAuth } from '../../src/atproto/pds-records.ts'
+import type { Did } from '../../src/atproto/syntax.ts'
+import { systemNow } from '../../src/lib/clock.ts'
+import { createAccount } from '../network/accounts.ts'
+import { BrowserTwin } from '../network/browser-twin.ts'
+import { startPostgres, type Postgres } from '../network/postgres.ts'
+import { TestNetwork } from '../network/test-network.ts'
+import { signIn } from '../network/web-login.ts'
+
+/** Goal: tokens are renewed once however many want them, and a session ends only when its server says so. */
+
+describe.each(['sqlite', 'postgres'] as const)('OAuth sessions on %s', (dialect) => {
+  let postgres: Postgres | undefined
+  let network: TestNetwork
+  beforeAll(async () => {
+    postgres = dialect === 'postgres' ? await startPostgres() : undefined
+    const ui = postgres === undefined ? {} : { database_url: postgres.createDatabase() }
+    network = await TestNetwork.create({ appview: { ui } })
+  })
+  afterAll(async () => {
+    await network?.[Symbol.asyncDispose]()
+    await postgres?.[Symbol.asyncDispose]()
+  })
+  beforeEach(async () => {
+    network.faults.clear()
+    await signIn(new BrowserTwin(network.appview.url), network.accounts.bob)
+    await network.appview.context.sailorSetups.idle()
+    network.calls.reset()
+  })
+
+  const bob = () => network.accounts.bob.did
+  const refreshCount = () => network.calls.count({ from: 'appview', to: 'pds', path: '/oauth/token' })
+
+  async function stores({ config, db }: AppContext) {
+    const sealing = new Sealing(await loadSealingKey(appViewPaths(config, false).sealingKey))
+    return createOAuthStores({ db, sealing, now: systemNow })
+  }
+
+  /** Changes the tokens as they rest. */
+  async function change(did: Did, changes: object): Promise<void> {
+    const { sessions } = await stores(network.appview.context)
+    const saved = await sessions.get(did)
+    if (saved === undefined) throw new Error('no session')
+    await sessions.set(did, { ...saved, tokenSet: { ...saved.tokenSet, ...changes } })
+  }
+
+  const expired = { expires_at: '2026-01-01T00:00:00Z' }
+
+  /** Something that only the account may ask. */
+  async function act({ pdsSessions }: AppContext, did = bob()): Promise<string> {
+    const session = await pdsSessions.session(did)
+    const expiresAtSeconds = Math.floor(Date.now() / 1000) + 60
+    return getServiceAuth(session, {
+      aud: network.hold.did,
+      lxm: 'io.atcr.hold.requestCrew',
+      expiresAtSeconds,
+    })
+  }
+
+  test('rest sealed, each for its account alone', async () => {
+    const { db } = network.appview.context
+    const { sessions } = await stores(network.appview.context)
+    const saved = await sessions.get(bob())
+    const [row] = await db.selectFrom('oauth_sessions').selectAll().where('did', '=', bob()).execute()
+    expect(saved?.tokenSet.refresh_token?.length).toBeGreaterThan(20)
+    for (const secret of [saved?.tokenSet.access_token, saved?.tokenSet.refresh_token, saved?.dpopJwk.d])
+      expect(JSON.stringify(row)).not.toContain(secret)
+    const { alice } = network.accounts
+    await db
+      .insertInto('oauth_sessions')
+      .values({ did: alice.did, sealed: row?.sealed ?? '', updated_at: '' })
+      .execute()
+    await expect(network.appview.context.oauthLogins.session(alice.did)).rejects.toThrow('sign in again')
+    await db.deleteFrom('oauth_sessions').where('did', '=', alice.did).execute()
+  })
+
+  test('an access token at its end is renewed before it is used', async () => {
+    await change(bob(), expired)
+    await act(network.appview.context)
+    expect(refreshCount()).toBe(1)
+    await act(network.appview.context)
+    expect(refreshCount()).toBe(1)
+  })
+
+  test('one that the server refuses before its time is renewed, and the request sent again', async () => {
+    const { sessions } = await stores(network.appview.context)
+    const saved = await sessions.get(bob())
+    await change(bob(), { access_token: `${saved?.tokenSet.access_token.slice(0, -4)}AAAA` })
+    await act(network.appview.context)
+    expect(refreshCount()).toBe(1)
+  })
+
+  test.each([
+    ['at their end', expired],
+    ['that are refused', { access_token: 'eyJhbGciOiJub25lIn0.e30.' }],
+  ])(
+    'of many who find tokens %s, in two AppViews, one renews them, and all go on',
+    async (_what, changes) => {
+      await using second = await createContext(network.appview.context.config)
+      await Promise.all([act(network.appview.context), act(second)])
+      await change(bob(), changes)
+      network.calls.reset()
+      const both = [network.appview.context, second]
+      const tokens = await Promise.all([0, 1, 0, 1, 1, 0].map((index) => act(both[index] as AppContext)))
+      expect(tokens.every((token) => token.length > 0)).toBe(true)
+      expect(refreshCount()).toBe(1)
+      expect(await second.db.selectFrom('leases').selectAll().execute()).toEqual([])
+    },
+  )
+
+  test('survive a restart, and go on without any other request than the one wanted', async () => {
+    await network.restartAppView()
+    await act(network.appview.context)
+    network.calls.reset()
+    // The server’s nonce is remembered beyond the session that learned it; it changes about once a minute.
+    for (const _ of [1, 2, 3]) await act(network.appview.context)
+    expect(network.calls.count({ from: 'appview', to: 'pds' })).toBeLessThanOrEqual(3 + 1)
+  })
+
+  test('stay while the server does not answer, or asks to wait', async () => {
+    await change(bob(), expired)
+    for (const fault of [
+      { kind: 'drop' },
+      { kind: 'error', status: 503 },
+      { kind: 'error', status: 429 },
+    ] as const) {
+      using _fault = network.faults.add({ to: 'pds', path: '/oauth/token', ...fault })
+      await expect(act(network.appview.context)).rejects.toThrow()
+    }
+    expect((await act(network.appview.context)).length).toBeGreaterThan(0)
+  })
+
+  test('that the server has ended are forgotten, and whoever asks is told where to sign in', async () => {
+    const { sessions } = await stores(network.appview.context)
+    await change(bob(), { ...expired, refresh_token: 'ref-spent' })
+    const error = await act(network.appview.context).catch((error: unknown) => error)
+    const advice = `has ended; sign in again at ${network.appview.url}/auth/oauth/login`
+    expect(error).toMatchObject({ code: 'auth_failed', message: expect.stringContaining(advice) as string })
+    expect(await sessions.get(bob())).toBeUndefined()
+    await expect(act(network.appview.context)).rejects.toMatchObject({
+      code: 'session_lost',
+      message: expect.stringContaining(advice) as string,
+    })
+  })
+
+  test('a push whose session has ended answers so', async () => {
+    await change(bob(), { ...expired, refresh_token: 'ref-spent' })
+    const { registryTokens } = network.appview.context
+    const access = [{ type: 'repository', name: 'bob.test/app', actions: ['pull', 'push'] }]
+    const { token } = await registryTokens.mint({ did: bob(), access })
+    const response = await fetch(`${network.appview.url}/v2/bob.test/app/blobs/uploads/`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+    })
+    expect(response.status).toBe(401)
+    expect(await response.text()).toContain(`sign in again at ${network.appview.url}/auth/oauth/login`)
+  })
+
+  test('give way to an app password where they have ended', async () => {
+    const { pdsAccounts } = network.appview.context
+    await pdsAccounts.logIn(bob(), network.accounts.bob.appPassword, '')
+    await network.appview.context.oauthLogins.signOut(bob())
+    expect((await act(network.appview.context)).length).toBeGreaterThan(0)
+    const { db } = network.appview.context
+    await db.deleteFrom('pds_sessions').where('did', '=', bob()).execute()
+  })
+
+  test('with less than the AppView wants since an upgrade are ended, and given back', async () => {
+    const oauthScope = `${appViewScope} repo:io.atcr.newer`
+    await using upgraded = await createContext(network.appview.context.config, { oauthScope })
+    await expect(upgraded.oauthLogins.session(bob())).rejects.toMatchObject({
+      code: 'session_lost',
+      message: expect.stringContaining('sign in again') as string,
+    })
+    expect(network.calls.count({ to: 'pds', path: '/oauth/revoke' })).toBeGreaterThan(0)
+    expect(await (await stores(upgraded)).sessions.get(bob())).toBeUndefined()
+  })
+
+  test('with more than the AppView wants are fine', async () => {
+    const oauthScope = appViewScope.split(' ').slice(0, 3).join(' ')
+    await using narrowed = await createContext(network.appview.context.config, { oauthScope })
+    expect((await narrowed.oauthLogins.session(bob())).did).toBe(bob())
+  })
+
+  test('allow what was asked for, and nothing else', async () => {
+    const session = await network.appview.context.pdsSessions.session(bob())
+    const body = JSON.stringify({ repo: bob(), collection: 'app.bsky.feed.post', record: { text: 'spam', createdAt: '2026-01-01T00:00:00Z' } }) // prettier-ignore
+    const headers = { 'content-type': 'application/json' }
+    const response = await session.fetchHandler('/xrpc/com.atproto.repo.createRecord', { method: 'POST', headers, body }) // prettier-ignore
+    expect([response.status, await response.text()]).toEqual([403, expect.stringContaining('ScopeMissing')])
+  })
+
+  test('of accounts that never signed in are none', async () => {
+    const stranger = await createAccount(network.pds.url, `stranger-${dialect}.test`)
+    await expect(act(network.appview.context, stranger.did)).rejects.toMatchObject({ code: 'session_lost' })
+  })
+})
