@@ -1,6 +1,7 @@
 import { Hono, type Context } from 'hono'
 
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
+import { parseNetworks, readClientAddress } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
@@ -22,6 +23,7 @@ import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from
 export function createApp(context: AppContext): Hono<ServerEnv> {
   const { config } = context
   const app = new Hono<ServerEnv>()
+  app.use(readClientAddress(parseNetworks(context.config.server.trusted_proxies)))
   app.use(requestId(), accessLog(logger('appview:http')), securityHeaders())
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
   app.use(async (c, next) => {

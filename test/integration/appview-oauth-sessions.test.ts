@@ -169,8 +169,7 @@ describe.each(['sqlite', 'postgres'] as const)('OAuth sessions on %s', (dialect)
     await pdsAccounts.logIn(bob(), network.accounts.bob.appPassword, '')
     await network.appview.context.oauthLogins.signOut(bob())
     expect((await act(network.appview.context)).length).toBeGreaterThan(0)
-    const { db } = network.appview.context
-    await db.deleteFrom('pds_sessions').where('did', '=', bob()).execute()
+    await pdsAccounts.forget(bob())
   })
 
   test('with less than the AppView wants since an upgrade are ended, and given back', async () => {

@@ -1,5 +1,6 @@
 import type { Context, Hono } from 'hono'
 
+import { addressOf } from '../../http/client-address.ts'
 import { atOrigin } from '../../http/at-origin.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import { cleanText } from '../../lib/format.ts'
@@ -136,8 +137,4 @@ async function answering(
 
 function pathOf(code: string): string {
   return `/device?${new URLSearchParams({ code: cleanText(code, typedLengthMax) }).toString()}`
-}
-
-function addressOf(context: Ctx): string {
-  return context.env.incoming.socket.remoteAddress ?? ''
 }
