@@ -12,7 +12,7 @@ import { signIn } from '../network/web-login.ts'
 let network: TestNetwork
 
 beforeAll(async () => {
-  network = await TestNetwork.create()
+  network = await TestNetwork.create({ appview: { server: { trusted_proxies: ['127.0.0.1'] } } })
 })
 afterAll(() => network[Symbol.asyncDispose]())
 
