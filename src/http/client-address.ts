@@ -2,66 +2,72 @@ import { BlockList, isIP } from 'node:net'
 
 import type { Context, MiddlewareHandler } from 'hono'
 
+import { SettingsError } from '../lib/config.ts'
 import type { ServerEnv } from './serve.ts'
 
-/** Hops of `X-Forwarded-For` that are read, from the nearest on. */
-const hopCountMax = 10
+/** Reads an address or a network: `127.0.0.1`, `10.0.0.0/8`, `fd00::/8`. False when it is neither. */
+function add(list: BlockList, text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/')
+  const family = isIP(address)
+  const length = family === 4 ? 32 : 128
+  const prefix = bits === undefined ? length : /^\d{1,3}$/.test(bits) ? Number(bits) : -1
+  if (family === 0 || rest.length > 0 || prefix < 0 || prefix > length) return false
+  list.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6')
+  return true
+}
 
-/** Networks by their text: `10.0.0.0/8`, `::1`, or one address. @throws {Error} for text that is none */
-export function parseNetworks(texts: readonly string[]): BlockList {
-  const networks = new BlockList()
-  for (const text of texts) {
-    const [address = '', length] = text.split('/', 2)
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-    const bits = family === 'ipv6' ? 128 : 32
-    const prefix = length === undefined ? bits : Number(length)
-    const isPrefix = length === undefined || (/^\d{1,3}$/.test(length) && prefix <= bits)
-    if (isIP(address) === 0 || !isPrefix)
-      throw new Error(`not a network: ${JSON.stringify(text)}; one is 10.0.0.0/8`)
-    networks.addSubnet(address, prefix, family)
-  }
-  return networks
+/** The proxies whose word about clients counts. @throws {SettingsError} naming what is no address and no network */
+export function proxyList(texts: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const text of texts)
+    if (!add(list, text))
+      throw new SettingsError([`trusted_proxies: ${JSON.stringify(text)} is no IP address and no network`])
+  return list
 }
 
 /**
- * Where a request came from: the other end of the connection, or, as long as that is a proxy of ours, whom it says it
- * speaks for in `X-Forwarded-For`. What anybody else writes there is not read.
+ * Whose request this is: the address of the peer, or what trusted proxies say of theirs. Of `X-Forwarded-For` the end is
+ * read, as far as it was written by proxies of ours: what stands before anybody may have sent.
  */
-export function clientAddress(
-  remoteAddress: string | undefined,
+export function resolveClientAddress(
+  peer: string | undefined,
   forwardedFor: string | undefined,
-  proxies: BlockList,
+  trusted: BlockList,
 ): string {
-  let address = plain(remoteAddress ?? '')
-  const hops = (forwardedFor ?? '').split(',').slice(-hopCountMax)
-  while (isIn(proxies, address)) {
-    const hop = plain(hops.pop()?.trim() ?? '')
-    if (isIP(hop) === 0) return address
-    address = hop
+  let address = plainAddress(peer ?? '')
+  const hops = forwardedFor === undefined ? [] : forwardedFor.split(',')
+  while (hops.length > 0 && isTrusted(address, trusted)) {
+    const before = plainAddress(hops.pop() ?? '')
+    if (isIP(before) === 0) break
+    address = before
   }
   return address
 }
 
-/** Has {@link addressOf} see through the proxies in front of us. */
-export function readClientAddress(proxies: BlockList): MiddlewareHandler<ServerEnv> {
+/** Finds out whose requests these are, for limits and lists of sign-ins. */
+export function clientAddress(trusted: BlockList): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
-    const { remoteAddress } = context.env.incoming.socket
-    context.set('clientAddress', clientAddress(remoteAddress, context.req.header('x-forwarded-for'), proxies))
+    const { socket, headers } = context.env.incoming
+    const forwarded = headers['x-forwarded-for']
+    const text = Array.isArray(forwarded) ? forwarded.join(',') : forwarded
+    context.set('clientAddress', resolveClientAddress(socket.remoteAddress, text, trusted))
     await next()
   }
 }
 
-/** Where a request came from, as far as is known. */
-export function addressOf(context: Context<ServerEnv>): string {
+/** The address a request came from; see {@link resolveClientAddress}. */
+export function clientAddressOf(context: Context<ServerEnv>): string {
   return context.get('clientAddress') ?? context.env.incoming.socket.remoteAddress ?? ''
 }
 
-/** An IPv4 address in IPv6's clothes is that IPv4 address. */
-function plain(address: string): string {
-  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address
+function isTrusted(address: string, trusted: BlockList): boolean {
+  const family = isIP(address)
+  return family !== 0 && trusted.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }
 
-function isIn(networks: BlockList, address: string): boolean {
-  const version = isIP(address)
-  return version !== 0 && networks.check(address, version === 6 ? 'ipv6' : 'ipv4')
+/** Without port and brackets; an IPv4 address that came in over IPv6 as what it is. */
+function plainAddress(text: string): string {
+  const bare = text.trim().replace(/^\[(.*)\](?::\d+)?$/, '$1')
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1]
+  return mapped ?? bare.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1')
 }

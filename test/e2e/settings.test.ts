@@ -1,10 +1,11 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { sha256Hex } from '../../src/lib/ids.ts'
 import type { Account } from '../network/accounts.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { expectAccessible, expectNoSidewaysScroll, launchChromium, openPage } from './browser.ts'
@@ -25,7 +26,11 @@ let browser: Browser
 
 beforeAll(async () => {
   await mkdir(screenshotFolder, { recursive: true })
-  network = await TestNetwork.create()
+  const folder = await mkdtemp(join(tmpdir(), 'atcr-settings-'))
+  const names = ['linux-x64.gz', 'linux-arm64.gz', 'darwin-arm64.gz', 'win-x64.exe.gz']
+  const sums = names.map((name) => `${sha256Hex(name)}  docker-credential-atcr-${name}\n`).join('')
+  await writeFile(join(folder, 'SHA256SUMS'), sums)
+  network = await TestNetwork.create({ appview: { credential_helper: { folder } } })
   browser = await launchChromium()
 })
 afterAll(async () => {
@@ -56,6 +61,55 @@ async function tokenStatus(account: Account, secret: string): Promise<number> {
   const authorization = `Basic ${Buffer.from(`${account.handle}:${secret}`).toString('base64')}`
   return (await fetch(url('/auth/token?service=x'), { headers: { authorization } })).status
 }
+
+/** Through the login form and the pages of the account's server. */
+async function logIn(page: Page, { handle, password }: Account): Promise<void> {
+  await page.goto(url('/'))
+  await page.getByRole('link', { name: 'Sign in' }).click()
+  await page.getByLabel('Handle').fill(handle)
+  await page.getByRole('button', { name: 'Continue' }).click()
+  await page.locator('input[type=password]').fill(password)
+  await page.keyboard.press('Enter')
+  await page.getByRole('button', { name: 'Authorize' }).click()
+  await page.waitForURL(url('/'))
+}
+
+test('who signs in sees it on every page, and signs out by the menu, with keys alone and without JavaScript', async () => {
+  const { alice } = network.accounts
+  await using opened = await openPage(browser, { viewport: narrow })
+  await logIn(opened.page, alice)
+  await opened.page.getByText('alice.test').click()
+  await opened.page.getByRole('link', { name: 'Settings' }).click()
+  expect(await heading(opened.page)).toBe('Account')
+  expect(await opened.page.getByRole('main').textContent()).toContain(alice.did)
+  expect(opened.problems).toEqual([])
+
+  // The menu closes by Escape, and by a click elsewhere, where there are scripts.
+  const menu = opened.page.getByRole('button', { name: 'Sign out', exact: true })
+  await opened.page.getByText('alice.test').first().press('Enter')
+  expect(await menu.isVisible()).toBe(true)
+  await opened.page.keyboard.press('Escape')
+  expect(await menu.isVisible()).toBe(false)
+
+  const storageState = await opened.page.context().storageState()
+  await using plain = await openPage(browser, { javaScriptEnabled: false, storageState })
+  const { page } = plain
+  await page.goto(url('/install'))
+  const names: string[] = []
+  for (let presses = 0; presses < 4; presses++) {
+    await page.keyboard.press('Tab')
+    names.push(await page.locator(':focus').innerText())
+  }
+  expect(names).toEqual(['Skip to content', 'ATCR', 'alice.test', expect.anything()])
+  await page.keyboard.press('Shift+Tab')
+  await page.keyboard.press('Enter')
+  for (let presses = 0; presses < 4; presses++) await page.keyboard.press('Tab')
+  expect(await page.locator(':focus').innerText()).toBe('Sign out')
+  await page.keyboard.press('Enter')
+  await page.getByText('You are signed out.').waitFor()
+  await opened.page.reload()
+  expect(await heading(opened.page)).toBe('Sign in')
+})
 
 test('a device that is revoked stops working at its next token; others go on', async () => {
   const { alice } = network.accounts
@@ -128,6 +182,26 @@ test('another browser is signed out, this one stays', async () => {
   expect(await heading(ofBob.page)).toBe('Account')
 })
 
+test('signing out everywhere ends every browser of the account, and leaves its devices paired', async () => {
+  const { alice, bob } = network.accounts
+  const { devices } = network.appview.context
+  const { secret } = await devices.create(alice.did, { name: 'laptop', address })
+  await using here = await openPage(browser, { viewport: wide })
+  await logIn(here.page, alice)
+  await using there = await openAs(alice)
+  await using ofBob = await openAs(bob)
+  await here.page.goto(url('/settings/sign-ins'))
+  await here.page.getByRole('button', { name: 'Sign out everywhere' }).click()
+  expect(await status(here.page)).toContain('You are signed out in every browser')
+  for (const { page } of [here, there]) {
+    await page.goto(url('/settings/devices'))
+    expect(await heading(page)).toBe('Sign in')
+  }
+  await ofBob.page.goto(url('/settings'))
+  expect(await heading(ofBob.page)).toBe('Account')
+  expect(await tokenStatus(alice, secret)).toBe(200)
+})
+
 test('an app password that was used is told, and forgotten', async () => {
   const { bob } = network.accounts
   await using opened = await openAs(bob)
@@ -150,6 +224,7 @@ describe('every page passes axe, fits, and says nothing in the console', () => {
     'sign-ins': '/settings/sign-ins',
     'app-passwords': '/settings/app-passwords',
     install: '/install',
+    login: '/auth/oauth/login?reason=out',
     home: '/',
     missing: '/settings/nothing',
   }

@@ -2,8 +2,8 @@ import type { Context, Hono } from 'hono'
 
 import { AtprotoError } from '../../atproto/errors.ts'
 import { loginAdvice } from '../../atproto/login-advice.ts'
-import { addressOf } from '../../http/client-address.ts'
 import { atOrigin } from '../../http/at-origin.ts'
+import { clientAddressOf } from '../../http/client-address.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
 import { FormError, formToken, readForm, type Form } from '../../http/forms.ts'
 import { actorLengthMax } from '../../http/login-form.ts'
@@ -78,7 +78,7 @@ export function mountLogin(app: Hono<ServerEnv>, needs: LoginNeeds): void {
     const actor = form.text('actor')
     const returnPath = ownPath(form.text('next'), homePath)
     const view = { actor, returnPath }
-    const waitSeconds = limits.take(addressOf(context))
+    const waitSeconds = limits.take(clientAddressOf(context))
     if (waitSeconds !== undefined) {
       context.header('retry-after', String(waitSeconds))
       const error = `Too many attempts from your address. Try again in ${Math.ceil(waitSeconds / 60)} min.`

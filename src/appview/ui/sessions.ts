@@ -1,7 +1,7 @@
 import type { Context, Handler } from 'hono'
 
 import type { Did } from '../../atproto/syntax.ts'
-import { addressOf } from '../../http/client-address.ts'
+import { clientAddressOf } from '../../http/client-address.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
 import { FormError, formErrorStatus, formToken, readForm, type Form } from '../../http/forms.ts'
 import type { ServerEnv } from '../../http/serve.ts'
@@ -51,7 +51,7 @@ export class BrowserSessions {
     const found = before === undefined ? undefined : await webSessions.find(before)
     if (found !== undefined) await webSessions.delete(found.did, found.id)
     const userAgent = context.req.header('user-agent') ?? ''
-    const address = addressOf(context)
+    const address = clientAddressOf(context)
     this.#cookie.write(context, await webSessions.create(did, { userAgent, address }), webSessionLifetimeSeconds) // prettier-ignore
   }
 
