@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
-import { constants, createGzip } from 'node:zlib'
+import { createGzip } from 'node:zlib'
 
 import { rolldown, type Plugin } from 'rolldown'
 
@@ -104,11 +104,7 @@ async function build(
   )
   const { status, stderr } = spawnSync(process.execPath, [`--build-sea=${config}`], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${name}: ${stderr}`)
-  await pipeline(
-    createReadStream(output),
-    createGzip({ level: constants.Z_BEST_COMPRESSION }),
-    createWriteStream(`${output}.gz`),
-  )
+  await pipeline(createReadStream(output), createGzip(), createWriteStream(`${output}.gz`))
   console.log(`built ${output}`)
 }
 
