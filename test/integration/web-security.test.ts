@@ -314,7 +314,7 @@ test('what is another account’s is out of reach, and whether it is there is no
   const { devices, webSessions } = site.context
   const { id: bobsDevice } = await devices.create(bob, { name: 'bob’s laptop', address: '' })
   await webSessions.create(bob, browser)
-  const [{ id: bobsSession = '' } = {}] = await webSessions.list(bob)
+  const bobsSession = (await webSessions.list(bob))[0]?.id ?? ''
   const csrf = await site.tokenOf(cookie)
   const cases: [path: string, id: string][] = [
     ['/settings/devices/revoke', bobsDevice],
@@ -460,7 +460,7 @@ test('what strangers call themselves is shown, and does nothing', async () => {
     await webSessions.create(alice, { userAgent, address: evil })
   const scripts = (body: string) => elements(body).filter((name) => name === 'script').length
   const expected = scripts((await site.ask('/settings', { headers: { cookie } })).body)
-  const [{ id = '' } = {}] = (await devices.list(alice)).filter(({ name }) => name.includes('script'))
+  const { id } = (await devices.list(alice)).find(({ name }) => name.includes('script')) ?? { id: '' }
   for (const path of ['/settings/devices', `/settings/devices/${id}`, '/settings/sign-ins']) {
     const { body, status } = await site.ask(path, { headers: { cookie } })
     expect([path, status]).toEqual([path, 200])
