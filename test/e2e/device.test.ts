@@ -22,6 +22,8 @@ beforeAll(async () => {
   await mkdir(screenshotFolder, { recursive: true })
   network = await TestNetwork.create()
   browser = await launchChromium()
+  const { alice } = network.accounts
+  await network.appview.context.pdsAccounts.logIn(alice.did, alice.appPassword, '127.0.0.1')
 })
 afterAll(async () => {
   await browser.close()
@@ -95,6 +97,8 @@ test('a person denies what came by a link of a stranger, and nobody is let in', 
   await page.goto(verification_uri_complete)
   expect(await page.getByText('Free <b>airdrop</b> for you').isVisible()).toBe(true)
   expect(await page.getByText('wants to act in your name').isVisible()).toBe(true)
+  expect(await page.getByText('session with your own server has ended').isVisible()).toBe(true)
+  await expectAccessible(page)
   await page.getByRole('button', { name: 'Deny' }).click()
   expect(await heading(page)).toBe('The device was denied')
   expect(await poll(device_code)).toMatchObject({ error: 'access_denied' })

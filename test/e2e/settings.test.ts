@@ -247,8 +247,8 @@ describe('every page passes axe, fits, and says nothing in the console', () => {
     await using opened = await openAs(alice, { colorScheme, viewport })
     const { page, problems } = opened
     await webSessions.create(alice.did, safari)
-    const [{ id = '' } = {}] = await devices.list(alice.did)
-    const all = { ...paths, device: `/settings/devices/${id}` }
+    const [device] = await devices.list(alice.did)
+    const all = { ...paths, device: `/settings/devices/${device?.id}` }
     for (const [name, path] of Object.entries(all)) {
       await page.goto(url(path))
       const look = async (variant: string) => {

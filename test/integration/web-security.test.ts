@@ -11,6 +11,7 @@ import { appViewConfig } from '../../src/appview/config.ts'
 import { startAppView, type RunningAppView } from '../../src/appview/start.ts'
 import type { Did } from '../../src/atproto/syntax.ts'
 import { setLogLevel } from '../../src/lib/log.ts'
+import { startPostgres } from '../network/postgres.ts'
 import { freePort } from './test-hold.ts'
 
 // An AppView alone: whoever it looks up is a DID without a handle.
@@ -36,7 +37,7 @@ let nowMs = Date.parse('2026-01-01T00:00:00Z')
 
 /** An AppView under a base URL of one's own; listens on loopback, as behind a proxy. */
 class Site implements AsyncDisposable {
-  static async start(baseUrl: (port: number) => string): Promise<Site> {
+  static async start(baseUrl: (port: number) => string, databaseUrl?: string): Promise<Site> {
     const folder = await mkdtemp(join(tmpdir(), 'atcr-web-security-'))
     const port = await freePort()
     const config = appViewConfig({
@@ -46,6 +47,7 @@ class Site implements AsyncDisposable {
         default_hold_did: 'did:web:hold.example',
         data_folder: folder,
       },
+      ...(databaseUrl !== undefined && { ui: { database_url: databaseUrl } }),
       jetstream: { urls: [] },
     })
     const fetch = async (input: string | URL | Request) => {
@@ -312,7 +314,7 @@ test('what is another account’s is out of reach, and whether it is there is no
   const { devices, webSessions } = site.context
   const { id: bobsDevice } = await devices.create(bob, { name: 'bob’s laptop', address: '' })
   await webSessions.create(bob, browser)
-  const [{ id: bobsSession = '' } = {}] = await webSessions.list(bob)
+  const bobsSession = (await webSessions.list(bob))[0]?.id ?? ''
   const csrf = await site.tokenOf(cookie)
   const cases: [path: string, id: string][] = [
     ['/settings/devices/revoke', bobsDevice],
@@ -341,6 +343,25 @@ test('what is another account’s is out of reach, and whether it is there is no
   expect(await devices.list(bob)).toHaveLength(1)
 })
 
+test('ids that are none do nothing, on a database that is particular about text too', async () => {
+  await using postgres = await startPostgres()
+  await using other = await Site.start((port) => `http://127.0.0.1:${port}`, postgres.createDatabase())
+  const { devices, webSessions } = other.context
+  await devices.create(alice, { name: 'laptop', address: '' })
+  const cookie = await other.cookieOf(alice)
+  const csrf = await other.tokenOf(cookie)
+  for (const id of ['', '\0', 'a\0b', '\ud800', '%', "' or 1=1 --", '../..', 'x'.repeat(50_000)]) {
+    for (const path of ['/settings/devices/revoke', '/settings/devices/rename', '/settings/sign-ins/end']) {
+      const answer = await other.post(path, { csrf, id, name: 'x\0\u202ey' }, { cookie })
+      expect([path, id, answer.status]).toEqual([path, id, 303])
+    }
+    const page = await other.ask(`/settings/devices/${encodeURIComponent(id.toWellFormed().slice(0, 999))}x`, { headers: { cookie } }) // prettier-ignore
+    expect([id, page.status]).toEqual([id, 404])
+  }
+  expect(await devices.list(alice)).toMatchObject([{ name: 'laptop' }])
+  expect(await webSessions.list(alice)).toHaveLength(1)
+})
+
 test('no page may be framed, and none loads anything from elsewhere or runs what is inline', async () => {
   for (const path of everyPage()) {
     for (const options of [{}, { headers: { cookie } }]) {
@@ -350,6 +371,7 @@ test('no page may be framed, and none loads anything from elsewhere or runs what
       expect(headers['x-content-type-options']).toBe('nosniff')
       expect(headers['referrer-policy']).toBe('same-origin')
       if (status === 303) continue
+      expect(headers['cross-origin-opener-policy']).toBe('same-origin')
       const policy = headers['content-security-policy'] ?? ''
       for (const part of ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", 'form-action'])
         expect(policy).toContain(part)
@@ -438,7 +460,7 @@ test('what strangers call themselves is shown, and does nothing', async () => {
     await webSessions.create(alice, { userAgent, address: evil })
   const scripts = (body: string) => elements(body).filter((name) => name === 'script').length
   const expected = scripts((await site.ask('/settings', { headers: { cookie } })).body)
-  const [{ id = '' } = {}] = (await devices.list(alice)).filter(({ name }) => name.includes('script'))
+  const { id } = (await devices.list(alice)).find(({ name }) => name.includes('script')) ?? { id: '' }
   for (const path of ['/settings/devices', `/settings/devices/${id}`, '/settings/sign-ins']) {
     const { body, status } = await site.ask(path, { headers: { cookie } })
     expect([path, status]).toEqual([path, 200])

@@ -33,6 +33,8 @@ export function answerPage(
       "frame-ancestors 'none'",
     ].join('; '),
     'cache-control': isPrivate ? 'no-store' : noCache(context),
+    // No window that opened this one, or was opened by it, reaches it.
+    'cross-origin-opener-policy': 'same-origin',
     vary: 'Cookie',
   })
 }

@@ -83,7 +83,7 @@ function mountSettingsForms(app: Hono<ServerEnv>, needs: SettingsNeeds): void {
       sessions.action(async (context, { did }, form) => seeOther(context, await act(did, form))),
     )
   action('/settings/devices/revoke', async (did, form) => {
-    await devices.revoke(did, form.text('id'))
+    await devices.revoke(did, idIn(form))
     return '/settings/devices?done=revoked'
   })
   action('/settings/devices/revoke-all', async (did) => {
@@ -91,7 +91,7 @@ function mountSettingsForms(app: Hono<ServerEnv>, needs: SettingsNeeds): void {
     return '/settings/devices?done=all-revoked'
   })
   action('/settings/sign-ins/end', async (did, form) => {
-    await webSessions.delete(did, form.text('id'))
+    await webSessions.delete(did, idIn(form))
     return '/settings/sign-ins?done=ended'
   })
   action('/settings/app-passwords/forget', async (did) => {
@@ -101,12 +101,18 @@ function mountSettingsForms(app: Hono<ServerEnv>, needs: SettingsNeeds): void {
   app.post(
     '/settings/devices/rename',
     sessions.action(async (context, signedIn, form) => {
-      const [id, name] = [form.text('id'), form.text('name')]
+      const [id, name] = [idIn(form), form.text('name')]
       if (name === '') return answerDeviceName(needs, { context, signedIn, id, error: 'It needs a name.' })
       await devices.rename(signedIn.did, id, name)
       return seeOther(context, '/settings/devices?done=renamed')
     }),
   )
+}
+
+/** What a form is about. Empty, which is nothing's id, for what cannot be one: not every database takes any text. */
+function idIn(form: Form): string {
+  const id = form.text('id')
+  return /^[\w-]{1,64}$/.test(id) ? id : ''
 }
 
 async function answerDeviceName(

@@ -1,6 +1,6 @@
 import { formTokenField } from '../../../../http/forms.ts'
 import { html, type Html } from '../../../../http/html.ts'
-import { age, fieldError } from '../../../../http/page-parts.ts'
+import { age } from '../../../../http/page-parts.ts'
 import { formatCount } from '../../../../lib/format.ts'
 import { command } from '../parts.ts'
 import { settingsPage, type SettingsShell } from './frame.ts'
