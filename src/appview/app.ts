@@ -1,6 +1,7 @@
 import { Hono, type Context } from 'hono'
 
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
+import { clientAddress, proxyList } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
@@ -12,6 +13,7 @@ import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
+import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
@@ -22,7 +24,8 @@ import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from
 export function createApp(context: AppContext): Hono<ServerEnv> {
   const { config } = context
   const app = new Hono<ServerEnv>()
-  app.use(requestId(), accessLog(logger('appview:http')), securityHeaders())
+  const proxies = proxyList(config.server.trusted_proxies)
+  app.use(requestId(), accessLog(logger('appview:http')), securityHeaders(), clientAddress(proxies))
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env
@@ -42,7 +45,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountSettings(app, { ...context, sessions, baseUrl })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
-    mountDevicePages(app, { ...context, sessions: pages.sessions })
+    mountDevicePages(app, { ...context, sessions })
   }
   app.notFound((c) =>
     pages !== undefined && wantsPage(c) ? answerUnknownPage(c, pages) : c.text('not found', 404),
@@ -71,5 +74,7 @@ function pagesNeeds({ db, identities, now, log, config, webSessions }: AppContex
   const baseUrl = config.server.base_url
   const origin = oauthOrigin(new URL(baseUrl))
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
-  return { db, identities, now, log, baseUrl, sessions, assets }
+  const { folder, download_base: downloadBase } = config.credential_helper
+  const helper = { builds: new HelperBuilds(folder), downloadBase }
+  return { db, identities, now, log, baseUrl, sessions, assets, helper }
 }

@@ -6,7 +6,7 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { Env, Hono } from 'hono'
 
 /** What handlers find in `c.env`: the raw Node request and response, for bodies that stream. */
-export type ServerEnv = { Bindings: HttpBindings; Variables: { requestId: string } }
+export type ServerEnv = { Bindings: HttpBindings; Variables: { requestId: string; clientAddress?: string } }
 
 /** Sees a request before the app does; true when it has taken the request over, answer and all. */
 export type RequestInterceptor = (request: IncomingMessage, response: ServerResponse) => boolean

@@ -69,7 +69,7 @@ describe.each(['sqlite', 'postgres'] as const)('leases on %s', (dialect) => {
       await new Promise((resolve) => setImmediate(resolve))
       running--
     }
-    await Promise.all([0, 1, 0, 1, 1].map((index) => leases[index]?.run('same', action)))
+    await Promise.all([...leases, ...leases, ...leases].map((it) => it.run('same', action)))
     expect(most).toBe(1)
     const gate = Promise.withResolvers<void>()
     const blocked = leases[0]?.run('first', () => gate.promise)

@@ -101,6 +101,31 @@ test('a person denies what came by a link of a stranger, and nobody is let in', 
   expect(await network.appview.context.devices.list(network.accounts.bob.did)).toEqual([])
 })
 
+test('whoever is signed in nowhere comes to his own server and back to the code, and may be somebody else', async () => {
+  const { alice, bob } = network.accounts
+  await using opened = await openPage(browser, { viewport: wide })
+  const { page, problems } = opened
+  const { device_code, user_code, verification_uri_complete } = await begin('desktop')
+  const signIn = async ({ handle, password }: Account) => {
+    await page.getByLabel('Handle').fill(handle)
+    await page.getByRole('button', { name: 'Continue' }).click()
+    await page.locator('input[type=password]').fill(password)
+    await page.keyboard.press('Enter')
+    await page.getByRole('button', { name: 'Authorize' }).click()
+    await page.waitForURL(verification_uri_complete)
+  }
+  await page.goto(verification_uri_complete)
+  await signIn(alice)
+  expect(await page.locator('.lead').textContent()).toContain('as alice.test')
+  await page.getByRole('link', { name: 'Sign in as another account' }).click()
+  await signIn(bob)
+  expect(await page.locator('.lead').textContent()).toContain('as bob.test')
+  expect(await page.getByText(user_code, { exact: true }).isVisible()).toBe(true)
+  await page.getByRole('button', { name: 'Approve' }).click()
+  expect(await poll(device_code)).toMatchObject({ did: bob.did, handle: 'bob.test' })
+  expect(problems).toEqual([])
+})
+
 test('a wrong code is told beside the field, and what was typed stays', async () => {
   await using opened = await openSignedIn(network.accounts.bob)
   const { page } = opened

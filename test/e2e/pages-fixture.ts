@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 
 import { loadAssets } from '../../src/appview/ui/assets.ts'
+import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
 import { WebSessions } from '../../src/appview/services/web-sessions.ts'
@@ -244,7 +245,15 @@ function silentLogger() {
 }
 
 /** The pages over a database of their own, served without the rest of the AppView. Closed with `await using`. */
-export async function pagesFixture(options: { baseUrl?: string; isEmpty?: boolean; db?: AppViewDb } = {}) {
+export async function pagesFixture(
+  options: {
+    baseUrl?: string
+    isEmpty?: boolean
+    db?: AppViewDb
+    helperBuilds?: HelperBuild[]
+    helperDownloadBase?: string
+  } = {},
+) {
   const db = options.db ?? (await openDatabase<AppViewTables>({ path: ':memory:' }, migrations))
   if (options.isEmpty !== true) await fillDatabase(db)
   const nobodyIs = async (actor: string) => {
@@ -257,7 +266,8 @@ export async function pagesFixture(options: { baseUrl?: string; isEmpty?: boolea
   const webSessions = new WebSessions({ db, sealing, now: () => now })
   const { origin } = new URL(baseUrl)
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
-  const needs = { db, assets, baseUrl, sessions, log: silentLogger(), now: () => now, identities }
+  const helper = { builds: { list: async () => options.helperBuilds ?? [] }, downloadBase: options.helperDownloadBase } // prettier-ignore
+  const needs = { db, assets, baseUrl, sessions, log: silentLogger(), now: () => now, identities, helper }
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())
   mountPages(app, needs)

@@ -57,6 +57,55 @@ async function tokenStatus(account: Account, secret: string): Promise<number> {
   return (await fetch(url('/auth/token?service=x'), { headers: { authorization } })).status
 }
 
+/** Through the login form and the pages of the account's server. */
+async function logIn(page: Page, { handle, password }: Account): Promise<void> {
+  await page.goto(url('/'))
+  await page.getByRole('link', { name: 'Sign in' }).click()
+  await page.getByLabel('Handle').fill(handle)
+  await page.getByRole('button', { name: 'Continue' }).click()
+  await page.locator('input[type=password]').fill(password)
+  await page.keyboard.press('Enter')
+  await page.getByRole('button', { name: 'Authorize' }).click()
+  await page.waitForURL(url('/'))
+}
+
+test('who signs in sees it on every page, and signs out by the menu, with keys alone and without JavaScript', async () => {
+  const { alice } = network.accounts
+  await using opened = await openPage(browser, { viewport: narrow })
+  await logIn(opened.page, alice)
+  await opened.page.getByText('alice.test').click()
+  await opened.page.getByRole('link', { name: 'Settings' }).click()
+  expect(await heading(opened.page)).toBe('Account')
+  expect(await opened.page.getByRole('main').textContent()).toContain(alice.did)
+  expect(opened.problems).toEqual([])
+
+  // The menu closes by Escape, and by a click elsewhere, where there are scripts.
+  const menu = opened.page.getByRole('button', { name: 'Sign out', exact: true })
+  await opened.page.getByText('alice.test').first().press('Enter')
+  expect(await menu.isVisible()).toBe(true)
+  await opened.page.keyboard.press('Escape')
+  expect(await menu.isVisible()).toBe(false)
+
+  const storageState = await opened.page.context().storageState()
+  await using plain = await openPage(browser, { javaScriptEnabled: false, storageState })
+  const { page } = plain
+  await page.goto(url('/install'))
+  const names: string[] = []
+  for (let presses = 0; presses < 4; presses++) {
+    await page.keyboard.press('Tab')
+    names.push(await page.locator(':focus').innerText())
+  }
+  expect(names).toEqual(['Skip to content', 'ATCR', 'alice.test', expect.anything()])
+  await page.keyboard.press('Shift+Tab')
+  await page.keyboard.press('Enter')
+  for (let presses = 0; presses < 4; presses++) await page.keyboard.press('Tab')
+  expect(await page.locator(':focus').innerText()).toBe('Sign out')
+  await page.keyboard.press('Enter')
+  await page.getByText('You are signed out.').waitFor()
+  await opened.page.reload()
+  expect(await heading(opened.page)).toBe('Sign in')
+})
+
 test('a device that is revoked stops working at its next token; others go on', async () => {
   const { alice } = network.accounts
   const { devices } = network.appview.context
@@ -126,6 +175,26 @@ test('another browser is signed out, this one stays', async () => {
   expect(await heading(here.page)).toBe('Account')
   await ofBob.page.goto(url('/settings'))
   expect(await heading(ofBob.page)).toBe('Account')
+})
+
+test('signing out everywhere ends every browser of the account, and leaves its devices paired', async () => {
+  const { alice, bob } = network.accounts
+  const { devices } = network.appview.context
+  const { secret } = await devices.create(alice.did, { name: 'laptop', address })
+  await using here = await openPage(browser, { viewport: wide })
+  await logIn(here.page, alice)
+  await using there = await openAs(alice)
+  await using ofBob = await openAs(bob)
+  await here.page.goto(url('/settings/sign-ins'))
+  await here.page.getByRole('button', { name: 'Sign out everywhere' }).click()
+  expect(await status(here.page)).toContain('You are signed out in every browser')
+  for (const { page } of [here, there]) {
+    await page.goto(url('/settings/devices'))
+    expect(await heading(page)).toBe('Sign in')
+  }
+  await ofBob.page.goto(url('/settings'))
+  expect(await heading(ofBob.page)).toBe('Account')
+  expect(await tokenStatus(alice, secret)).toBe(200)
 })
 
 test('an app password that was used is told, and forgotten', async () => {

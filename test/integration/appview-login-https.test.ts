@@ -46,7 +46,11 @@ const json = async (path: string, headers: Record<string, string> = {}) => {
 }
 
 test('its documents say who it is, whatever a request calls it', async () => {
-  for (const headers of [{}, { host: 'evil.example', 'x-forwarded-host': 'evil.example' }]) {
+  const requests: Record<string, string>[] = [
+    {},
+    { host: 'evil.example', 'x-forwarded-host': 'evil.example' },
+  ]
+  for (const headers of requests) {
     expect(await json('/oauth-client-metadata.json', headers)).toEqual({
       client_id: `${door.url}/oauth-client-metadata.json`,
       client_name: 'Registry of the harbour',

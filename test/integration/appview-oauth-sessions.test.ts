@@ -70,9 +70,13 @@ describe.each(['sqlite', 'postgres'] as const)('OAuth sessions on %s', (dialect)
     const { sessions } = await stores(network.appview.context)
     const saved = await sessions.get(bob())
     const [row] = await db.selectFrom('oauth_sessions').selectAll().where('did', '=', bob()).execute()
-    expect(saved?.tokenSet.refresh_token?.length).toBeGreaterThan(20)
-    for (const secret of [saved?.tokenSet.access_token, saved?.tokenSet.refresh_token, saved?.dpopJwk.d])
+    if (saved === undefined) throw new Error('no session')
+    const { access_token: access, refresh_token: refresh } = saved.tokenSet
+    const { d: privateKey } = saved.dpopJwk as { d?: string }
+    for (const secret of [access, refresh, privateKey]) {
+      expect(secret?.length).toBeGreaterThan(20)
       expect(JSON.stringify(row)).not.toContain(secret)
+    }
     const { alice } = network.accounts
     await db
       .insertInto('oauth_sessions')
@@ -170,7 +174,7 @@ describe.each(['sqlite', 'postgres'] as const)('OAuth sessions on %s', (dialect)
     await network.appview.context.oauthLogins.signOut(bob())
     expect((await act(network.appview.context)).length).toBeGreaterThan(0)
     const { db } = network.appview.context
-    await db.deleteFrom('pds_sessions').where('did', '=', bob()).execute()
+    await db.deleteFrom('app_password_sessions').where('did', '=', bob()).execute()
   })
 
   test('with less than the AppView wants since an upgrade are ended, and given back', async () => {

@@ -96,6 +96,35 @@ describe.each(['direct', 'relay'] as const)('budgets of upstream calls, %s', (up
     expect(methods).toEqual([...new Set(methods)])
   })
 
+  test('a push right after its login finds its service tokens there', async () => {
+    await using other = await startSecondAppView(network)
+    const alice = client(network, 'alice', other.url)
+    await alice.authorize(repository, 'pull,push')
+    await other.context.holdPreparations.idle()
+    const methods = () =>
+      network.calls.list({ to: 'pds', path: getServiceAuth }).map(({ query }) => query.get('lxm'))
+    expect(methods()).toEqual(['io.atcr.hold.initiateUpload'])
+    network.calls.reset()
+    const layers = await Promise.all(Array.from({ length: 4 }, (_, index) => randomLayer(9_000, `p${index}`)))
+    await Promise.all(imageOfLayers(layers).blobs.map((blob) => alice.pushBlob(repository, blob)))
+    // What a relayed upload needs later is asked for when it begins, and not by those who wait for it.
+    const later = ['io.atcr.hold.completeUpload', 'io.atcr.hold.getPartUploadUrl']
+    expect(methods().sort()).toEqual(uploadMode === 'relay' ? later : [])
+  })
+
+  test('a token without the right to push, or of nobody, fetches no service token', async () => {
+    await using other = await startSecondAppView(network)
+    for (const [name, of, actions] of [
+      [undefined, repository, 'pull,push'],
+      ['bob', repository, 'pull,push'],
+      ['alice', repository, 'pull'],
+    ] as const) {
+      await client(network, name, other.url).authorize(of, actions)
+      await other.context.holdPreparations.idle()
+    }
+    expect(network.calls.list({ to: 'pds', path: getServiceAuth })).toEqual([])
+  })
+
   test('an index over pushed images is two calls more', async () => {
     const alice = client(network, 'alice')
     const index = indexOf([{ manifest: image, platform: 'linux/amd64' }])
@@ -136,9 +165,45 @@ test('fifty token requests with one app password are one sign-in', async () => {
   const ask = () => client(network, 'alice').authorize('alice.test/many', 'pull,push')
   await Promise.all(Array.from({ length: 25 }, ask))
   for (let count = 0; count < 25; count++) await ask()
+  await network.appview.context.holdPreparations.idle()
+  expect(network.calls.count({ to: 'pds', path: getServiceAuth })).toBe(1)
   expect(network.calls.count({ to: 'appview', path: '/auth/token' })).toBe(50)
   expect(network.calls.count({ to: 'pds', path: createSession })).toBe(1)
   await network.restartAppView()
   await ask()
   expect(network.calls.count({ to: 'pds', path: createSession })).toBe(1)
+})
+
+test('a token comes while the service token behind it is still on its way, or fails', async () => {
+  await using network = await TestNetwork.create()
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  network.faults.add({ kind: 'delay', to: 'pds', path: getServiceAuth, until: released })
+  await client(network, 'alice').authorize('alice.test/later', 'pull,push')
+  network.faults.clear()
+  network.faults.add({ kind: 'error', to: 'pds', path: getServiceAuth })
+  release()
+  await client(network, 'bob').authorize('bob.test/later', 'pull,push')
+  await network.appview.context.holdPreparations.idle()
+  network.faults.clear()
+  await client(network, 'bob').pushImage('bob.test/later', imageOfFiles({ hello: 'later' }))
+})
+
+test('a reader of a private hold finds his service token there; whoever is not crew fetches none', async () => {
+  await using network = await TestNetwork.create({ hold: { server: { public: false }, registration: { allow_all_crew: false } } }) // prettier-ignore
+  const image = imageOfFiles({ hello: 'private' })
+  await client(network, 'alice').pushImage('alice.test/private', image, 'v1')
+  await network.settled()
+  await network.restartAppView()
+  network.calls.reset()
+  for (const name of ['bob', undefined] as const) {
+    await client(network, name).authorize('alice.test/private', 'pull')
+    await network.appview.context.holdPreparations.idle()
+  }
+  expect(network.calls.count({ to: 'pds', path: getServiceAuth })).toBe(0)
+  const alice = client(network, 'alice')
+  await alice.authorize('alice.test/private', 'pull')
+  await network.appview.context.holdPreparations.idle()
+  expect(network.calls.count({ to: 'pds', path: getServiceAuth })).toBe(1)
+  await bytesOf(await alice.pullBlob('alice.test/private', image.blobs[0]?.digest ?? ''))
+  expect(network.calls.count({ to: 'pds', path: getServiceAuth })).toBe(1)
 })

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { DeviceCodeAnswer, DeviceTokenAnswer } from '../../src/protocol/device/messages.ts'
+import { deviceCountMax } from '../../src/appview/services/devices.ts'
 import type { Did } from '../../src/atproto/syntax.ts'
 import { BrowserTwin, hiddenFields, type PageAnswer } from '../network/browser-twin.ts'
 import { OciClient } from '../network/oci-client.ts'
@@ -217,6 +218,18 @@ describe('the page', () => {
     expect(await stateOf(user_code)).toBe('pending')
   })
 
+  test('tells where the machine is, as the proxy before us says it, and that the browser is elsewhere', async () => {
+    const [browser, near] = [await browserOf(network.accounts.alice), await begin()]
+    expect((await browser.get(devicePath(near.user_code))).body).not.toContain(
+      'not the address of this browser',
+    )
+    const answer = await post('/auth/device/code', {}, { 'x-forwarded-for': '8.8.8.8, 203.0.113.9' })
+    const { user_code } = (await answer.json()) as DeviceCodeAnswer
+    const { body } = await browser.get(devicePath(user_code))
+    expect(body).toMatch(/203\.0\.113\.9\s+\(not the address of this browser\)/)
+    expect(body).not.toContain('8.8.8.8')
+  })
+
   test('approves and denies by its form, and says what came of it', async () => {
     const browser = await browserOf(network.accounts.alice)
     for (const [verdict, shown, error] of [
@@ -246,6 +259,23 @@ describe('the page', () => {
     })
     expect(answer.status).toBe(303)
     expect((await browser.get(answer.location)).body).toContain('used already')
+  })
+
+  test('of an account with as many devices as it may have says so, and the code stays good', async () => {
+    const { alice } = network.accounts
+    const { devices } = network.appview.context
+    const browser = await browserOf(alice)
+    const { device_code, user_code } = await begin('one too many')
+    const count = (await devices.list(alice.did)).length
+    for (let more = count; more < deviceCountMax; more++)
+      await devices.create(alice.did, { name: 'filler', address: '' })
+    const answer = await submit(browser, { code: user_code })
+    expect(answer.status).toBe(422)
+    expect(answer.body).toContain(`at most ${deviceCountMax} devices`)
+    for (const { id, name } of await devices.list(alice.did))
+      if (name === 'filler') await devices.revoke(alice.did, id)
+    expect((await submit(browser, { code: user_code })).status).toBe(303)
+    expect((await redeem(device_code)).status).toBe(200)
   })
 
   test.each([

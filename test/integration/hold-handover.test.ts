@@ -27,6 +27,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
+/** Some seconds each, on a machine that has other things to do. */
+const startsPrograms = { timeout: 180_000 }
+
 const repository = 'alice.test/app'
 const clientOf = (name: 'alice' | 'bob') => {
   const { handle, appPassword } = network.accounts[name]
@@ -68,7 +71,7 @@ function oldest(value: LexMap): LexMap {
 }
 
 /** Goal: a hold is handed over by one command and two restarts, and the old one may be thrown away. */
-test('a hold is handed over to another hold', async () => {
+test('a hold is handed over to another hold', startsPrograms, async () => {
   const image = imageOfLayers([blobOf('one'), await randomLayer(9_000_000)])
   await clientOf('alice').pushImage(repository, image, 'v1')
   await clientOf('bob').pushImage('bob.test/his', imageOfLayers([blobOf('of bob')]), 'v1')
@@ -125,40 +128,44 @@ test('a hold of another captain takes over crew and layers, and neither administ
   expect(alice).toMatchObject({ role: 'member', permissions: ['blob:read', 'blob:write'] })
 })
 
-test('layers of the oldest shape are handed over as well, and garbage collection spares their blobs', async () => {
-  const { alice } = network.accounts
-  const image = imageOfLayers([blobOf('old')])
-  await clientOf('alice').pushImage(repository, image, 'v1')
-  await network.settled()
-  const { repo, layers } = network.hold.context
-  const { records } = await repo.listRecords('io.atcr.hold.layer')
-  const older = records.map(({ uri, value }) => ({
-    collection: 'io.atcr.hold.layer',
-    rkey: uri.slice(uri.lastIndexOf('/') + 1),
-    value: oldest(value),
-  }))
-  await repo.importRecords(older)
-  await layers.rebuild()
-  const migrate = await prepare(alice.did)
-  await network.stopHold()
-  expect(migrate('--to-other-hold').stdout).toContain(
-    '2 layer records taken over, and its settings; 0 left out.',
-  )
-  expect(migrate('--to-other-hold').stdout).toContain('0 layer records taken over; 0 left out.')
-  let offsetMs = 0
-  const now = () => new Date(Date.now() + offsetMs)
-  await using next = await startHold(holdConfig(nextSettings(alice.did)), { now })
-  const { gc, quotas, database } = next.context
-  for (let run = 0; run < 4; run++) {
-    await gc.start({ isDryRun: false })
-    expect(await gc.idle()).toMatchObject({ state: 'done', blobsDeleted: 0 })
-    offsetMs += 8 * 24 * 3_600_000
-  }
-  const blobs = await database.selectFrom('blobs').select('digest').orderBy('digest').execute()
-  expect(blobs.map(({ digest }) => digest)).toEqual(image.blobs.map(({ digest }) => digest).toSorted())
-  const totalSizeBytes = image.blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-  expect(await quotas.find(alice.did)).toMatchObject({ uniqueBlobs: 2, totalSizeBytes })
-})
+test(
+  'layers of the oldest shape are handed over as well, and garbage collection spares their blobs',
+  startsPrograms,
+  async () => {
+    const { alice } = network.accounts
+    const image = imageOfLayers([blobOf('old')])
+    await clientOf('alice').pushImage(repository, image, 'v1')
+    await network.settled()
+    const { repo, layers } = network.hold.context
+    const { records } = await repo.listRecords('io.atcr.hold.layer')
+    const older = records.map(({ uri, value }) => ({
+      collection: 'io.atcr.hold.layer',
+      rkey: uri.slice(uri.lastIndexOf('/') + 1),
+      value: oldest(value),
+    }))
+    await repo.importRecords(older)
+    await layers.rebuild()
+    const migrate = await prepare(alice.did)
+    await network.stopHold()
+    expect(migrate('--to-other-hold').stdout).toContain(
+      '2 layer records taken over, and its settings; 0 left out.',
+    )
+    expect(migrate('--to-other-hold').stdout).toContain('0 layer records taken over; 0 left out.')
+    let offsetMs = 0
+    const now = () => new Date(Date.now() + offsetMs)
+    await using next = await startHold(holdConfig(nextSettings(alice.did)), { now })
+    const { gc, quotas, database } = next.context
+    for (let run = 0; run < 4; run++) {
+      await gc.start({ isDryRun: false })
+      expect(await gc.idle()).toMatchObject({ state: 'done', blobsDeleted: 0 })
+      offsetMs += 8 * 24 * 3_600_000
+    }
+    const blobs = await database.selectFrom('blobs').select('digest').orderBy('digest').execute()
+    expect(blobs.map(({ digest }) => digest)).toEqual(image.blobs.map(({ digest }) => digest).toSorted())
+    const totalSizeBytes = image.blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    expect(await quotas.find(alice.did)).toMatchObject({ uniqueBlobs: 2, totalSizeBytes })
+  },
+)
 
 test('what makes no sense is refused before anything is done', async () => {
   const migrate = await prepare(network.accounts.alice.did)

@@ -60,7 +60,12 @@ export class HelperProgram implements AsyncDisposable {
 
   /** A file under the home folder, as JSON. */
   async readJson(path: string): Promise<unknown> {
-    return JSON.parse(await readFile(join(this.home, path), 'utf8'))
+    return JSON.parse(await this.readText(path))
+  }
+
+  /** A file under the home folder. */
+  readText(path: string): Promise<string> {
+    return readFile(join(this.home, path), 'utf8')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Context, Hono } from 'hono'
 
+import { clientAddressOf } from '../../http/client-address.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import { ByteLimitError, collectBytes } from '../../lib/streams.ts'
 import type {
@@ -37,7 +38,7 @@ export function mountDeviceRoutes(app: Hono<ServerEnv>, needs: Needs): void {
       const { deviceCode, userCode } = await needs.deviceGrants.create({
         name: parameters.get('device_name') ?? '',
         userAgent: c.req.header('user-agent') ?? '',
-        address: c.env.incoming.socket.remoteAddress ?? '',
+        address: clientAddressOf(c),
       })
       const completeUrl = new URL(`?${new URLSearchParams({ code: userCode }).toString()}`, pageUrl)
       return json({

@@ -2,6 +2,7 @@ import type { Context, Hono } from 'hono'
 
 import { AtprotoError } from '../../atproto/errors.ts'
 import type { Did } from '../../atproto/syntax.ts'
+import { clientAddressOf } from '../../http/client-address.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import { ociErrorBody } from '../../protocol/oci/errors.ts'
 import { formatScope, parseScopes } from '../../protocol/oci/scope.ts'
@@ -41,7 +42,7 @@ async function answer(
 ): Promise<Response> {
   try {
     const request = await read()
-    const login = await logIn(needs, request.credentials, c.env.incoming.socket.remoteAddress ?? '')
+    const login = await logIn(needs, request.credentials, clientAddressOf(c))
     await checkAccount(needs, request, login?.did)
     const refreshToken = login && (await findRefreshToken(needs, request, login))
     const access = await grantScopes(needs.repositories, parseScopes(request.scopes), login?.did)

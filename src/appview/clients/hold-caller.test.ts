@@ -1,7 +1,9 @@
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 
+import { AtprotoError } from '../../atproto/errors.ts'
 import type { Identity } from '../../atproto/identity.ts'
 import type { Did } from '../../atproto/syntax.ts'
+import * as initiateUpload from '../../protocol/lexicon/generated/io/atcr/hold/initiateUpload.ts'
 import * as requestCrew from '../../protocol/lexicon/generated/io/atcr/hold/requestCrew.ts'
 import { HoldCaller } from './hold-caller.ts'
 
@@ -56,7 +58,24 @@ function network(kind: 'ours' | 'theirs') {
   })
   const call = () =>
     caller.call(requestCrew.main, requestCrew.$nsid, { holdDid: hold, accountDid: alice }, { body: {} })
-  return { call, seen, valid, trouble, issuedCount: () => issued, pass: (ms: number) => (nowMs += ms) }
+  const start = () =>
+    caller.authorized(initiateUpload.$nsid, { holdDid: hold, accountDid: alice }, async (target) => {
+      const headers = { authorization: `Bearer ${target.token}` }
+      const response = await target.fetch(target.serviceUrl, { headers })
+      if (!response.ok) throw new AtprotoError('auth_failed', 'refused')
+      return response
+    })
+  const prepare = () => caller.prepare({ holdDid: hold, accountDid: alice }, 'start upload')
+  return {
+    start,
+    prepare,
+    call,
+    seen,
+    valid,
+    trouble,
+    issuedCount: () => issued,
+    pass: (ms: number) => (nowMs += ms),
+  }
 }
 
 test('a hold of ours is shown its session after the first service token', async () => {
@@ -138,4 +157,56 @@ test('a hold that refuses even a fresh token is an error in our words', async ()
   const { call, valid } = network('theirs')
   valid.add = () => valid
   await expect(call()).rejects.toMatchObject({ code: 'hold_refused' })
+})
+
+describe('a token fetched ahead', () => {
+  test.each(['ours', 'theirs'] as const)('is the one that the first call shows: %s', async (kind) => {
+    const { prepare, start, issuedCount, seen } = network(kind)
+    await Promise.all([prepare(), prepare(), prepare()])
+    await prepare()
+    await Promise.all(Array.from({ length: 10 }, start))
+    expect([issuedCount(), seen[0]]).toEqual([1, 'service-1'])
+  })
+
+  test('is waited for when it is still on its way', async () => {
+    const { prepare, start, issuedCount } = network('ours')
+    void prepare()
+    await start()
+    expect(issuedCount()).toBe(1)
+  })
+
+  test('is not there while the last authorization is good for long, and is when it is soon over', async () => {
+    const { prepare, start, issuedCount, pass } = network('ours')
+    await start()
+    await prepare()
+    expect(issuedCount()).toBe(1)
+    pass(200_000)
+    await prepare()
+    expect(issuedCount()).toBe(2)
+    pass(100_000)
+    await start()
+    expect(issuedCount()).toBe(2)
+  })
+
+  test('that was never used is not shown once it has expired', async () => {
+    const { prepare, start, issuedCount, pass } = network('theirs')
+    await prepare()
+    pass(235_000)
+    await start()
+    expect(issuedCount()).toBe(2)
+  })
+
+  test('is asked for once a minute at most, and never fails; who needs it asks at once', async () => {
+    const { prepare, start, issuedCount, trouble, pass } = network('ours')
+    trouble.pds = () => Response.json({ error: 'RateLimitExceeded' }, { status: 429 })
+    for (let count = 0; count < 10; count++) await prepare()
+    expect(issuedCount()).toBe(1)
+    await expect(start()).rejects.toMatchObject({ code: 'rate_limited' })
+    delete trouble.pds
+    await start()
+    expect(issuedCount()).toBe(3)
+    pass(310_000)
+    await prepare()
+    expect(issuedCount()).toBe(4)
+  })
 })

@@ -62,7 +62,7 @@ const codeOf = (promise: Promise<unknown>) =>
 test('seventy pushes, many at once and on three instances, sign in once', async () => {
   const instances = [accounts, another(), another()]
   const pushes = Array.from({ length: 30 }, (_, push) => instances[push % 3])
-  await Promise.all(pushes.map((instance) => instance?.logIn('alice.test', 'right', '::1')))
+  await Promise.all(pushes.map(async (instance) => instance?.logIn('alice.test', 'right', '::1')))
   for (let push = 0; push < 40; push++) await accounts.logIn(did, 'right', '::1')
   expect((await another().logIn('alice.test', 'right', '::1')).did).toBe(did)
   expect(login.signInCount).toBe(1)

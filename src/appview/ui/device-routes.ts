@@ -1,6 +1,7 @@
 import type { Context, Hono } from 'hono'
 
 import { atOrigin } from '../../http/at-origin.ts'
+import { clientAddressOf } from '../../http/client-address.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import { cleanText } from '../../lib/format.ts'
 import { AppViewError } from '../errors.ts'
@@ -34,7 +35,7 @@ export function mountDevicePages(app: Hono<ServerEnv>, needs: Needs): void {
       const typed = context.req.query('code') ?? ''
       if (typed.trim() === '') return answerCodeForm(needs, context, signedIn, { typed: '' })
       return answering(needs, context, signedIn, async () => {
-        const grant = await deviceGrants.find(typed, { did: signedIn.did, address: addressOf(context) })
+        const grant = await deviceGrants.find(typed, { did: signedIn.did, address: clientAddressOf(context) })
         if (grant === undefined)
           return answerCodeForm(needs, context, signedIn, { typed, error: unknownCode }, 422)
         return answerGrant(needs, context, signedIn, grant)
@@ -46,7 +47,7 @@ export function mountDevicePages(app: Hono<ServerEnv>, needs: Needs): void {
     '/device/approve',
     sessions.action(async (context, signedIn, form) => {
       const typed = form.text('code')
-      const decider = { did: signedIn.did, address: addressOf(context) }
+      const decider = { did: signedIn.did, address: clientAddressOf(context) }
       return answering(needs, context, signedIn, async () => {
         const verdict = verdicts.get(form.text('verdict'))
         if (verdict === undefined) return seeOther(context, pathOf(typed))
@@ -95,7 +96,7 @@ function answerGrant(
   const shell = sessions.shell('/device', signedIn)
   const status = error === undefined ? 200 : 422
   if (grant.state === 'pending') {
-    const isElsewhere = grant.address !== addressOf(context)
+    const isElsewhere = grant.address !== clientAddressOf(context)
     const view = { ...grant, isElsewhere, now: now(), ...(error !== undefined && { error }) }
     return answerPage(context, deviceApprovalPage(shell, signedIn, view), { status, isPrivate: true })
   }
@@ -136,8 +137,4 @@ async function answering(
 
 function pathOf(code: string): string {
   return `/device?${new URLSearchParams({ code: cleanText(code, typedLengthMax) }).toString()}`
-}
-
-function addressOf(context: Ctx): string {
-  return context.env.incoming.socket.remoteAddress ?? ''
 }

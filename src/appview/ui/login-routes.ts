@@ -4,6 +4,7 @@ import { AtprotoError } from '../../atproto/errors.ts'
 import { loginAdvice } from '../../atproto/login-advice.ts'
 import { LoginEndedError } from '../../atproto/login-state.ts'
 import { atOrigin } from '../../http/at-origin.ts'
+import { clientAddressOf } from '../../http/client-address.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
 import { FormError, formToken, readForm, type Form } from '../../http/forms.ts'
 import { actorLengthMax } from '../../http/login-form.ts'
@@ -78,7 +79,7 @@ export function mountLogin(app: Hono<ServerEnv>, needs: LoginNeeds): void {
     const actor = form.text('actor')
     const returnPath = ownPath(form.text('next'), homePath)
     const view = { actor, returnPath }
-    const waitSeconds = limits.take(context.env.incoming.socket.remoteAddress ?? '')
+    const waitSeconds = limits.take(clientAddressOf(context))
     if (waitSeconds !== undefined) {
       context.header('retry-after', String(waitSeconds))
       const error = `Too many attempts from your address. Try again in ${Math.ceil(waitSeconds / 60)} min.`

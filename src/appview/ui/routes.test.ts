@@ -1,5 +1,5 @@
 import { parse } from 'parse5'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { pagesFixture, putManifest, putTag } from '../../../test/e2e/pages-fixture.ts'
 import { setAccountActive } from '../db/identities.ts'
@@ -171,6 +171,39 @@ test('a page stays below 100 KB however much there is to show', async () => {
   for (const page of ['0', '-1', 'x', '1e3', '']) {
     expect([200, 404]).toContain((await get(`/r/alice.test/busy?page=${page}`)).response.status)
   }
+})
+
+describe('the page that tells how to install the helper', () => {
+  const sha256 = 'ab'.repeat(32)
+  const build = (name: string) => ({ name: `docker-credential-atcr-${name}`, sha256 })
+  const pageOf = async (options: Parameters<typeof pagesFixture>[0]) => {
+    await using other = await pagesFixture({ isEmpty: true, ...options })
+    return (await globalThis.fetch(`${other.url}/install`)).text()
+  }
+
+  test('has commands for the systems there is a build for, and checksums of what they fetch', async () => {
+    const text = await pageOf({ helperBuilds: ['linux-x64', 'linux-x64.gz', 'win-x64.exe.gz'].map(build) })
+    expect(text).toContain('data-copy="curl -fsSL https://registry.example/install.sh | sh"')
+    expect(text).toContain('data-copy="irm https://registry.example/install.ps1 | iex"')
+    expect(text).toContain('data-copy="docker-credential-atcr login registry.example"')
+    expect(text).toContain('href="/install/docker-credential-atcr-linux-x64.gz"')
+    expect(text.match(new RegExp(`<code>${sha256}`, 'g'))).toHaveLength(2)
+    expect(text).not.toContain('macOS')
+  })
+
+  test('has commands where builds are elsewhere, and no files', async () => {
+    const text = await pageOf({ helperDownloadBase: 'https://cdn.example/helper' })
+    expect(text).toContain('Linux, macOS')
+    expect(text).toContain('install.ps1 | iex')
+    expect(text).not.toContain('sha256')
+  })
+
+  test('promises nothing where there is none', async () => {
+    const text = await pageOf({})
+    expect(text).toContain('offers no builds of the helper')
+    expect(text).not.toContain('install.sh')
+    expect(text).toContain('docker login registry.example')
+  })
 })
 
 /** The elements a browser would make of a text. */

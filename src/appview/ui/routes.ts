@@ -13,16 +13,15 @@ import type { Shell } from './pages/layout.ts'
 import { ownerPage } from './pages/owner.ts'
 import { repositoryPage } from './pages/repository.ts'
 import { viewHome } from './views/home.ts'
+import { viewInstall, type InstallNeeds } from './views/install.ts'
 import { viewOwner } from './views/owner-page.ts'
 import type { ViewNeeds } from './views/owner.ts'
 import { registryAddress } from './views/pull-commands.ts'
 import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
-export interface PagesNeeds extends ViewNeeds {
+export interface PagesNeeds extends ViewNeeds, InstallNeeds {
   assets: Assets
-  /** The AppView's public address; its host is what image names begin with. */
-  baseUrl: string
   sessions: BrowserSessions
   log: Logger
 }
@@ -56,7 +55,7 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   })
 
   app.get('/install', async (context) => {
-    const view = { baseUrl: needs.baseUrl.replace(/\/+$/, ''), host: registry.host }
+    const view = await viewInstall(needs)
     return answerPage(context, installPage(await shellOf(context, '/install'), view))
   })
 

@@ -1,6 +1,7 @@
 import type { Context, Handler } from 'hono'
 
 import type { Did } from '../../atproto/syntax.ts'
+import { clientAddressOf } from '../../http/client-address.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
 import { FormError, formErrorStatus, formToken, readForm, type Form } from '../../http/forms.ts'
 import type { ServerEnv } from '../../http/serve.ts'
@@ -50,7 +51,7 @@ export class BrowserSessions {
     const found = before === undefined ? undefined : await webSessions.find(before)
     if (found !== undefined) await webSessions.delete(found.did, found.id)
     const userAgent = context.req.header('user-agent') ?? ''
-    const address = context.env.incoming.socket.remoteAddress ?? ''
+    const address = clientAddressOf(context)
     this.#cookie.write(context, await webSessions.create(did, { userAgent, address }), webSessionLifetimeSeconds) // prettier-ignore
   }
 

@@ -89,11 +89,13 @@ $(printf '%s\n' "$sums" | awk '/\.gz$/ { print "  " $2 }')"
   folder=${ATCR_INSTALL_DIR:-$folder}
   mkdir -p "$folder" || fail "$folder cannot be made"
   # Copied beside it and renamed over it: there is always a whole one.
-  cp "$work/docker-credential-atcr" "$folder/.docker-credential-atcr.$$" &&
-    mv -f "$folder/.docker-credential-atcr.$$" "$folder/docker-credential-atcr" ||
+  draft=$folder/.docker-credential-atcr.$$
+  if ! cp "$work/docker-credential-atcr" "$draft" || ! mv -f "$draft" "$folder/docker-credential-atcr"; then
     fail "$folder cannot be written to"
+  fi
   printf '%s is installed in %s.\n' "$version" "$folder"
 
+  # shellcheck disable=SC2016 # $PATH is printed as it is to be written
   case :$PATH: in
     *:"$folder":*) ;;
     *) printf '\n%s is not in your PATH, where docker looks for it. Add to your ~/.profile:\n  export PATH="%s:$PATH"\n' "$folder" "$folder" ;;

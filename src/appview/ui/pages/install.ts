@@ -1,16 +1,11 @@
 import { html, type Html } from '../../../http/html.ts'
+import type { InstallView } from '../views/install.ts'
 import { layout, type Shell } from './layout.ts'
-import { command } from './parts.ts'
-
-export interface InstallView {
-  /** The registry's public address, without a slash at the end. */
-  baseUrl: string
-  /** What image names begin with. */
-  host: string
-}
+import { command, copyButton } from './parts.ts'
 
 /** How to get the credential helper onto a machine, and what to do then. */
-export function installPage(shell: Shell, { baseUrl, host }: InstallView): Html {
+export function installPage(shell: Shell, view: InstallView): Html {
+  const { commands, files, host } = view
   return layout(shell, {
     title: 'Install',
     description: `The credential helper signs docker, podman and others in at ${host}.`,
@@ -22,36 +17,8 @@ export function installPage(shell: Shell, { baseUrl, host }: InstallView): Html 
           your browser; after that every push and pull just works.
         </p>
       </header>
-      <section aria-labelledby="get">
-        <h2 id="get">Get the helper</h2>
-        <dl class="pulls wide">
-          ${downloads(baseUrl).map(
-            ({ system, text }) =>
-              html`<div>
-                <dt>${system}</dt>
-                <dd>${command(text, `Copy the command for ${system}`)}</dd>
-              </div>`,
-          )}
-        </dl>
-        <p class="note">
-          To read before you run: <a href="/install.sh">install.sh</a>,
-          <a href="/install.ps1">install.ps1</a>. They fetch one file, compare its checksum, and put it where
-          your clients find it.
-        </p>
-      </section>
-      <section aria-labelledby="then">
-        <h2 id="then">Then, once</h2>
-        <ol class="steps">
-          ${steps(host).map(
-            ({ text, line, label }) =>
-              html`<li>
-                <p>${text}</p>
-                ${command(line, label)}
-              </li>`,
-          )}
-        </ol>
-      </section>
-      <section class="panel stack" aria-labelledby="without">
+      ${commands.length === 0 ? nothingOffered : html`${getSection(commands)} ${thenSection(host)}`}
+      <section class="panel stack fill" aria-labelledby="without">
         <h2 id="without">Without the helper</h2>
         <p>
           In CI, or on a machine where nothing can be installed,
@@ -59,33 +26,74 @@ export function installPage(shell: Shell, { baseUrl, host }: InstallView): Html 
         </p>
         ${command(`docker login ${host}`, 'Copy the login command')}
       </section>
+      ${files.length > 0 && filesSection(files)}
     `,
   })
 }
 
-function downloads(baseUrl: string): { system: string; text: string }[] {
-  return [
-    { system: 'Linux, macOS', text: `curl -fsSL ${baseUrl}/install.sh | sh` },
-    { system: 'Windows', text: `irm ${baseUrl}/install.ps1 | iex` },
-  ]
+const nothingOffered = html`<section aria-label="Builds">
+  <p class="empty">
+    This registry offers no builds of the helper. Ask who runs it, or build it from the sources of ATCR with
+    <code>npm run build:helper</code>.
+  </p>
+</section>`
+
+function getSection(commands: InstallView['commands']): Html {
+  return html`<section aria-labelledby="get">
+    <h2 id="get">Get the helper</h2>
+    <dl class="pulls wide">
+      ${commands.map(
+        ({ system, text }) =>
+          html`<div>
+            <dt>${system}</dt>
+            <dd>${command(text, `Copy the command for ${system}`)}</dd>
+          </div>`,
+      )}
+    </dl>
+    <p class="note">
+      To read before you run: <a href="/install.sh">install.sh</a>, <a href="/install.ps1">install.ps1</a>.
+      They fetch one file, compare its checksum, and put it where your clients find it. No administrator is
+      needed.
+    </p>
+  </section>`
 }
 
-function steps(host: string): { text: string; line: string; label: string }[] {
-  return [
-    {
-      text: 'Pair this machine with your account. It opens a page here that asks you to confirm a code.',
-      line: `docker-credential-atcr login ${host}`,
-      label: 'Copy the command that pairs this machine',
-    },
-    {
-      text: 'Tell docker to ask the helper about this registry.',
-      line: 'docker-credential-atcr configure-docker',
-      label: 'Copy the command that configures docker',
-    },
-    {
-      text: 'Push.',
-      line: `docker push ${host}/you.example/app:latest`,
-      label: 'Copy the push command',
-    },
-  ]
+function thenSection(host: string): Html {
+  return html`<section aria-labelledby="then">
+    <h2 id="then">Then, once</h2>
+    <ol class="steps">
+      <li>
+        <p>Sign this machine in. It shows a code, and opens a page here that asks you for it.</p>
+        ${command(`docker-credential-atcr login ${host}`, 'Copy the command that signs this machine in')}
+      </li>
+      <li>
+        <p>Push. docker, podman, buildah, skopeo and nerdctl ask the helper from now on.</p>
+        ${command(`docker push ${host}/you.example/app:latest`, 'Copy the push command')}
+      </li>
+    </ol>
+  </section>`
+}
+
+function filesSection(files: InstallView['files']): Html {
+  return html`<section aria-labelledby="files">
+    <h2 id="files">By hand</h2>
+    <ul class="entries">
+      ${files.map(
+        ({ name, path, sha256, system }) =>
+          html`<li>
+            <h3><a href="${path}" download>${system}</a></h3>
+            <p class="facts">
+              <span>sha256</span>
+              <span class="did"
+                ><code>${sha256}</code>${copyButton(sha256, `Copy the checksum of ${name}`)}</span
+              >
+            </p>
+          </li>`,
+      )}
+    </ul>
+    <p class="note">
+      Unpack with <code>gunzip</code>, make it executable, and put it into a folder of your
+      <code>PATH</code> as <code>docker-credential-atcr</code>.
+    </p>
+  </section>`
 }

@@ -1,0 +1,73 @@
+import { BlockList, isIP } from 'node:net'
+
+import type { Context, MiddlewareHandler } from 'hono'
+
+import { SettingsError } from '../lib/config.ts'
+import type { ServerEnv } from './serve.ts'
+
+/** Reads an address or a network: `127.0.0.1`, `10.0.0.0/8`, `fd00::/8`. False when it is neither. */
+function add(list: BlockList, text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/')
+  const family = isIP(address)
+  const length = family === 4 ? 32 : 128
+  const prefix = bits === undefined ? length : /^\d{1,3}$/.test(bits) ? Number(bits) : -1
+  if (family === 0 || rest.length > 0 || prefix < 0 || prefix > length) return false
+  list.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6')
+  return true
+}
+
+/** The proxies whose word about clients counts. @throws {SettingsError} naming what is no address and no network */
+export function proxyList(texts: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const text of texts)
+    if (!add(list, text))
+      throw new SettingsError([`trusted_proxies: ${JSON.stringify(text)} is no IP address and no network`])
+  return list
+}
+
+/**
+ * Whose request this is: the address of the peer, or what trusted proxies say of theirs. Of `X-Forwarded-For` the end is
+ * read, as far as it was written by proxies of ours: what stands before anybody may have sent.
+ */
+export function resolveClientAddress(
+  peer: string | undefined,
+  forwardedFor: string | undefined,
+  trusted: BlockList,
+): string {
+  let address = plainAddress(peer ?? '')
+  const hops = forwardedFor === undefined ? [] : forwardedFor.split(',')
+  while (hops.length > 0 && isTrusted(address, trusted)) {
+    const before = plainAddress(hops.pop() ?? '')
+    if (isIP(before) === 0) break
+    address = before
+  }
+  return address
+}
+
+/** Finds out whose requests these are, for limits and lists of sign-ins. */
+export function clientAddress(trusted: BlockList): MiddlewareHandler<ServerEnv> {
+  return async (context, next) => {
+    const { socket, headers } = context.env.incoming
+    const forwarded = headers['x-forwarded-for']
+    const text = Array.isArray(forwarded) ? forwarded.join(',') : forwarded
+    context.set('clientAddress', resolveClientAddress(socket.remoteAddress, text, trusted))
+    await next()
+  }
+}
+
+/** The address a request came from; see {@link resolveClientAddress}. */
+export function clientAddressOf(context: Context<ServerEnv>): string {
+  return context.get('clientAddress') ?? context.env.incoming.socket.remoteAddress ?? ''
+}
+
+function isTrusted(address: string, trusted: BlockList): boolean {
+  const family = isIP(address)
+  return family !== 0 && trusted.check(address, family === 4 ? 'ipv4' : 'ipv6')
+}
+
+/** Without port and brackets; an IPv4 address that came in over IPv6 as what it is. */
+function plainAddress(text: string): string {
+  const bare = text.trim().replace(/^\[(.*)\](?::\d+)?$/, '$1')
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1]
+  return mapped ?? bare.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1')
+}
