@@ -80,6 +80,6 @@ async function postJson(origin: string, path: string, body: object): Promise<unk
 }
 
 export const heading = (page: Page) => page.getByRole('heading', { level: 1 }).textContent()
-/** Who is signed in, as every page tells it. */
+/** Who is signed in, as every page tells it; `Sign in` when nobody is. */
 export const whoIsSignedIn = (page: Page) =>
-  page.getByRole('navigation', { name: 'Account' }).getByRole('link').last().innerText()
+  page.getByRole('navigation', { name: 'Account' }).locator('summary, a.button').innerText()

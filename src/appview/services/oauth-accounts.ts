@@ -48,8 +48,8 @@ export class OAuthAccounts implements OAuthLogins {
       })
       return { did: session.did, ...readLoginState(state, browserKey) }
     } catch (error) {
-      const isKnown = error instanceof AtprotoError && returnPath !== undefined
-      throw isKnown ? new LoginEndedError(error, returnPath) : error
+      if (!(error instanceof AtprotoError) || returnPath === undefined) throw error
+      throw new LoginEndedError(error, returnPath)
     }
   }
 
