@@ -1,6 +1,7 @@
 /**
- * `npm run build:helper [-- --all] [--out <folder>] [--no-gzip]`: the credential helper as one executable file for this machine,
- * or for every system whose Node is installed; compressed too, with checksums. A Node executable carries the bundled program in itself.
+ * `npm run build:helper [-- --all] [--out <folder>] [--no-gzip]`: the credential helper as one executable file for
+ * this machine, or for every system whose Node is installed; also compressed, and with checksums. A Node executable carries
+ * the bundled program in itself.
  */
 import { spawnSync } from 'node:child_process'
 import { createReadStream, createWriteStream, existsSync } from 'node:fs'
@@ -9,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
-import { constants, createGzip } from 'node:zlib'
+import { createGzip } from 'node:zlib'
 
 import { rolldown, type Plugin } from 'rolldown'
 
@@ -109,13 +110,8 @@ async function build(
   )
   const { status, stderr } = spawnSync(process.execPath, [`--build-sea=${config}`], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${name}: ${stderr}`)
-  if (values['no-gzip'] !== true) {
-    await pipeline(
-      createReadStream(output),
-      createGzip({ level: constants.Z_BEST_COMPRESSION }),
-      createWriteStream(`${output}.gz`),
-    )
-  }
+  if (values['no-gzip'] !== true)
+    await pipeline(createReadStream(output), createGzip(), createWriteStream(`${output}.gz`))
   console.log(`built ${output}`)
 }
 

@@ -1,10 +1,11 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { sha256Hex } from '../../src/lib/ids.ts'
 import type { Account } from '../network/accounts.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { expectAccessible, expectNoSidewaysScroll, launchChromium, openPage } from './browser.ts'
@@ -25,7 +26,11 @@ let browser: Browser
 
 beforeAll(async () => {
   await mkdir(screenshotFolder, { recursive: true })
-  network = await TestNetwork.create()
+  const folder = await mkdtemp(join(tmpdir(), 'atcr-settings-'))
+  const names = ['linux-x64.gz', 'linux-arm64.gz', 'darwin-arm64.gz', 'win-x64.exe.gz']
+  const sums = names.map((name) => `${sha256Hex(name)}  docker-credential-atcr-${name}\n`).join('')
+  await writeFile(join(folder, 'SHA256SUMS'), sums)
+  network = await TestNetwork.create({ appview: { credential_helper: { folder } } })
   browser = await launchChromium()
 })
 afterAll(async () => {
@@ -219,6 +224,7 @@ describe('every page passes axe, fits, and says nothing in the console', () => {
     'sign-ins': '/settings/sign-ins',
     'app-passwords': '/settings/app-passwords',
     install: '/install',
+    login: '/auth/oauth/login?reason=out',
     home: '/',
     missing: '/settings/nothing',
   }

@@ -7,4 +7,4 @@ const mebibyte = 1024 * 1024
 test.each([
   { mode: 'direct', driver: 's3', layerBytes: 9 * mebibyte, cutAt: 8.5 * mebibyte },
   { mode: 'relay', driver: 's3', layerBytes: 5 * mebibyte + 50, cutAt: 5 * mebibyte },
-] as const)('kill -9 at every point of a push: $mode, $driver', { timeout: 900_000 }, dieAtEveryPoint)
+] as const)('kill -9 at every point of a push: $mode, $driver', { timeout: 1_800_000 }, dieAtEveryPoint)

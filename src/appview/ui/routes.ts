@@ -85,7 +85,7 @@ export function answerFailedPage(
 ): Response | Promise<Response> {
   const requestId = context.get('requestId') as string | undefined
   needs.log.error({ err, requestId, path: context.req.path }, 'a page failed')
-  return answerPage(context, failurePage({ assets: needs.assets }, requestId), { status: 500 })
+  return answerPage(context, failurePage({ assets: needs.assets, account: null }, requestId), { status: 500 })
 }
 
 async function notFound(

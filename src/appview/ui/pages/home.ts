@@ -1,7 +1,7 @@
 import { html, type Html } from '../../../http/html.ts'
 import type { HomeView } from '../views/home.ts'
 import type { RegistryAddress } from '../views/pull-commands.ts'
-import { layout, type Shell } from './layout.ts'
+import { exampleOwner, layout, type Shell } from './layout.ts'
 import { command, repositoryList } from './parts.ts'
 
 const sentence =
@@ -24,7 +24,7 @@ export function homePage(shell: Shell, view: HomeView & { registry: RegistryAddr
         <section class="panel" aria-labelledby="push">
           <h2 id="push">Push an image</h2>
           <ol class="steps">
-            ${pushSteps(view.registry).map(
+            ${pushSteps(view.registry, exampleOwner(shell)).map(
               ({ text, line, label }) =>
                 html`<li>
                   <p>${text}</p>
@@ -41,13 +41,13 @@ export function homePage(shell: Shell, view: HomeView & { registry: RegistryAddr
 
 const nothingYet = html`<p class="empty">Nothing has been pushed yet. The first image could be yours.</p>`
 
-function pushSteps({ host }: RegistryAddress): { text: Html; line: string; label: string }[] {
-  const image = `${host}/you.example/app:latest`
+function pushSteps({ host }: RegistryAddress, owner: string): { text: Html; line: string; label: string }[] {
+  const image = `${host}/${owner}/app:latest`
   return [
     {
       text: html`Sign in with your handle and an <strong>app password</strong>, or once and for all with
         <a href="/install">the credential helper</a>.`,
-      line: `docker login ${host} -u you.example`,
+      line: `docker login ${host} -u ${owner}`,
       label: 'Copy the login command',
     },
     {

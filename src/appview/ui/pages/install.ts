@@ -1,6 +1,6 @@
 import { html, type Html } from '../../../http/html.ts'
 import type { InstallView } from '../views/install.ts'
-import { layout, type Shell } from './layout.ts'
+import { exampleOwner, layout, type Shell } from './layout.ts'
 import { command, copyButton } from './parts.ts'
 
 /** How to get the credential helper onto a machine, and what to do then. */
@@ -17,7 +17,7 @@ export function installPage(shell: Shell, view: InstallView): Html {
           your browser; after that every push and pull just works.
         </p>
       </header>
-      ${commands.length === 0 ? nothingOffered : html`${getSection(commands)} ${thenSection(host)}`}
+      ${commands.length === 0 ? nothingOffered : html`${getSection(commands)} ${thenSection(host, exampleOwner(shell))}`}
       <section class="panel stack fill" aria-labelledby="without">
         <h2 id="without">Without the helper</h2>
         <p>
@@ -58,7 +58,7 @@ function getSection(commands: InstallView['commands']): Html {
   </section>`
 }
 
-function thenSection(host: string): Html {
+function thenSection(host: string, owner: string): Html {
   return html`<section aria-labelledby="then">
     <h2 id="then">Then, once</h2>
     <ol class="steps">
@@ -68,7 +68,7 @@ function thenSection(host: string): Html {
       </li>
       <li>
         <p>Push. docker, podman, buildah, skopeo and nerdctl ask the helper from now on.</p>
-        ${command(`docker push ${host}/you.example/app:latest`, 'Copy the push command')}
+        ${command(`docker push ${host}/${owner}/app:latest`, 'Copy the push command')}
       </li>
     </ol>
   </section>`

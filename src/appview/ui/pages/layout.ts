@@ -15,7 +15,8 @@ export interface SignedInAccount {
 /** What every page needs besides its own view. */
 export interface Shell {
   assets: Assets
-  account?: SignedInAccount
+  /** `null` where it could not be found out. */
+  account?: SignedInAccount | null
   /** The page's address without query, absolute; search engines and shared links get this one. */
   canonicalUrl?: string
 }
@@ -70,8 +71,14 @@ export function layout(
     </html>`
 }
 
+/** Whose images commands to paste are about: those of who looks, or of nobody. */
+export function exampleOwner({ account }: Shell): string {
+  return account?.handle ?? 'you.example'
+}
+
 /** The way in, or who is in and the way out. */
-function accountNav(account: SignedInAccount | undefined): Html {
+function accountNav(account: SignedInAccount | null | undefined): Html | '' {
+  if (account === null) return ''
   if (account === undefined)
     return html`<nav class="account" aria-label="Account">
       <a href="/install">Install</a>

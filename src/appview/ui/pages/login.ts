@@ -29,10 +29,8 @@ export function loginPage(shell: Shell, view: LoginView): Html {
     title: 'Sign in',
     main: html`
       <div class="stack fill narrow">
-        <div>
-          <h1>Sign in</h1>
-          <p class="lead">With the account you have anywhere on the AT&nbsp;Protocol, such as Bluesky.</p>
-        </div>
+        <h1>Sign in</h1>
+        <p class="lead">With the account you have anywhere on the AT&nbsp;Protocol, such as Bluesky.</p>
         ${reason !== undefined && notice('warm', reason)}
         ${loginForm({ ...form, action: '/auth/oauth/login', note })}
       </div>
