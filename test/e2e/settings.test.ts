@@ -78,7 +78,7 @@ test('who signs in sees it on every page, and signs out by the menu, with keys a
   const { alice } = network.accounts
   await using opened = await openPage(browser, { viewport: narrow })
   await logIn(opened.page, alice)
-  await opened.page.getByText('alice.test').click()
+  await opened.page.locator('summary', { hasText: 'alice.test' }).click()
   await opened.page.getByRole('link', { name: 'Settings' }).click()
   expect(await heading(opened.page)).toBe('Account')
   expect(await opened.page.getByRole('main').textContent()).toContain(alice.did)
@@ -86,7 +86,7 @@ test('who signs in sees it on every page, and signs out by the menu, with keys a
 
   // The menu closes by Escape, and by a click elsewhere, where there are scripts.
   const menu = opened.page.getByRole('button', { name: 'Sign out', exact: true })
-  await opened.page.getByText('alice.test').first().press('Enter')
+  await opened.page.locator('summary', { hasText: 'alice.test' }).press('Enter')
   expect(await menu.isVisible()).toBe(true)
   await opened.page.keyboard.press('Escape')
   expect(await menu.isVisible()).toBe(false)
