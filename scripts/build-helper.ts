@@ -1,6 +1,7 @@
 /**
- * `npm run build:helper [-- --all] [-- --out <folder>]`: the credential helper as one executable file for this machine, or
- * for every system whose Node is installed; with checksums. A Node executable carries the bundled program in itself.
+ * `npm run build:helper [-- --all] [--out <folder>] [--no-gzip]`: the credential helper as one executable file for
+ * this machine, or for every system whose Node is installed; also compressed, and with checksums. A Node executable carries
+ * the bundled program in itself.
  */
 import { spawnSync } from 'node:child_process'
 import { createReadStream, createWriteStream, existsSync } from 'node:fs'
@@ -31,7 +32,12 @@ const targets: Target[] = [
 ]
 
 const { values } = parseArgs({
-  options: { all: { type: 'boolean' }, out: { type: 'string' }, modules: { type: 'string' } },
+  options: {
+    all: { type: 'boolean' },
+    out: { type: 'string' },
+    modules: { type: 'string' },
+    'no-gzip': { type: 'boolean' },
+  },
 })
 const outFolder = resolve(values.out ?? 'dist/helper')
 const modules = resolve(values.modules ?? 'node_modules')
@@ -104,7 +110,8 @@ async function build(
   )
   const { status, stderr } = spawnSync(process.execPath, [`--build-sea=${config}`], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${name}: ${stderr}`)
-  await pipeline(createReadStream(output), createGzip(), createWriteStream(`${output}.gz`))
+  if (values['no-gzip'] !== true)
+    await pipeline(createReadStream(output), createGzip(), createWriteStream(`${output}.gz`))
   console.log(`built ${output}`)
 }
 

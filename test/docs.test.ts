@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 
 import { appViewSettings } from '../src/appview/config.ts'
 import { appViewProgram } from '../src/appview/program.ts'
+import { verbHelps } from '../src/credential-helper/help-texts.ts'
 import { holdSettings } from '../src/hold/config.ts'
 import { holdProgram } from '../src/hold/program.ts'
 import { describeSettings } from '../src/lib/config.ts'
@@ -70,13 +71,21 @@ function commandsOf(command: Command, path = command.name()): [name: string, fla
 const commands = new Map([
   ...commandsOf(createCommand(holdProgram, {})),
   ...commandsOf(createCommand(appViewProgram, {})),
+  ...Object.entries(verbHelps).map(([verb, { options }]): [string, Set<string>] => [
+    `docker-credential-atcr ${verb}`,
+    new Set(options.map(({ name }) => `--${name}`)),
+  ]),
+  ...['get', 'store', 'erase', 'list'].map((verb): [string, Set<string>] => [
+    `docker-credential-atcr ${verb}`,
+    new Set(),
+  ]),
 ])
 
 /** Command lines that a text names and no program knows, word for word up to the first argument. */
 function unknownCommands(text: string): string[] {
-  const lines = [...text.matchAll(/(?:^|`|&& |\| )((?:atcr-hold|atcr-appview) [^`\n#]*)/gm)].map(
-    (match) => match[1] as string,
-  )
+  const lines = [
+    ...text.matchAll(/(?:^|`|&& |\| )((?:atcr-hold|atcr-appview|docker-credential-atcr) [^`\n#]*)/gm),
+  ].map((match) => match[1] as string)
   return lines.filter((line) => {
     const words = line.replace('…', '').trim().split(/\s+/)
     const depth = [3, 2].find((count) => commands.has(words.slice(0, count).join(' ')))
@@ -113,6 +122,9 @@ describe('docs for people who run or use it', () => {
     expect(
       unknownCommands('run `atcr-hold frobnicate now`, or\natcr-hold gc --force\n`atcr-hold key show`'),
     ).toHaveLength(2)
+    expect(
+      unknownCommands('`docker-credential-atcr login --wait`, `docker-credential-atcr status`'),
+    ).toHaveLength(1)
     expect(
       unknownSettings('set `storage.color` and `storage.path: /x`, not `quota.defaults.new_tier`'),
     ).toHaveLength(2)

@@ -17,7 +17,7 @@ const server = z
       .default(false)
       .describe('Take image manifests whose layers are not (yet) here; otherwise they are refused.'),
     redirect_blobs: z.boolean().default(true).describe('Answer blob reads with a redirect to the hold; false streams them through here.'), // prettier-ignore
-    oauth_key_path: z.string().optional().describe('P-256 keys by which this AppView proves that it is itself where people sign in. Default: auth/oauth.key in the data folder.'), // prettier-ignore
+    oauth_key_path: z.string().optional().describe('P-256 keys by which this AppView proves that it is itself where people sign in. Default: oauth/client.key in the data folder.'), // prettier-ignore
     client_name: z.string().min(1).default('ATCR').describe('What it is called where people are asked to let it act for them.'), // prettier-ignore
     trusted_proxies: z.array(z.string()).default([]).describe('Addresses and networks of proxies before this AppView, such as 127.0.0.1 or 10.0.0.0/8: what their X-Forwarded-For says counts for limits and lists of sign-ins.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
@@ -107,6 +107,6 @@ export function appViewPaths(config: AppViewConfig, isRoot: boolean): AppViewPat
     registryKey: config.auth.key_path ?? join(folder, 'auth/private-key.pem'),
     registryCertificate: config.auth.cert_path ?? join(folder, 'auth/private-key.crt'),
     sealingKey: join(folder, 'auth/sealing.key'),
-    oauthKey: config.server.oauth_key_path ?? join(folder, 'auth/oauth.key'),
+    oauthKey: config.server.oauth_key_path ?? join(folder, 'oauth/client.key'),
   }
 }

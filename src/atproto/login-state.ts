@@ -14,6 +14,17 @@ export interface LoginBrowser {
   returnPath: string
 }
 
+/** A login that was not completed, in the browser that began it. */
+export class LoginEndedError extends AtprotoError {
+  /** Where it would have led. */
+  readonly returnPath: string
+
+  constructor(cause: AtprotoError, returnPath: string) {
+    super(cause.code, cause.message, { cause })
+    this.returnPath = returnPath
+  }
+}
+
 export function formatLoginState({ browserKey, returnPath }: LoginBrowser): string {
   return JSON.stringify({ browserHash: sha256Hex(browserKey), returnPath } satisfies LoginState)
 }

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 
 import { getCredentials, inputBytesMax, listCredentials } from './docker-protocol.ts'
-import { readStandardInput } from './standard-input.ts'
+import { isTyped, readStandardInput } from './standard-input.ts'
 import { findSurroundings, type Surroundings } from './surroundings.ts'
 
 /** What docker and others call. They read standard output, also for why it failed. */
@@ -35,6 +35,8 @@ async function main(): Promise<number> {
     return runVerb(verb, words, surroundings)
   }
   try {
+    if (verb !== 'list' && isTyped())
+      surroundings.warn(`${verb} is for clients, and reads standard input; see: help`)
     answer(await dockerVerb(surroundings))
     return 0
   } catch (error) {

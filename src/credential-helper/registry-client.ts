@@ -71,7 +71,10 @@ export class RegistryClient {
     return this.#ask(path, { method: 'POST', headers, body: JSON.stringify(body) })
   }
 
-  async #ask(path: string, init: RequestInit & { headers: Record<string, string> }): Promise<Answer> {
+  async #ask(
+    path: string,
+    init: Omit<RequestInit, 'headers'> & { headers: Record<string, string> },
+  ): Promise<Answer> {
     const { origin, host } = this.#registry
     const signal = AbortSignal.timeout(timeoutMs)
     const headers = { ...init.headers, 'user-agent': `docker-credential-atcr/${version} (${process.platform}-${process.arch})` } // prettier-ignore

@@ -1,4 +1,4 @@
-import { readSync } from 'node:fs'
+import { fstatSync, readSync } from 'node:fs'
 
 /** More came than there may be. */
 export class InputTooLongError extends Error {
@@ -32,4 +32,10 @@ function readSome(bytes: Buffer, offset: number): number {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs)
     }
   }
+}
+
+/** Whether somebody is typing, who should be told what is waited for. */
+export function isTyped(): boolean {
+  // A glance first: asking properly loads a lot, and clients wait.
+  return fstatSync(0).isCharacterDevice() && process.getBuiltinModule('node:tty').isatty(0)
 }

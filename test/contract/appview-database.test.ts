@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
+import {
+  deleteAppPasswordSession,
+  listAppPasswordSessions,
+  putAppPasswordSession,
+  updateAppPasswordSession,
+} from '../../src/appview/db/app-password-sessions.ts'
 import { putBlobLink } from '../../src/appview/db/blob-links.ts'
 import { listReferrers } from '../../src/appview/db/manifests.ts'
 import { findManifestBytes, putManifestBytes } from '../../src/appview/db/manifest-bytes.ts'
@@ -8,6 +14,7 @@ import { migrations } from '../../src/appview/db/migrations.ts'
 import type { AppViewTables } from '../../src/appview/db/schema.ts'
 import { listTags } from '../../src/appview/db/tags.ts'
 import { findUpload, upsertUpload } from '../../src/appview/db/uploads.ts'
+import { RefreshTokens, refreshTokenCountMax } from '../../src/appview/services/refresh-tokens.ts'
 import { openDatabase, type Database } from '../../src/lib/database.ts'
 import { pagesFixture } from '../e2e/pages-fixture.ts'
 import { startPostgres, type Postgres } from '../network/postgres.ts'
@@ -69,6 +76,40 @@ test('tags and referrers come in byte order, whatever the locale', async () => {
   expect(
     await listReferrers(db, alice, sha('a'), { repository: 'app', artifactType: 'x', limit: 1 }),
   ).toEqual([])
+})
+
+test('refresh tokens: surplus, use and end', async () => {
+  let nowMs = Date.parse('2026-01-01T00:00:00Z')
+  const tokens = new RefreshTokens({
+    db,
+    devices: { exists: async () => true },
+    pdsAccounts: { prove: async () => undefined },
+    now: () => new Date(nowMs),
+  })
+  const password = { did: alice, by: { kind: 'app_password', passwordHash: 'one' } } as const
+  const device = { did: alice, by: { kind: 'device', deviceId: 'laptop' } } as const
+  const [first, ofDevice] = [await tokens.create(password, 'docker\0'), await tokens.create(device, 'docker')]
+  nowMs += 86_400_000
+  expect(await tokens.redeem(ofDevice)).toEqual(device)
+  for (let made = 0; made < refreshTokenCountMax; made++) await tokens.create(password, 'docker')
+  await expect(tokens.redeem(first)).rejects.toMatchObject({ code: 'login_failed' })
+  nowMs += 89.5 * 86_400_000
+  expect(await tokens.redeem(ofDevice)).toEqual(device)
+  await tokens.deleteOf(alice)
+  expect(await db.selectFrom('refresh_tokens').selectAll().execute()).toEqual([])
+})
+
+test('sessions of app passwords: the last proved first; one with newer tokens is not ended', async () => {
+  const row = { did: alice, sealed: 'a' } as const
+  await putAppPasswordSession(db, { ...row, password_hash: 'one', proved_at: '2026-01-01T00:00:00Z' })
+  await putAppPasswordSession(db, { ...row, password_hash: 'two', proved_at: '2026-01-02T00:00:00Z' })
+  await putAppPasswordSession(db, { ...row, password_hash: 'one', proved_at: '2026-01-03T00:00:00Z' })
+  await updateAppPasswordSession(db, { did: alice, password_hash: 'one', sealed: 'b' })
+  const hashes = async () => (await listAppPasswordSessions(db, alice)).map((it) => it.password_hash)
+  expect(await hashes()).toEqual(['one', 'two'])
+  expect(await deleteAppPasswordSession(db, { ...row, password_hash: 'one' })).toBe(false)
+  expect(await deleteAppPasswordSession(db, { ...row, password_hash: 'two' })).toBe(true)
+  expect(await hashes()).toEqual(['one'])
 })
 
 test('bytes and large numbers come back as they were', async () => {

@@ -22,6 +22,8 @@ beforeAll(async () => {
   await mkdir(screenshotFolder, { recursive: true })
   network = await TestNetwork.create()
   browser = await launchChromium()
+  const { alice } = network.accounts
+  await network.appview.context.pdsAccounts.logIn(alice.did, alice.appPassword, '127.0.0.1')
 })
 afterAll(async () => {
   await browser.close()
@@ -56,7 +58,9 @@ async function poll(deviceCode: string): Promise<Record<string, string>> {
   return (await response.json()) as Record<string, string>
 }
 
-const heading = (page: Page) => page.getByRole('heading', { level: 1 }).textContent()
+/** Waits for the page of this heading. */
+const comesTo = (page: Page, name: string) =>
+  page.getByRole('heading', { level: 1, name, exact: true }).waitFor()
 
 test.each([
   ['with scripts', true],
@@ -71,17 +75,17 @@ test.each([
     await page.goto(verification_uri)
     await page.getByLabel('Code').fill(user_code.toLowerCase().replace('-', ' '))
     await page.keyboard.press('Enter')
-    expect(await heading(page)).toBe('Connect this device?')
+    await comesTo(page, 'Connect this device?')
     for (const text of [user_code, 'alice’s laptop', '127.0.0.1', 'docker-credential-atcr/0.1 (linux; x64)'])
       expect(await page.getByText(text, { exact: true }).isVisible()).toBe(true)
     expect(await poll(device_code)).toMatchObject({ error: 'authorization_pending' })
 
     await page.getByRole('button', { name: 'Approve' }).click()
-    expect(await heading(page)).toBe('The device is connected')
+    await comesTo(page, 'The device is connected')
     expect(await page.getByText('Return to your terminal').isVisible()).toBe(true)
     expect(await poll(device_code)).toMatchObject({ did: alice.did, handle: 'alice.test' })
     await page.reload()
-    expect(await heading(page)).toBe('The device is connected')
+    await comesTo(page, 'The device is connected')
     await page.goBack()
     expect(await page.getByRole('button', { name: 'Approve' }).count()).toBe(0)
     expect(problems).toEqual([])
@@ -95,8 +99,10 @@ test('a person denies what came by a link of a stranger, and nobody is let in', 
   await page.goto(verification_uri_complete)
   expect(await page.getByText('Free <b>airdrop</b> for you').isVisible()).toBe(true)
   expect(await page.getByText('wants to act in your name').isVisible()).toBe(true)
+  expect(await page.getByText('session with your own server has ended').isVisible()).toBe(true)
+  await expectAccessible(page)
   await page.getByRole('button', { name: 'Deny' }).click()
-  expect(await heading(page)).toBe('The device was denied')
+  await comesTo(page, 'The device was denied')
   expect(await poll(device_code)).toMatchObject({ error: 'access_denied' })
   expect(await network.appview.context.devices.list(network.accounts.bob.did)).toEqual([])
 })
@@ -116,12 +122,13 @@ test('whoever is signed in nowhere comes to his own server and back to the code,
   }
   await page.goto(verification_uri_complete)
   await signIn(alice)
-  expect(await page.locator('.lead').textContent()).toContain('as alice.test')
+  await page.locator('.lead', { hasText: 'as alice.test' }).waitFor()
   await page.getByRole('link', { name: 'Sign in as another account' }).click()
   await signIn(bob)
-  expect(await page.locator('.lead').textContent()).toContain('as bob.test')
+  await page.locator('.lead', { hasText: 'as bob.test' }).waitFor()
   expect(await page.getByText(user_code, { exact: true }).isVisible()).toBe(true)
   await page.getByRole('button', { name: 'Approve' }).click()
+  await comesTo(page, 'The device is connected')
   expect(await poll(device_code)).toMatchObject({ did: bob.did, handle: 'bob.test' })
   expect(problems).toEqual([])
 })
@@ -157,9 +164,11 @@ test.each([
   await page.goto(verification_uri_complete)
   await look('question')
   await page.getByRole('button', { name: 'Approve' }).click()
+  await comesTo(page, 'The device is connected')
   await look('connected')
   const denied = await begin('laptop')
   await page.goto(denied.verification_uri_complete)
   await page.getByRole('button', { name: 'Deny' }).click()
+  await comesTo(page, 'The device was denied')
   await look('denied')
 })

@@ -155,6 +155,15 @@ describe.each(['sqlite', 'postgres'] as const)('OAuth sessions on %s', (dialect)
     })
   })
 
+  test('whose renewal was answered, but the answer was lost, have ended, and say so', async () => {
+    await change(bob(), expired)
+    network.faults.add({ to: 'pds', path: '/oauth/token', kind: 'lose-answer', times: 1 })
+    await expect(act(network.appview.context)).rejects.toMatchObject({ code: 'unreachable' })
+    // A refresh token that is shown twice ends the session at the server.
+    await expect(act(network.appview.context)).rejects.toThrow('sign in again at')
+    await expect(act(network.appview.context)).rejects.toMatchObject({ code: 'session_lost' })
+  })
+
   test('a push whose session has ended answers so', async () => {
     await change(bob(), { ...expired, refresh_token: 'ref-spent' })
     const { registryTokens } = network.appview.context

@@ -69,6 +69,21 @@ test('a profile that names another hold stays as it is', async () => {
   expect(await isCrew(account.did)).toBe(false)
 })
 
+test('who registered a hold of his own before there were profiles gets a profile that names it', async () => {
+  const account = await newAccount('ottilie')
+  await withTokens(account, async () => {
+    const value = { $type: 'io.atcr.hold', endpoint: 'https://hold.invalid', owner: account.did, public: true, createdAt: '2026-01-01T00:00:00Z' } // prettier-ignore
+    const session = await network.appview.context.pdsSessions.session(account.did)
+    await applyWrites(session, [
+      { action: 'create', collection: 'io.atcr.hold', rkey: 'hold.invalid', value },
+    ])
+  })
+  await login(account)
+  await setUp()
+  expect(await profileOf(account.did)).toMatchObject({ defaultHold: 'did:web:hold.invalid' })
+  expect(await isCrew(account.did)).toBe(false)
+})
+
 test('a profile that cannot be read is not written over', async () => {
   const account = await newAccount('dunja')
   await withTokens(account, () => writeProfile(account.did, { defaultHold: 'rubbish' }))

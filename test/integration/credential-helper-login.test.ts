@@ -1,10 +1,13 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
+import { selfSignedCertificate } from '../../src/appview/services/certificate.ts'
 import { HelperProgram, type HelperRun } from '../network/helper-program.ts'
 import { findFreePort, listen, type Listening } from '../network/listening.ts'
 import { TestNetwork } from '../network/test-network.ts'
@@ -210,9 +213,36 @@ describe('with a registry that plays', () => {
     expect(await stored()).toBeUndefined()
   })
 
+  test('over HTTPS a certificate nobody vouches for is refused; NODE_EXTRA_CA_CERTS can vouch for it', async () => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const cert = selfSignedCertificate(privateKey, {
+      commonName: 'localhost',
+      notBefore: new Date(),
+      days: 2,
+    })
+    const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
+    const server = createSecureServer({ key, cert }, (request, response) => void answer(request, response))
+    const secure = await listen(server, { what: 'the same over HTTPS', host: 'localhost', port: 0 })
+    try {
+      registryUrl = `https://localhost:${secure.port}`
+      play.code = { body: grant() }
+      const refused = await login()
+      expect(refused.status).toBe(1)
+      expect(refused.stderr).toMatch(/does not answer: .*certificate/)
+      expect(asked).toEqual([])
+      await writeFile(join(helper.home, 'ca.pem'), cert)
+      const trusted = await login({ environment: { NODE_EXTRA_CA_CERTS: join(helper.home, 'ca.pem') } })
+      expect({ status: trusted.status, stderr: trusted.stderr }).toEqual({ status: 0, stderr: '' })
+    } finally {
+      await secure.stop()
+    }
+  })
+
   test('what a registry says cannot drive the terminal', async () => {
     play.code = { body: grant({ user_code: '\u001b[2J\u0007ABCD' }) }
-    expect((await login()).stdout).not.toMatch(/[\u001b\u0007]/)
+    const { stdout } = await login()
+    expect(stdout).toContain('ABCD')
+    for (const character of ['\u001b', '\u0007']) expect(stdout).not.toContain(character)
   })
 
   test('a browser is opened where there is a screen, and is not where it is not wanted', async () => {

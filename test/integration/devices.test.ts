@@ -12,7 +12,7 @@ import { signIn } from '../network/web-login.ts'
 let network: TestNetwork
 
 beforeAll(async () => {
-  network = await TestNetwork.create()
+  network = await TestNetwork.create({ appview: { server: { trusted_proxies: ['127.0.0.1'] } } })
 })
 afterAll(() => network[Symbol.asyncDispose]())
 
@@ -354,16 +354,21 @@ test('the secret of a device is good for its own account alone', async () => {
     expect((await tokenFor(user, secret)).status).toBe(401)
 })
 
-test('whoever has signed in at his own server pairs a machine, which pushes for him, until he is signed out there', async () => {
+test('whoever has signed in at his own server pairs a machine, which pushes for him, until that session ends', async () => {
   const { bob } = network.accounts
   const { context, url } = network.appview
   const begun = await begin('bob’s desktop')
+  await context.webSessions.deleteAll(bob.did)
   const browser = await browserOf()
   const asked = await browser.get(devicePath(begun.user_code))
   expect(asked.location).toMatch(/^\/auth\/oauth\/login\?next=/)
   const back = await signIn(browser, bob, { next: devicePath(begun.user_code) })
   expect([back.status, back.location]).toEqual([303, devicePath(begun.user_code)])
+  expect((await browser.get(devicePath(begun.user_code))).body).not.toContain('has ended')
   expect((await submit(browser, { code: begun.user_code })).status).toBe(303)
+  // On a machine of somebody else one signs out at once, before the other has come for its secret.
+  const signedOut = await browser.submit(devicePath(begun.user_code), '/auth/logout', {})
+  expect(signedOut.status).toBe(303)
   const paired = (await (await redeem(begun.device_code)).json()) as DeviceTokenAnswer
   expect(paired).toMatchObject({ handle: 'bob.test', did: bob.did })
 
@@ -377,6 +382,9 @@ test('whoever has signed in at his own server pairs a machine, which pushes for 
   await expect(registry.pushImage('bob.test/paired', imageOfFiles({ hello: 'again' }))).rejects.toThrow(
     `${url}/auth/oauth/login`,
   )
+  const { user_code } = await begin()
+  const { body } = await (await browserOf(bob)).get(devicePath(user_code))
+  expect(body).toContain('Your session with your own server has ended')
 })
 
 test('guessing codes costs time, also in the form, and the right one does not help any more; so does asking for codes', async () => {

@@ -125,6 +125,11 @@ export class TestNetwork implements AsyncDisposable {
     return settle(this.#infrastructure, this.#programs)
   }
 
+  /** The AppView is gone, until {@link restartAppView}. */
+  stopAppView(): Promise<void> {
+    return this.#programs.stopAppView()
+  }
+
   async restartAppView(): Promise<void> {
     await this.#programs.stopAppView()
     await this.#programs.startAppView()

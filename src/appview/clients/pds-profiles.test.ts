@@ -30,7 +30,7 @@ function profiles(records: { profile?: object; holds?: object[] }) {
     return Response.json({ uri, value: records.profile })
   }
   const reads = new PdsReads({ identities: { resolveDid: async () => identity }, fetch })
-  const session = async () => ({ did: did as Did, pdsUrl: 'https://pds.example', fetchHandler: fetch })
+  const session = async () => ({ did, pdsUrl: 'https://pds.example', fetchHandler: fetch })
   return new PdsProfiles({ reads, sessions: { session }, now: () => new Date(at) })
 }
 

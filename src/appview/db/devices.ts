@@ -69,9 +69,10 @@ export async function deleteDevice(db: AppViewDb, { did, id }: { did: Did; id: s
   })
 }
 
-/** … of all devices of an account. */
+/** … of all devices of an account. Those that are about to come into being go first, so that none slips through. */
 export async function deleteDevicesOf(db: AppViewDb, did: Did): Promise<void> {
   await db.transaction().execute(async (tx) => {
+    await tx.deleteFrom('device_grants').where('did', '=', did).where('status', '=', 'approved').execute()
     await tx.deleteFrom('refresh_tokens').where('did', '=', did).where('device_id', 'is not', null).execute()
     await tx.deleteFrom('devices').where('did', '=', did).execute()
   })

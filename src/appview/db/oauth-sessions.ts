@@ -23,11 +23,20 @@ export async function deleteOAuthSession(db: AppViewDb, did: Did): Promise<void>
   await db.deleteFrom('oauth_sessions').where('did', '=', did).execute()
 }
 
-/** Whether anything is left that the tokens of this account serve: a browser that is signed in, or a paired device. */
+/**
+ * Whether anything is left that the tokens of this account serve: a browser that is signed in, a paired device, or one
+ * that was approved and has not come for its secret yet.
+ */
 export async function isOAuthSessionUsed(db: AppViewDb, did: Did): Promise<boolean> {
   for (const table of ['web_sessions', 'devices'] as const) {
     const row = await db.selectFrom(table).select('id').where('did', '=', did).executeTakeFirst()
     if (row !== undefined) return true
   }
-  return false
+  const grant = await db
+    .selectFrom('device_grants')
+    .select('did')
+    .where('did', '=', did)
+    .where('status', '=', 'approved')
+    .executeTakeFirst()
+  return grant !== undefined
 }

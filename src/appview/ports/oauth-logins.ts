@@ -15,7 +15,7 @@ export interface OAuthLogins {
   begin(actor: string, browser: { browserKey: string; returnPath: string }): Promise<URL>
   /**
    * Who came back, with the query of the redirect. @throws {AtprotoError} as `OAuthClient.finish`, and `login_unknown`
-   * for a login that another browser began
+   * for a login that another browser began; a `LoginEndedError` knows where it would have led
    */
   finish(query: URLSearchParams, browserKey: string | undefined): Promise<{ did: Did; returnPath: string }>
   /** The account's PDS, spoken to as the account. @throws {AppViewError} `session_lost` */

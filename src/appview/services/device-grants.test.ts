@@ -135,6 +135,17 @@ describe('one pairing', () => {
     expect(await poll(mine.deviceCode)).toBe('none')
   })
 
+  test('does not survive that its account revokes all devices, also when it has not come for its secret', async () => {
+    const [mine, other] = [await grants.create(laptop), await grants.create(laptop)]
+    await grants.decide(mine.userCode, 'approved', ofAlice)
+    await grants.decide(other.userCode, 'approved', ofBob)
+    await devices.create(alice, { name: 'desktop', address: '::1' })
+    await devices.revokeAll(alice)
+    expect(await poll(mine.deviceCode)).toBe('expired_token')
+    expect(await devices.list(alice)).toEqual([])
+    expect(await poll(other.deviceCode)).toBe('none')
+  })
+
   test('of an account with as many devices as it may have is not approved, until one is revoked', async () => {
     for (let count = 0; count < deviceCountMax; count++)
       await devices.create(alice, { name: `${count}`, address: '::1' })

@@ -63,7 +63,7 @@ export class Devices {
     device: { name: string; address: string; handle?: string | undefined },
     db: AppViewDb = this.#needs.db,
   ): Promise<{ id: string; secret: string }> {
-    await this.#checkCount(did, db)
+    await this.checkCount(did, db)
     const id = randomId()
     const secret = `${deviceSecretPrefix}${randomId(32)}`
     await insertDevice(db, {
@@ -80,8 +80,12 @@ export class Devices {
   }
 
   /** @throws {AppViewError} `device_limit` when the account has as many as it may have */
-  checkCount(did: Did): Promise<void> {
-    return this.#checkCount(did, this.#needs.db)
+  async checkCount(did: Did, db: AppViewDb = this.#needs.db): Promise<void> {
+    if ((await countDevices(db, did)) < deviceCountMax) return
+    throw new AppViewError(
+      'device_limit',
+      `an account has at most ${deviceCountMax} devices; revoke one that is no longer used, then log in again`,
+    )
   }
 
   /**
@@ -139,17 +143,9 @@ export class Devices {
     return deleteDevice(this.#needs.db, { did, id })
   }
 
-  /** Every device of an account. */
+  /** Every device of an account, also those that were approved and have not come for their secret yet. */
   revokeAll(did: Did): Promise<void> {
     return deleteDevicesOf(this.#needs.db, did)
-  }
-
-  async #checkCount(did: Did, db: AppViewDb): Promise<void> {
-    if ((await countDevices(db, did)) < deviceCountMax) return
-    throw new AppViewError(
-      'device_limit',
-      `an account has at most ${deviceCountMax} devices; revoke one that is no longer used, then log in again`,
-    )
   }
 
   async #isOwner(actor: string, device: DeviceRow, attempt: LoginAttempt): Promise<boolean> {

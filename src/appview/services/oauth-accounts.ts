@@ -1,5 +1,5 @@
 import { AtprotoError } from '../../atproto/errors.ts'
-import { cleanActor, formatLoginState, readLoginState, type LoginBrowser } from '../../atproto/login-state.ts'
+import { cleanActor, formatLoginState, LoginEndedError, readLoginState, type LoginBrowser } from '../../atproto/login-state.ts' // prettier-ignore
 import type { OAuthClient, OAuthDocuments, OAuthStores } from '../../atproto/oauth-client.ts'
 import type { PdsSession } from '../../atproto/pds-session.ts'
 import type { Did } from '../../atproto/syntax.ts'
@@ -41,8 +41,16 @@ export class OAuthAccounts implements OAuthLogins {
     browserKey: string | undefined,
   ): Promise<{ did: Did; returnPath: string }> {
     const client = await this.#needs.client()
-    const { session, state } = await client.finish(query, (it) => void readLoginState(it, browserKey))
-    return { did: session.did, ...readLoginState(state, browserKey) }
+    let returnPath: string | undefined
+    try {
+      const { session, state } = await client.finish(query, (it) => {
+        returnPath = readLoginState(it, browserKey).returnPath
+      })
+      return { did: session.did, ...readLoginState(state, browserKey) }
+    } catch (error) {
+      if (!(error instanceof AtprotoError) || returnPath === undefined) throw error
+      throw new LoginEndedError(error, returnPath)
+    }
   }
 
   async session(did: Did): Promise<PdsSession> {

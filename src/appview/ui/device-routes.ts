@@ -15,7 +15,7 @@ import type { BrowserSessions, SignedIn } from './sessions.ts'
 type Ctx = Context<ServerEnv>
 type Answer = Response | Promise<Response>
 
-interface Needs extends Pick<AppContext, 'deviceGrants' | 'oauthLogins' | 'now' | 'log'> {
+interface Needs extends Pick<AppContext, 'deviceGrants' | 'oauthLogins' | 'pdsSessions' | 'now' | 'log'> {
   sessions: BrowserSessions
 }
 
@@ -86,18 +86,19 @@ function answerCodeForm(
 }
 
 /** The question, or what became of it. `error` says why the verdict could not be taken. */
-function answerGrant(
-  { now, sessions }: Needs,
+async function answerGrant(
+  { now, pdsSessions, sessions }: Needs,
   context: Ctx,
   signedIn: SignedIn,
   grant: DeviceGrant,
   error?: string,
-): Answer {
+): Promise<Response> {
   const shell = sessions.shell('/device', signedIn)
   const status = error === undefined ? 200 : 422
   if (grant.state === 'pending') {
     const isElsewhere = grant.address !== clientAddressOf(context)
-    const view = { ...grant, isElsewhere, now: now(), ...(error !== undefined && { error }) }
+    const canPush = await hasPdsSession(pdsSessions, signedIn.did)
+    const view = { ...grant, isElsewhere, canPush, now: now(), ...(error !== undefined && { error }) }
     return answerPage(context, deviceApprovalPage(shell, signedIn, view), { status, isPrivate: true })
   }
   const page = deviceOutcomePage(shell, {
@@ -106,6 +107,14 @@ function answerGrant(
     account: signedIn.handle ?? signedIn.did,
   })
   return answerPage(context, page, { status, isPrivate: true })
+}
+
+/** False only for sure: an own server that does not answer just now may well have the session. */
+async function hasPdsSession(pdsSessions: Needs['pdsSessions'], did: SignedIn['did']): Promise<boolean> {
+  return pdsSessions.session(did).then(
+    () => true,
+    (error: unknown) => !(error instanceof AppViewError && error.code === 'session_lost'),
+  )
 }
 
 function outcomeOf(state: Exclude<DeviceGrant['state'], 'pending'>, isMine: boolean): DeviceOutcome {

@@ -2,6 +2,7 @@ import type { Context, Hono } from 'hono'
 
 import { AtprotoError } from '../../atproto/errors.ts'
 import { loginAdvice } from '../../atproto/login-advice.ts'
+import { LoginEndedError } from '../../atproto/login-state.ts'
 import { atOrigin } from '../../http/at-origin.ts'
 import { clientAddressOf } from '../../http/client-address.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
@@ -111,7 +112,8 @@ export function mountLogin(app: Hono<ServerEnv>, needs: LoginNeeds): void {
       // The cookie stays: a login that is under way in this browser is not this one's business.
       const browserKey = browserCookie.read(context) ?? randomId(32)
       browserCookie.write(context, browserKey, loginSeconds)
-      const view = { actor: '', returnPath: homePath, error: loginAdvice(error.code) }
+      const returnPath = error instanceof LoginEndedError ? error.returnPath : homePath
+      const view = { actor: '', returnPath, error: loginAdvice(error.code) }
       return answerLogin(context, browserKey, view, 422)
     }
   })

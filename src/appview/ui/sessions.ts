@@ -120,10 +120,12 @@ export class BrowserSessions {
   }
 }
 
-/** To the login, and back to where somebody wanted to be. */
+/** To the login, and back to where somebody wanted to be; who sent a form, to the page that it is on. */
 function toLogin(context: Ctx): Response {
   const { method, url } = context.req
-  const { pathname, search } = new URL(url)
-  const query = method === 'GET' ? `?${new URLSearchParams({ next: pathname + search }).toString()}` : ''
-  return seeOther(context, `/auth/oauth/login${query}`)
+  const wanted = method === 'GET' ? url : context.req.header('referer')
+  if (wanted === undefined || !URL.canParse(wanted)) return seeOther(context, '/auth/oauth/login')
+  // Of the address of another site its path is left, under which there is nothing here; the login form checks it.
+  const { pathname, search } = new URL(wanted)
+  return seeOther(context, `/auth/oauth/login?${new URLSearchParams({ next: pathname + search }).toString()}`)
 }

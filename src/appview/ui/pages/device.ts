@@ -14,6 +14,8 @@ export interface DeviceView {
   isElsewhere: boolean
   createdAt: Date
   now: Date
+  /** Whether the registry can act at the account's own server, as a push needs it. */
+  canPush: boolean
   /** Why the verdict could not be taken. */
   error?: string
 }
@@ -58,6 +60,7 @@ export function deviceCodePage(shell: Shell, view: { typed: string; error?: stri
 export function deviceApprovalPage(shell: Shell, account: SignedInAccount, view: DeviceView): Html {
   const name = account.handle ?? account.did
   const backPath = `/device?${new URLSearchParams({ code: view.userCode }).toString()}`
+  const loginPath = `/auth/oauth/login?${new URLSearchParams({ next: backPath }).toString()}`
   return layout(shell, {
     title: 'Connect this device?',
     main: html`
@@ -68,6 +71,14 @@ export function deviceApprovalPage(shell: Shell, account: SignedInAccount, view:
           ${formTokenField(account.formToken)}
           <input type="hidden" name="code" value="${view.userCode}" />
           ${view.error !== undefined && notice('bad', view.error)}
+          ${
+            !view.canPush &&
+            notice(
+              'warm',
+              html`Your session with your own server has ended. <a href="${loginPath}">Sign in again</a>, or
+                the device can pull and not push.`,
+            )
+          }
           <div class="shown-code">
             <p class="note">Your terminal must show the same code:</p>
             <p class="user-code">${view.userCode}</p>
@@ -86,9 +97,7 @@ export function deviceApprovalPage(shell: Shell, account: SignedInAccount, view:
         </form>
         <p class="note">
           Not ${name}?
-          <a href="/auth/oauth/login?${new URLSearchParams({ next: backPath }).toString()}"
-            >Sign in as another account</a
-          >
+          <a href="${loginPath}">Sign in as another account</a>
         </p>
       </section>
     `,
