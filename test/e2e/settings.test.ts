@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -23,10 +23,12 @@ const safari = { userAgent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS
 
 let network: TestNetwork
 let browser: Browser
+/** Of builds of the credential helper. */
+let folder: string
 
 beforeAll(async () => {
   await mkdir(screenshotFolder, { recursive: true })
-  const folder = await mkdtemp(join(tmpdir(), 'atcr-settings-'))
+  folder = await mkdtemp(join(tmpdir(), 'atcr-settings-'))
   const names = ['linux-x64.gz', 'linux-arm64.gz', 'darwin-arm64.gz', 'win-x64.exe.gz']
   const sums = names.map((name) => `${sha256Hex(name)}  docker-credential-atcr-${name}\n`).join('')
   await writeFile(join(folder, 'SHA256SUMS'), sums)
@@ -36,6 +38,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser.close()
   await network[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true })
 })
 
 const url = (path: string) => network.appview.url + path
