@@ -113,7 +113,10 @@ describe('signing in', () => {
     await page.goto(loginUrl('/settings'))
     const attempt = async (actor: string) => {
       await page.getByLabel('Handle').fill(actor)
+      // What was said before may be the same.
+      const loaded = page.waitForEvent('load')
       await page.keyboard.press('Enter')
+      await loaded
       expect(await page.getByLabel('Handle').inputValue()).toBe(actor)
       return page.getByRole('alert').textContent()
     }
