@@ -75,7 +75,11 @@ export class PdsAccounts {
    * before passes while others guess; what was not is slowed down ({@link LoginLimits}).
    * @throws {AppViewError} `login_failed`, `login_blocked`, `rate_limited`, `pds_unreachable`, `identity_unreachable`
    */
-  async logIn(actor: string, password: string, address: string): Promise<{ did: Did; passwordHash: string }> {
+  async logIn(
+    actor: string,
+    password: string,
+    address: string,
+  ): Promise<{ did: Did; passwordHash: string; isNew: boolean }> {
     const { db, limits, sealing } = this.#needs
     const identity = await this.#identify(actor, address)
     const { did } = identity
@@ -84,7 +88,7 @@ export class PdsAccounts {
     const attempt = { account: did, address }
     if (this.#isProved(known, identity, passwordFreshSeconds)) {
       limits.noteKnown(attempt)
-      return { did, passwordHash: hash }
+      return { did, passwordHash: hash, isNew: false }
     }
     try {
       await this.#proveOnce(
@@ -98,12 +102,12 @@ export class PdsAccounts {
       )
     } catch (error) {
       if (isOutage(error) && this.#isProved(known, identity, passwordStaleSeconds))
-        return { did, passwordHash: hash }
+        return { did, passwordHash: hash, isNew: false }
       if (isLoginFailure(error) && known !== undefined) await this.#forget(known)
       throw error
     }
     limits.noteKnown(attempt)
-    return { did, passwordHash: hash }
+    return { did, passwordHash: hash, isNew: known === undefined }
   }
 
   /**
