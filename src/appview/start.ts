@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 
+import { proxyWarning } from '../http/client-address.ts'
 import { parseListenAddress, serve } from '../http/serve.ts'
 import { createApp, createInterceptor } from './app.ts'
 import type { AppViewConfig } from './config.ts'
@@ -26,6 +27,8 @@ export async function startAppView(
   )
   context.notifications.start()
   if (config.jetstream.urls.length > 0) context.indexer.start()
+  const warning = proxyWarning(config.server.base_url, config.server.trusted_proxies)
+  if (warning !== undefined) context.log.warn(warning)
   context.log.info({ url: config.server.base_url, port: running.port }, 'the AppView is up')
   const resources = opened.move()
   return {

@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 
+import { clientAddress, proxyList } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { ServerEnv } from '../http/serve.ts'
 import { mountXrpc } from '../http/xrpc-routes.ts'
@@ -21,7 +22,8 @@ const log = logger('hold')
 /** The edges of a hold on one router. */
 export function createApp(context: HoldContext): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>()
-  app.use(requestId(), accessLog(log), securityHeaders())
+  const proxies = proxyList(context.config.server.trusted_proxies)
+  app.use(requestId(), accessLog(log), securityHeaders(), clientAddress(proxies))
   const assets = loadAssets()
   mountWeb(app, context, assets)
   mountAdmin(app, context, assets)

@@ -40,6 +40,7 @@ const server = z
     successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
     relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
     appview_did: z.string().optional().describe('DID of the AppView this hold belongs to: it may move crew between quota tiers, and posts link to its pages.'), // prettier-ignore
+    trusted_proxies: z.array(z.string()).default([]).describe('Addresses and networks of proxies before this hold, such as 127.0.0.1 or 10.0.0.0/8: what their X-Forwarded-For says counts for limits.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method of pushes and pulls: some AppViews ask for one only.'), // prettier-ignore
   })

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
 
+import { proxyWarning } from '../http/client-address.ts'
 import { parseListenAddress, serve, type RunningServer } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { createApp } from './app.ts'
@@ -53,6 +54,8 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
     .giveAvatar()
     .catch((error: unknown) => log.warn({ err: error }, 'the profile stays without a picture'))
   if (config.registration.write_owner_records) void askOwner(context)
+  const warning = proxyWarning(context.publicUrl, config.server.trusted_proxies)
+  if (warning !== undefined) log.warn(warning)
   log.info({ url: context.publicUrl, did: context.identity.did, port: server.port }, 'hold is ready')
   const owned = stack.move()
   return {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { proxyList, resolveClientAddress } from './client-address.ts'
+import { proxyWarning, proxyList, resolveClientAddress } from './client-address.ts'
 
 const trusted = proxyList(['127.0.0.1', '10.0.0.0/8', 'fd00::/8'])
 
@@ -19,6 +19,14 @@ test.each([
   ['a peer that is gone', undefined, '192.0.2.1', ''],
 ])('%s', (_what, peer, forwardedFor, address) => {
   expect(resolveClientAddress(peer, forwardedFor, trusted)).toBe(address)
+})
+
+test.each([
+  ['https://registry.example', [], true],
+  ['https://registry.example', ['127.0.0.1'], false],
+  ['http://127.0.0.1:5000', [], false],
+])('at %s with proxies %j a warning is due: %s', (publicUrl, proxies, isDue) => {
+  expect(proxyWarning(publicUrl, proxies) !== undefined).toBe(isDue)
 })
 
 test('without proxies nobody is believed', () => {

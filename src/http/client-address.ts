@@ -25,6 +25,12 @@ export function proxyList(texts: readonly string[]): BlockList {
   return list
 }
 
+/** What is wrong with the settings for a service that others reach at `publicUrl`; undefined when nothing is. */
+export function proxyWarning(publicUrl: string, texts: readonly string[]): string | undefined {
+  if (new URL(publicUrl).protocol !== 'https:' || texts.length > 0) return undefined
+  return 'server.trusted_proxies is empty: behind a proxy all clients count as one for login limits, and anybody can use them up for all'
+}
+
 /**
  * Whose request this is: the address of the peer, or what trusted proxies say of theirs. Of `X-Forwarded-For` the end is
  * read, as far as it was written by proxies of ours: what stands before anybody may have sent.

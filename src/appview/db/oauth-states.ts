@@ -30,3 +30,15 @@ export async function deleteOAuthState(db: AppViewDb, state: string): Promise<bo
 export async function deleteExpiredOAuthStates(db: AppViewDb, now: string): Promise<void> {
   await db.deleteFrom('oauth_states').where('expires_at', '<=', now).execute()
 }
+
+/** All but the newest so many. */
+export async function deleteExcessOAuthStates(db: AppViewDb, countMax: number): Promise<void> {
+  const first = await db
+    .selectFrom('oauth_states')
+    .select('expires_at')
+    .orderBy('expires_at', 'desc')
+    .offset(countMax)
+    .limit(1)
+    .executeTakeFirst()
+  if (first !== undefined) await deleteExpiredOAuthStates(db, first.expires_at)
+}

@@ -10,6 +10,7 @@ import {
   replaceOAuthSession,
 } from '../db/oauth-sessions.ts'
 import {
+  deleteExcessOAuthStates,
   deleteExpiredOAuthStates,
   deleteOAuthState,
   findOAuthState,
@@ -20,6 +21,8 @@ import type { Sealing } from './sealing.ts'
 
 /** How long somebody may take at their own server. */
 const loginSecondsMax = 15 * 60
+/** Logins under way at most; beyond that the oldest go, so that no flood of new ones shuts the door. */
+const stateCountMax = 100_000
 
 type Saved<Store extends keyof OAuthStores> = Awaited<ReturnType<OAuthStores[Store]['get']>>
 
@@ -31,6 +34,8 @@ export function createOAuthStores(needs: {
   db: AppViewDb
   sealing: Pick<Sealing, 'seal' | 'open'>
   now: Now
+  /** Default: 100,000. */
+  stateCountMax?: number
 }): OAuthStores {
   const { db, now, sealing } = needs
   /** A row that does not open is of another key file, or was tampered with: as good as none. */
@@ -47,6 +52,7 @@ export function createOAuthStores(needs: {
       set: async (state, value) => {
         const nowMs = now().getTime()
         await deleteExpiredOAuthStates(db, new Date(nowMs).toISOString())
+        await deleteExcessOAuthStates(db, needs.stateCountMax ?? stateCountMax)
         const expiresAt = new Date(nowMs + loginSecondsMax * 1000).toISOString()
         const sealed = sealing.seal(JSON.stringify(value), stateContext(state))
         await insertOAuthState(db, { state, sealed, expiresAt })
