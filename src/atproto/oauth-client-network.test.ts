@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { AtprotoError } from './errors.ts'
 import { createOAuthClient, type OAuthClient } from './oauth-client.ts'
-import { OAuthMemoryStore } from './oauth-memory-store.ts'
+import { OAuthMemorySessions, OAuthMemoryStore } from './oauth-memory-store.ts'
 import { createOutboundFetch, type Fetch } from './outbound-fetch.ts'
 
 /** Goal: whoever somebody says he is, it makes us call nobody we should not call, nor wait for long, nor read for ever. */
@@ -56,7 +56,7 @@ function client(options: {
     clientName: 'test',
     scope: 'atproto',
     redirectPath: '/callback',
-    stores: { states: new OAuthMemoryStore(limits), sessions: new OAuthMemoryStore(limits) },
+    stores: { states: new OAuthMemoryStore(limits), sessions: new OAuthMemorySessions(limits) },
     fetch,
     plcUrl,
     handleResolverUrl: null,

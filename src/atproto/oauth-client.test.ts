@@ -2,11 +2,12 @@ import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import type { NodeSavedSession } from '@atproto/oauth-client-node'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { AtprotoError } from './errors.ts'
 import { createOAuthClient, missingScopes, type OAuthClientOptions } from './oauth-client.ts'
-import { OAuthMemoryStore } from './oauth-memory-store.ts'
+import { OAuthMemorySessions, OAuthMemoryStore } from './oauth-memory-store.ts'
 import { oauthOrigin } from './oauth-origin.ts'
 import type { Fetch } from './outbound-fetch.ts'
 
@@ -25,7 +26,7 @@ function options(over: Partial<OAuthClientOptions> = {}): OAuthClientOptions {
     scope: 'atproto',
     redirectPath: '/admin/oauth/callback',
     keyFile: join(folder, 'oauth.key'),
-    stores: { states: new OAuthMemoryStore(limits), sessions: new OAuthMemoryStore(limits) },
+    stores: { states: new OAuthMemoryStore(limits), sessions: new OAuthMemorySessions(limits) },
     fetch: nobody,
     plcUrl: 'https://plc.example.com',
     handleResolverUrl: 'https://pds.example.com',
@@ -96,6 +97,64 @@ test('failures have codes: unknown people, servers that do not answer, logins th
   expect(await codeOf(client.finish(new URLSearchParams('state=forged&code=c')))).toBe('login_unknown')
   expect(await codeOf(client.finish(new URLSearchParams()))).toBe('login_unknown')
   expect(await codeOf(client.restore('did:plc:ewvi7nxzyoun6zhxrhs64oiz'))).toBe('auth_failed')
+})
+
+test.each(['%00', 'a%00b', 'x'.repeat(129), 'ü', 'a b'])(
+  'what cannot be a state is not looked up: %s',
+  async (state) => {
+    const looked: string[] = []
+    const { stores } = options()
+    const states = { get: (key: string) => void looked.push(key), set: () => undefined, del: () => undefined }
+    const client = await createOAuthClient(options({ stores: { ...stores, states } }))
+    expect(await codeOf(client.finish(new URLSearchParams(`state=${state}&code=c`)))).toBe('login_unknown')
+    expect(looked).toEqual([])
+  },
+)
+
+test('what is sent to a server of logins has the time of PDSes, documents have that of documents', async () => {
+  const issuer = 'https://pds.example.com'
+  const metadata = {
+    resource: issuer,
+    authorization_servers: [issuer],
+    issuer,
+    authorization_endpoint: `${issuer}/oauth/authorize`,
+    token_endpoint: `${issuer}/oauth/token`,
+    pushed_authorization_request_endpoint: `${issuer}/oauth/par`,
+    token_endpoint_auth_methods_supported: ['none', 'private_key_jwt'],
+    token_endpoint_auth_signing_alg_values_supported: ['ES256'],
+    response_types_supported: ['code'],
+    dpop_signing_alg_values_supported: ['ES256'],
+    require_pushed_authorization_requests: true,
+    client_id_metadata_document_supported: true,
+  }
+  const asked: string[] = []
+  const recorded =
+    (name: string, answer: () => Response): Fetch =>
+    async (url, init) => {
+      asked.push(`${name}: ${init?.method} ${new URL(new Request(url).url).pathname}`)
+      return answer()
+    }
+  const fetch = recorded('fetch', () => Response.json(metadata))
+  const pdsFetch = recorded('pdsFetch', () => Response.json({ request_uri: 'urn:x', expires_in: 60 }))
+  const client = await createOAuthClient(options({ fetch, pdsFetch }))
+  await client.authorize(issuer, 's')
+  expect(asked).toEqual([
+    'fetch: GET /.well-known/oauth-protected-resource',
+    'fetch: GET /.well-known/oauth-authorization-server',
+    'pdsFetch: POST /oauth/par',
+  ])
+})
+
+test('tokens are replaced only where they are still the same', async () => {
+  const store = new OAuthMemorySessions({ now, lifetimeSeconds: 60, entryCountMax: 2 })
+  const tokens = (access: string) => ({ tokenSet: { access_token: access } }) as NodeSavedSession
+  store.set('did:plc:a', tokens('1'))
+  expect(await store.replace('did:plc:a', tokens('0'), tokens('2'))).toBe(false)
+  expect(await store.replace('did:plc:a', tokens('1'), tokens('2'))).toBe(true)
+  expect(store.get('did:plc:a')).toEqual(tokens('2'))
+  expect(await store.replace('did:plc:a', tokens('2'), undefined)).toBe(true)
+  expect(await store.replace('did:plc:a', tokens('2'), tokens('3'))).toBe(false)
+  expect(store.get('did:plc:a')).toBeUndefined()
 })
 
 test('the memory store forgets the old and the too many', () => {

@@ -3,7 +3,6 @@ import {
   JoseKey,
   requestLocalLock,
   type NodeOAuthClientOptions,
-  type NodeSavedSessionStore,
   type NodeSavedStateStore,
   type OAuthClientMetadataInput,
 } from '@atproto/oauth-client-node'
@@ -16,6 +15,7 @@ import { loadOrCreateOAuthKeys } from './oauth-key.ts'
 import { OAuthMemoryStore } from './oauth-memory-store.ts'
 import { oauthOrigin } from './oauth-origin.ts'
 import { OAuthPdsSession, TokenClient, type OAuthLock } from './oauth-session.ts'
+import type { OAuthSessionStore } from './oauth-tokens.ts'
 import type { Fetch } from './outbound-fetch.ts'
 import type { PdsSession } from './pds-session.ts'
 import type { Did } from './syntax.ts'
@@ -25,11 +25,13 @@ const serverCountMax = 1000
 const metadataSeconds = 600
 /** A nonce that is too old by then costs the one request that getting the first one costs. */
 const nonceSeconds = 3600
+/** What may be the state of a login: ours is random. Anything else need not be looked up. */
+const stateForm = /^[\w-]{1,128}$/
 
 /** Logins under way, and sessions. What is in them acts as the account: in memory, or sealed. */
 export interface OAuthStores {
   states: NodeSavedStateStore
-  sessions: NodeSavedSessionStore
+  sessions: OAuthSessionStore
 }
 
 export interface OAuthClientOptions {
@@ -50,7 +52,10 @@ export interface OAuthClientOptions {
   lock?: OAuthLock
   /** The guarded one: handles, DIDs and servers are chosen by strangers. */
   fetch: Fetch
-  /** The guarded one for what is asked of PDSes afterwards: other limits of time and size. Default: `fetch`. */
+  /**
+   * The guarded one for what is asked of PDSes, with other limits of time and size; also for what is sent to their
+   * authorization servers: a code or refresh token is good once, so giving up early loses it. Default: `fetch`.
+   */
   pdsFetch?: Fetch
   plcUrl: string
   /** A PDS to ask for handles instead of DNS and HTTPS. */
@@ -132,7 +137,9 @@ export async function createOAuthClient(options: OAuthClientOptions): Promise<OA
         throw loginStartFailure(error, actor)
       }),
     finish: async (query, admit) => {
-      const saved = await stores.states.get(query.get('state') ?? '')
+      const name = query.get('state') ?? ''
+      if (!stateForm.test(name)) throw new AtprotoError('login_unknown', 'this is the state of no login')
+      const saved = await stores.states.get(name)
       if (saved !== undefined) admit?.(saved.appState ?? '')
       const { session, state } = await client.callback(query).catch((error: unknown) => {
         throw loginEndFailure(error)
@@ -140,7 +147,7 @@ export async function createOAuthClient(options: OAuthClientOptions): Promise<OA
       return { session: await restore(needs, session.did, scope), state: state ?? '' }
     },
     restore: (did) => restore(needs, did, scope),
-    revoke: (did) => client.revoke(did),
+    revoke: (did) => revoke(needs, did),
   }
 }
 
@@ -148,7 +155,7 @@ async function newClient(
   options: OAuthClientOptions,
   { origin, isLoopback }: { origin: string; isLoopback: boolean },
 ): Promise<TokenClient> {
-  const { scope, stores, handleResolverUrl, now } = options
+  const { scope, stores, handleResolverUrl, now, pdsFetch = options.fetch } = options
   const clientMetadata = isLoopback
     ? buildAtprotoLoopbackClientMetadata({ scope, redirect_uris: [`${origin}${options.redirectPath}`] })
     : confidentialMetadata(origin, options)
@@ -163,7 +170,7 @@ async function newClient(
     protectedResourceMetadataCache: new OAuthMemoryStore(servers),
     // By server, for all accounts: in memory, because a nonce is no secret and a server gives a new one at any time.
     dpopNonceCache: new OAuthMemoryStore({ ...servers, lifetimeSeconds: nonceSeconds }),
-    fetch: plainCalls(options.fetch),
+    fetch: plainCalls((url, init) => (init?.method === 'POST' ? pdsFetch : options.fetch)(url, init)),
     plcDirectoryUrl: options.plcUrl,
     ...(handleResolverUrl === null ? {} : { handleResolver: handleResolverUrl }),
     allowHttp: options.allowHttp,
@@ -207,21 +214,29 @@ async function loadKeys(keyFile: string | undefined): Promise<JoseKey[]> {
   return Promise.all(keys.map(({ pem, kid }) => JoseKey.fromPKCS8(pem, 'ES256', kid)))
 }
 
-async function restore(
-  needs: ConstructorParameters<typeof OAuthPdsSession>[0],
-  did: Did,
-  scope: string,
-): Promise<PdsSession> {
+type SessionNeeds = ConstructorParameters<typeof OAuthPdsSession>[0]
+
+async function restore(needs: SessionNeeds, did: Did, scope: string): Promise<PdsSession> {
   const { client, sessions } = needs
   const saved = await sessions.get(did)
   if (saved === undefined || !client.isClientOf(saved)) {
-    if (saved !== undefined) await sessions.del(did)
+    if (saved !== undefined) await sessions.replace(did, saved, undefined)
     throw new AtprotoError('auth_failed', `there is no session with the PDS of ${did}`)
   }
   const missing = missingScopes(scope, saved.tokenSet.scope)
   if (missing.length === 0) return new OAuthPdsSession(needs, saved)
-  await client.revoke(did).catch(() => undefined) // Forgotten it is in any case.
+  await revoke(needs, did).catch(() => undefined) // Forgotten it is in any case.
   throw new AtprotoError('scope_missing', `the server did not grant ${missing.join(' ')}`)
+}
+
+/** Tokens are forgotten first and then given back, which takes its time: a login that comes in between keeps its own. */
+async function revoke({ client, sessions }: SessionNeeds, did: Did): Promise<void> {
+  let saved = await sessions.get(did)
+  while (saved !== undefined && !(await sessions.replace(did, saved, undefined)))
+    saved = await sessions.get(did)
+  if (saved === undefined) return
+  const server = await client.serverOf(saved)
+  await server.revoke(saved.tokenSet.access_token)
 }
 
 /** What was asked for and not given. Permission sets (`include:`) come back as what they stand for, so they are not looked for. */

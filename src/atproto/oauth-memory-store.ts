@@ -1,4 +1,8 @@
+import type { NodeSavedSession } from '@atproto/oauth-client-node'
+
 import type { Now } from '../lib/clock.ts'
+import { isSameTokens, type OAuthSessionStore } from './oauth-tokens.ts'
+import type { Did } from './syntax.ts'
 
 interface Entry<Value> {
   value: Value
@@ -29,5 +33,16 @@ export class OAuthMemoryStore<Value> {
 
   del(key: string): void {
     this.#entries.delete(key)
+  }
+}
+
+/** Tokens that may be lost with the process. */
+export class OAuthMemorySessions extends OAuthMemoryStore<NodeSavedSession> implements OAuthSessionStore {
+  async replace(did: Did, from: NodeSavedSession, to: NodeSavedSession | undefined): Promise<boolean> {
+    const current = this.get(did)
+    if (current === undefined || !isSameTokens(current, from)) return false
+    if (to === undefined) this.del(did)
+    else this.set(did, to)
+    return true
   }
 }

@@ -5,12 +5,12 @@ import {
   OAuthSession,
   type AtprotoDid,
   type NodeSavedSession,
-  type NodeSavedSessionStore,
   type OAuthServerAgent,
 } from '@atproto/oauth-client-node'
 
 import type { Now } from '../lib/clock.ts'
 import { AtprotoError } from './errors.ts'
+import { isSameTokens, type OAuthSessionStore } from './oauth-tokens.ts'
 import type { Fetch } from './outbound-fetch.ts'
 import type { PdsSession } from './pds-session.ts'
 import type { Did } from './syntax.ts'
@@ -55,7 +55,7 @@ class TokenSession extends OAuthSession {
 
 interface Needs {
   client: TokenClient
-  sessions: NodeSavedSessionStore
+  sessions: OAuthSessionStore
   lock: OAuthLock
   /** For what is asked of the PDS. */
   fetch: Fetch
@@ -96,7 +96,7 @@ export class OAuthPdsSession implements PdsSession {
   /** Tokens that are good for a while, and are not those that were refused. */
   async #usable(refused?: NodeSavedSession): Promise<NodeSavedSession> {
     const isUsable = (saved: NodeSavedSession) =>
-      !this.#endsSoon(saved) && (refused === undefined || !isSame(saved, refused))
+      !this.#endsSoon(saved) && (refused === undefined || !isSameTokens(saved, refused))
     const saved = await this.#get()
     if (isUsable(saved)) return saved
     return this.#needs.lock(this.did, async () => {
@@ -114,22 +114,18 @@ export class OAuthPdsSession implements PdsSession {
       await this.#forget(saved)
       throw ended(this.did, error)
     })
-    const latest = await sessions.get(this.did)
-    if (latest !== undefined && !isSame(latest, saved)) return latest // Somebody signed in anew meanwhile.
-    if (latest === undefined) {
-      await server.revoke(tokenSet.access_token) // … or out.
-      throw ended(this.did)
-    }
     const renewed = { ...saved, tokenSet }
-    await sessions.set(this.did, renewed)
-    return renewed
+    if (await sessions.replace(this.did, saved, renewed)) return renewed
+    // Somebody signed out meanwhile, or in anew: nobody else knows these.
+    await server.revoke(tokenSet.access_token)
+    const latest = await sessions.get(this.did)
+    if (latest === undefined) throw ended(this.did)
+    return latest
   }
 
   /** Unless there are others by now. */
   async #forget(dead: NodeSavedSession): Promise<void> {
-    const { sessions } = this.#needs
-    const latest = await sessions.get(this.did)
-    if (latest !== undefined && isSame(latest, dead)) await sessions.del(this.did)
+    await this.#needs.sessions.replace(this.did, dead, undefined)
   }
 
   async #get(): Promise<NodeSavedSession> {
@@ -144,10 +140,6 @@ export class OAuthPdsSession implements PdsSession {
     const { expires_at: end } = tokenSet
     return end !== undefined && Date.parse(end) - marginMs <= this.#needs.now().getTime()
   }
-}
-
-function isSame(one: NodeSavedSession, other: NodeSavedSession): boolean {
-  return one.tokenSet.access_token === other.tokenSet.access_token
 }
 
 function ended(did: Did, cause?: unknown): AtprotoError {

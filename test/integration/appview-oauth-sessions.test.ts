@@ -164,6 +164,54 @@ describe.each(['sqlite', 'postgres'] as const)('OAuth sessions on %s', (dialect)
     await expect(act(network.appview.context)).rejects.toMatchObject({ code: 'session_lost' })
   })
 
+  test('of a sign-out that takes its time do not take those of the next login with them', async () => {
+    const revoking = Promise.withResolvers<void>()
+    const path = '/oauth/revoke'
+    const fault = network.faults.add({ to: 'pds', path, kind: 'delay', until: revoking.promise })
+    const signOut = network.appview.context.oauthLogins.signOut(bob())
+    await expect.poll(() => fault.count).toBe(1)
+    await signIn(new BrowserTwin(network.appview.url), network.accounts.bob)
+    await network.appview.context.sailorSetups.idle()
+    revoking.resolve()
+    await signOut
+    expect((await act(network.appview.context)).length).toBeGreaterThan(0)
+  })
+
+  test('that are renewed while somebody signs out stay away', async () => {
+    const { sessions } = await stores(network.appview.context)
+    await change(bob(), expired)
+    const renewing = Promise.withResolvers<void>()
+    const path = '/oauth/token'
+    const fault = network.faults.add({ to: 'pds', path, kind: 'delay', until: renewing.promise })
+    const action = expect(act(network.appview.context)).rejects.toThrow('sign in again at')
+    await expect.poll(() => fault.count).toBe(1)
+    await network.appview.context.oauthLogins.signOut(bob())
+    renewing.resolve()
+    await action
+    expect(await sessions.get(bob())).toBeUndefined()
+  })
+
+  test('are replaced only where they are still the same, and nothing comes back by that', async () => {
+    const { sessions } = await stores(network.appview.context)
+    const did = 'did:plc:replaced'
+    const saved = await sessions.get(bob())
+    if (saved === undefined) throw new Error('no session')
+    const tokens = (access: string) => ({ ...saved, tokenSet: { ...saved.tokenSet, access_token: access } })
+    await sessions.set(did, tokens('one'))
+    const racing = ['two', 'three'].map((next) => sessions.replace(did, tokens('one'), tokens(next)))
+    expect((await Promise.all(racing)).toSorted()).toEqual([false, true])
+    expect(await sessions.replace(did, tokens('one'), undefined)).toBe(false)
+    const latest = await sessions.get(did)
+    expect(await sessions.replace(did, latest ?? saved, undefined)).toBe(true)
+    expect(await sessions.replace(did, latest ?? saved, tokens('four'))).toBe(false)
+    expect(await sessions.get(did)).toBeUndefined()
+  })
+
+  test.each(['%00', 'a%00b', '%ED%A0%80'])('with a callback nobody sent are none: %s', async (state) => {
+    const browser = new BrowserTwin(network.appview.url)
+    expect((await browser.get(`/auth/oauth/callback?state=${state}&code=c`)).status).toBe(422)
+  })
+
   test('a push whose session has ended answers so', async () => {
     await change(bob(), { ...expired, refresh_token: 'ref-spent' })
     const { registryTokens } = network.appview.context

@@ -23,6 +23,30 @@ export async function deleteOAuthSession(db: AppViewDb, did: Did): Promise<void>
   await db.deleteFrom('oauth_sessions').where('did', '=', did).execute()
 }
 
+/** New tokens in the place of `from`, or none; false when something else, or nothing, is there by now. */
+export async function replaceOAuthSession(
+  db: AppViewDb,
+  did: Did,
+  change: { from: string; to: { sealed: string; updatedAt: string } | undefined },
+): Promise<boolean> {
+  const { from, to } = change
+  if (to === undefined) {
+    const { numDeletedRows } = await db
+      .deleteFrom('oauth_sessions')
+      .where('did', '=', did)
+      .where('sealed', '=', from)
+      .executeTakeFirst()
+    return numDeletedRows === 1n
+  }
+  const { numUpdatedRows } = await db
+    .updateTable('oauth_sessions')
+    .set({ sealed: to.sealed, updated_at: to.updatedAt })
+    .where('did', '=', did)
+    .where('sealed', '=', from)
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
 /**
  * Whether anything is left that the tokens of this account serve: a browser that is signed in, a paired device, or one
  * that was approved and has not come for its secret yet.

@@ -6,8 +6,8 @@ import { deleteLease, takeLease } from '../db/leases.ts'
 import type { AppViewDb } from '../db/schema.ts'
 
 /** Longer than anything that is done under a lease; an instance that dies holds others up no longer than this. */
-const lifetimeMs = 60_000
-const patienceMs = 90_000
+const lifetimeMs = 90_000
+const patienceMs = 120_000
 const firstDelayMs = 20
 const longestDelayMs = 500
 
@@ -24,7 +24,7 @@ export class Leases {
     this.#needs = needs
   }
 
-  /** Runs `action` while nobody else runs one under this name. @throws {AtprotoError} `unreachable` after 90 s of waiting */
+  /** Runs `action` while nobody else runs one under this name. @throws {AtprotoError} `unreachable` after two minutes of waiting */
   run<T>(name: string, action: () => Promise<T>): Promise<T> {
     return this.#local.run(name, async () => {
       const holder = randomId()

@@ -1,8 +1,14 @@
 import { AtprotoError } from '../../atproto/errors.ts'
 import type { OAuthStores } from '../../atproto/oauth-client.ts'
+import { isSameTokens } from '../../atproto/oauth-tokens.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
-import { deleteOAuthSession, findOAuthSession, putOAuthSession } from '../db/oauth-sessions.ts'
+import {
+  deleteOAuthSession,
+  findOAuthSession,
+  putOAuthSession,
+  replaceOAuthSession,
+} from '../db/oauth-sessions.ts'
 import {
   deleteExpiredOAuthStates,
   deleteOAuthState,
@@ -59,6 +65,16 @@ export function createOAuthStores(needs: {
         await putOAuthSession(db, { did: did as Did, sealed, updatedAt: now().toISOString() })
       },
       del: (did) => deleteOAuthSession(db, did as Did),
+      replace: async (did, from, to) => {
+        const current = await findOAuthSession(db, did)
+        const saved = open(current, sessionContext(did)) as Saved<'sessions'>
+        if (current === undefined || saved === undefined || !isSameTokens(saved, from)) return false
+        const sealed = to && sealing.seal(JSON.stringify(to), sessionContext(did))
+        return replaceOAuthSession(db, did, {
+          from: current,
+          to: sealed === undefined ? undefined : { sealed, updatedAt: now().toISOString() },
+        })
+      },
     },
   }
 }

@@ -1,5 +1,5 @@
 import type { OAuthClient, OAuthDocumentPaths } from '../../atproto/oauth-client.ts'
-import { OAuthMemoryStore } from '../../atproto/oauth-memory-store.ts'
+import { OAuthMemorySessions, OAuthMemoryStore } from '../../atproto/oauth-memory-store.ts'
 import { oauthOrigin } from '../../atproto/oauth-origin.ts'
 import type { Fetch } from '../../atproto/outbound-fetch.ts'
 import { AttemptWindow } from '../../lib/attempt-window.ts'
@@ -90,7 +90,7 @@ function lazyClient(
       publicUrl,
       clientName: `Hold ${new URL(publicUrl).host}`,
       keyFile: paths.oauthKey,
-      stores: { states: new OAuthMemoryStore(limits), sessions: new OAuthMemoryStore(limits) },
+      stores: { states: new OAuthMemoryStore(limits), sessions: new OAuthMemorySessions(limits) },
       fetch,
       plcUrl: config.database.plc_directory_url,
       handleResolverUrl: await handleResolverUrl(),
