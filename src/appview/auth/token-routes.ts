@@ -73,7 +73,7 @@ async function logIn(
   address: string,
 ): Promise<RegistryLogin | undefined> {
   if (credentials.kind === 'nobody') return undefined
-  if (credentials.kind === 'refresh_token') return needs.refreshTokens.redeem(credentials.token)
+  if (credentials.kind === 'refresh_token') return needs.refreshTokens.redeem(credentials.token, address)
   return needs.registryLogins.logIn(credentials.actor, credentials.secret, address)
 }
 

@@ -95,7 +95,7 @@ export class Devices {
    * @throws {AppViewError} `login_failed`, `login_blocked`, `identity_unreachable`
    */
   async logIn(actor: string, secret: string, address: string): Promise<{ did: Did; deviceId: string }> {
-    const { db, limits, now } = this.#needs
+    const { db, limits } = this.#needs
     const attempt = { account: actor, address }
     const device = await findDeviceBySecret(db, hashOf(secret))
     if (device === undefined) {
@@ -111,9 +111,7 @@ export class Devices {
       limits.noteFailure(attempt)
       throw new AppViewError('login_failed', 'this device belongs to another account')
     }
-    const nowMs = now().getTime()
-    if (device.used_at === null || nowMs - Date.parse(device.used_at) >= touchSeconds * 1000)
-      await touchDevice(db, device.id, { at: new Date(nowMs).toISOString(), address })
+    await this.#touch(device, address)
     return { did: device.did, deviceId: device.id }
   }
 
@@ -129,9 +127,11 @@ export class Devices {
     }))
   }
 
-  /** Whether it was not revoked. */
-  async exists(id: string): Promise<boolean> {
-    return (await findDevice(this.#needs.db, id)) !== undefined
+  /** It shows something that it was given for its secret. False when it was revoked. */
+  async noteUse(id: string, address: string): Promise<boolean> {
+    const device = await findDevice(this.#needs.db, id)
+    if (device !== undefined) await this.#touch(device, address)
+    return device !== undefined
   }
 
   rename(did: Did, id: string, name: string): Promise<void> {
@@ -146,6 +146,12 @@ export class Devices {
   /** Every device of an account, also those that were approved and have not come for their secret yet. */
   revokeAll(did: Did): Promise<void> {
     return deleteDevicesOf(this.#needs.db, did)
+  }
+
+  async #touch({ id, used_at }: DeviceRow, address: string): Promise<void> {
+    const usedAt = this.#needs.now()
+    if (used_at !== null && usedAt.getTime() - Date.parse(used_at) < touchSeconds * 1000) return
+    await touchDevice(this.#needs.db, id, { at: usedAt.toISOString(), address })
   }
 
   async #isOwner(actor: string, device: DeviceRow, attempt: LoginAttempt): Promise<boolean> {
