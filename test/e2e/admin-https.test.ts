@@ -9,6 +9,7 @@ import { holdConfig } from '../../src/hold/config.ts'
 import { startHold, type RunningHold } from '../../src/hold/start.ts'
 import { freePort } from '../integration/test-hold.ts'
 import { HttpsDoor } from '../network/https-door.ts'
+import { signInAtPds } from '../network/oauth-sign-in.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { chromiumLaunch } from './browser.ts'
 
@@ -65,4 +66,26 @@ test('with https the hold proves by its key that it is itself, and its cookie is
   expect([size > 0, mode & 0o777]).toEqual([true, 0o600])
   const [cookie] = await context.cookies(hold.url)
   expect(cookie).toMatchObject({ name: '__Host-hold-admin', secure: true, httpOnly: true, path: '/', sameSite: 'Lax' }) // prettier-ignore
+})
+
+test('with https it registers in its owner’s data repo as a confidential client of its own', async () => {
+  const { alice } = network.accounts
+  const { registration } = hold.context
+  door.asked.length = 0
+  const waiting = await registration.open()
+  expect(waiting?.href).toBe(`${hold.url}/register`)
+  const visit = await fetch(`${hold.url}/register`, { redirect: 'manual' })
+  expect(visit.status).toBe(303)
+  const authorize = new URL(visit.headers.get('location') ?? '')
+  expect(authorize.searchParams.get('client_id')).toBe(`${hold.url}/register/oauth/client-metadata.json`)
+  const callback = await signInAtPds(authorize, alice)
+  expect((await fetch(callback)).status).toBe(200)
+  await registration.done
+  const documents = door.asked.filter((path) => path.startsWith('/register/oauth/'))
+  expect([...new Set(documents)]).toEqual(['/register/oauth/client-metadata.json', '/register/oauth/jwks.json']) // prettier-ignore
+  const query = new URLSearchParams({ repo: alice.did, collection: 'io.atcr.hold' }).toString()
+  const answer = await fetch(`${network.pds.url}/xrpc/com.atproto.repo.listRecords?${query}`)
+  expect(await answer.json()).toMatchObject({
+    records: [{ value: { endpoint: hold.url, owner: alice.did } }],
+  })
 })

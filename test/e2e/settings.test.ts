@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -23,10 +23,12 @@ const safari = { userAgent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS
 
 let network: TestNetwork
 let browser: Browser
+/** Of builds of the credential helper. */
+let folder: string
 
 beforeAll(async () => {
   await mkdir(screenshotFolder, { recursive: true })
-  const folder = await mkdtemp(join(tmpdir(), 'atcr-settings-'))
+  folder = await mkdtemp(join(tmpdir(), 'atcr-settings-'))
   const names = ['linux-x64.gz', 'linux-arm64.gz', 'darwin-arm64.gz', 'win-x64.exe.gz']
   const sums = names.map((name) => `${sha256Hex(name)}  docker-credential-atcr-${name}\n`).join('')
   await writeFile(join(folder, 'SHA256SUMS'), sums)
@@ -36,6 +38,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser.close()
   await network[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true })
 })
 
 const url = (path: string) => network.appview.url + path
@@ -78,7 +81,7 @@ test('who signs in sees it on every page, and signs out by the menu, with keys a
   const { alice } = network.accounts
   await using opened = await openPage(browser, { viewport: narrow })
   await logIn(opened.page, alice)
-  await opened.page.getByText('alice.test').click()
+  await opened.page.locator('summary', { hasText: 'alice.test' }).click()
   await opened.page.getByRole('link', { name: 'Settings' }).click()
   expect(await heading(opened.page)).toBe('Account')
   expect(await opened.page.getByRole('main').textContent()).toContain(alice.did)
@@ -86,7 +89,7 @@ test('who signs in sees it on every page, and signs out by the menu, with keys a
 
   // The menu closes by Escape, and by a click elsewhere, where there are scripts.
   const menu = opened.page.getByRole('button', { name: 'Sign out', exact: true })
-  await opened.page.getByText('alice.test').first().press('Enter')
+  await opened.page.locator('summary', { hasText: 'alice.test' }).press('Enter')
   expect(await menu.isVisible()).toBe(true)
   await opened.page.keyboard.press('Escape')
   expect(await menu.isVisible()).toBe(false)

@@ -50,6 +50,19 @@ test('the first login makes a profile with our hold, and a place in its crew', a
   expect(network.calls.count({ to: 'hold', path: '/xrpc/io.atcr.hold.requestCrew' })).toBe(1)
 })
 
+test('so does the first token for an app password, and only the first', async () => {
+  const account = await newAccount('emil')
+  const basic = Buffer.from(`${account.handle}:${account.appPassword}`).toString('base64')
+  for (let count = 0; count < 3; count++) {
+    const headers = { authorization: `Basic ${basic}` }
+    expect((await fetch(`${network.appview.url}/auth/token`, { headers })).status).toBe(200)
+    await setUp()
+  }
+  expect(await profileOf(account.did)).toMatchObject({ defaultHold: holdDid() })
+  expect(await isCrew(account.did)).toBe(true)
+  expect(network.calls.count({ to: 'pds', path: '/xrpc/com.atproto.repo.applyWrites' })).toBe(1)
+})
+
 test('a profile without a hold stays without: its owner opted out', async () => {
   const account = await newAccount('berta')
   await withTokens(account, () => writeProfile(account.did, {}))

@@ -118,6 +118,10 @@ describe.each(['direct', 'relay'] as const)('budgets of upstream calls, %s', (up
 
   test('a token without the right to push, or of nobody, fetches no service token', async () => {
     await using other = await startSecondAppView(network)
+    // The first login of all asks for a place in the hold's crew.
+    await client(network, 'bob', other.url).authorize('bob.test/any', 'pull')
+    await other.context.sailorSetups.idle()
+    network.calls.reset()
     for (const [name, of, actions] of [
       [undefined, repository, 'pull,push'],
       ['bob', repository, 'pull,push'],

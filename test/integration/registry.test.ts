@@ -257,15 +257,6 @@ describe('the token endpoint', () => {
     expect(accessOf((await noScope.json()) as { token: string })).toEqual([])
   })
 
-  test('does not know refresh tokens, and says so in OAuth’s words', async () => {
-    const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: 'x', service: 'y' })
-    const response = await fetch(tokenUrl(), { method: 'POST', body })
-    expect([response.status, ((await response.json()) as { error: string }).error]).toEqual([
-      400,
-      'unsupported_grant_type',
-    ])
-  })
-
   test('refuses a wrong password, slows down guessing, and lets the right one in from its cache', async () => {
     const { handle, appPassword } = network.accounts.bob
     const logIn = (password: string) =>

@@ -13,6 +13,7 @@ export async function settle(infrastructure: Infrastructure, programs: Programs)
   const deadlineMs = Date.now() + settleMsMax
   let before = ''
   for (;;) {
+    await waitFor('accounts to be set up', deadlineMs, programs.appview.context.sailorSetups.idle())
     await waitFor('the hold to be told of every push', deadlineMs, notificationsSent(programs))
     const pds = await infrastructure.pds.lastSequence()
     const hold = lastHoldSequence(programs)

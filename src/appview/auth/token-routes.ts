@@ -22,6 +22,7 @@ type Needs = Pick<
   | 'registryTokens'
   | 'repositories'
   | 'holdPreparations'
+  | 'sailorSetups'
   | 'log'
 >
 
@@ -47,6 +48,7 @@ async function answer(
     const refreshToken = login && (await findRefreshToken(needs, request, login))
     const access = await grantScopes(needs.repositories, parseScopes(request.scopes), login?.did)
     const { token, issuedAt } = await needs.registryTokens.mint({ did: login?.did, access })
+    if (login?.isNew === true) needs.sailorSetups.begin(login.did)
     if (login !== undefined) needs.holdPreparations.begin(login.did, access)
     return Response.json(
       {
@@ -71,9 +73,10 @@ async function logIn(
   needs: Needs,
   credentials: Credentials,
   address: string,
-): Promise<RegistryLogin | undefined> {
+): Promise<(RegistryLogin & { isNew: boolean }) | undefined> {
   if (credentials.kind === 'nobody') return undefined
-  if (credentials.kind === 'refresh_token') return needs.refreshTokens.redeem(credentials.token, address)
+  if (credentials.kind === 'refresh_token')
+    return { ...(await needs.refreshTokens.redeem(credentials.token, address)), isNew: false }
   return needs.registryLogins.logIn(credentials.actor, credentials.secret, address)
 }
 

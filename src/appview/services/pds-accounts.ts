@@ -69,7 +69,11 @@ export class PdsAccounts {
    * before passes while others guess; what was not is slowed down ({@link LoginLimits}).
    * @throws {AppViewError} `login_failed`, `login_blocked`, `rate_limited`, `pds_unreachable`, `identity_unreachable`
    */
-  async logIn(actor: string, password: string, address: string): Promise<{ did: Did; passwordHash: string }> {
+  async logIn(
+    actor: string,
+    password: string,
+    address: string,
+  ): Promise<{ did: Did; passwordHash: string; isNew: boolean }> {
     const { db, limits, sealing, login } = this.#needs
     const identity = await this.#identify(actor, address)
     const { did } = identity
@@ -78,7 +82,7 @@ export class PdsAccounts {
     const attempt = { account: did, address }
     if (this.#isProved(known, identity, passwordFreshSeconds)) {
       limits.noteKnown(attempt)
-      return { did, passwordHash: hash }
+      return { did, passwordHash: hash, isNew: false }
     }
     if (known === undefined) limits.check(attempt)
     try {
@@ -87,7 +91,7 @@ export class PdsAccounts {
       )
     } catch (error) {
       if (isOutage(error) && this.#isProved(known, identity, passwordStaleSeconds))
-        return { did, passwordHash: hash }
+        return { did, passwordHash: hash, isNew: false }
       if (isLoginFailure(error)) {
         limits.noteFailure(attempt)
         if (known !== undefined) await this.#forget(known)
@@ -95,7 +99,7 @@ export class PdsAccounts {
       throw error
     }
     limits.noteSuccess(attempt)
-    return { did, passwordHash: hash }
+    return { did, passwordHash: hash, isNew: known === undefined }
   }
 
   /**

@@ -23,15 +23,17 @@ export class RegistryLogins {
   }
 
   /**
-   * Who `actor` (handle or DID) is, if `secret` is his. `address` is where the request came from.
+   * Who `actor` (handle or DID) is, if `secret` is his; `isNew` when it was not seen before. `address` is where the
+   * request came from.
    * @throws {AppViewError} `login_failed`, `login_blocked`, `rate_limited`, `pds_unreachable`, `identity_unreachable`
    */
-  async logIn(actor: string, secret: string, address: string): Promise<RegistryLogin> {
+  async logIn(actor: string, secret: string, address: string): Promise<RegistryLogin & { isNew: boolean }> {
     if (secret.startsWith(deviceSecretPrefix)) {
       const { did, deviceId } = await this.#needs.devices.logIn(actor, secret, address)
-      return { did, by: { kind: 'device', deviceId } }
+      // Who paired it signed in for that.
+      return { did, by: { kind: 'device', deviceId }, isNew: false }
     }
-    const { did, passwordHash } = await this.#needs.pdsAccounts.logIn(actor, secret, address)
-    return { did, by: { kind: 'app_password', passwordHash } }
+    const { did, passwordHash, isNew } = await this.#needs.pdsAccounts.logIn(actor, secret, address)
+    return { did, by: { kind: 'app_password', passwordHash }, isNew }
   }
 }

@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { randomId } from '../../../src/lib/ids.ts'
@@ -19,12 +19,17 @@ export const docker: ClientSource = {
   start,
 }
 
+/** With no login at all it would take whichever keyring program it finds on the machine for its own. */
+const loggedOut = '{"auths":{"nowhere.invalid":{"auth":"bm9ib2R5Om5vdGhpbmc="}}}'
+
 async function start({ registry, folder }: ClientOptions): Promise<Client> {
   const environment = {
     DOCKER_HOST: `unix://${join(folder, 'docker.sock')}`,
     DOCKER_CONFIG: join(folder, 'config'),
   }
   await mkdir(environment.DOCKER_CONFIG)
+  const logout = () => writeFile(join(environment.DOCKER_CONFIG, 'config.json'), loggedOut)
+  await logout()
   // Debian's own, should there be another docker command on the way.
   const call = (...args: string[]) => mustRun('/usr/bin/docker', args, environment)
   const daemon = await startDockerd(folder, environment)
@@ -55,7 +60,7 @@ async function start({ registry, folder }: ClientOptions): Promise<Client> {
     async login({ username, password }) {
       await call('login', '-u', username, '-p', password, registry)
     },
-    logout: () => rm(join(environment.DOCKER_CONFIG, 'config.json'), { force: true }),
+    logout,
     push,
     pull,
     async copy(from, to) {

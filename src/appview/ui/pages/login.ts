@@ -28,7 +28,7 @@ export function loginPage(shell: Shell, view: LoginView): Html {
   return layout(shell, {
     title: 'Sign in',
     main: html`
-      <div class="stack fill narrow">
+      <div class="sign-in stack">
         <h1>Sign in</h1>
         <p class="lead">With the account you have anywhere on the AT&nbsp;Protocol, such as Bluesky.</p>
         ${reason !== undefined && notice('warm', reason)}
