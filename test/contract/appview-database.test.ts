@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import {
   deleteAppPasswordSession,
+  deleteAppPasswordSessionsOf,
   listAppPasswordSessions,
   putAppPasswordSession,
   updateAppPasswordSession,
@@ -111,6 +112,8 @@ test('sessions of app passwords: the last proved first; one with newer tokens is
   expect(await deleteAppPasswordSession(db, { ...row, password_hash: 'one' })).toBe(false)
   expect(await deleteAppPasswordSession(db, { ...row, password_hash: 'two' })).toBe(true)
   expect(await hashes()).toEqual(['one'])
+  expect(await deleteAppPasswordSessionsOf(db, alice)).toMatchObject([{ password_hash: 'one', sealed: 'b' }])
+  expect(await hashes()).toEqual([])
 })
 
 test('bytes and large numbers come back as they were', async () => {

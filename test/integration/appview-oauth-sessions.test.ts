@@ -234,6 +234,29 @@ describe.each(['sqlite', 'postgres'] as const)('OAuth sessions on %s', (dialect)
     await db.deleteFrom('app_password_sessions').where('did', '=', bob()).execute()
   })
 
+  test('end with those of app passwords when somebody signs out everywhere; devices stay, passwords are asked about', async () => {
+    const { devices, pdsAccounts, refreshTokens, signOuts } = network.appview.context
+    const { did } = network.accounts.bob
+    const logIn = () => pdsAccounts.logIn(did, network.accounts.bob.appPassword, '')
+    const { passwordHash } = await logIn()
+    const { id: deviceId } = await devices.create(did, { name: 'laptop', address: '' })
+    const ofPassword = await refreshTokens.create(
+      { did, by: { kind: 'app_password', passwordHash } },
+      'docker',
+    )
+    const ofDevice = await refreshTokens.create({ did, by: { kind: 'device', deviceId } }, 'docker')
+    await signOuts.signOutEverywhere(did)
+    expect(network.calls.count({ to: 'pds', path: '/xrpc/com.atproto.server.deleteSession' })).toBe(1)
+    await expect(act(network.appview.context)).rejects.toMatchObject({ code: 'session_lost' })
+    expect(await refreshTokens.redeem(ofDevice, '')).toMatchObject({ did })
+    await logIn()
+    expect(network.calls.count({ to: 'pds', path: '/xrpc/com.atproto.server.createSession' })).toBe(2)
+    await expect(refreshTokens.redeem(ofPassword, '')).rejects.toMatchObject({ code: 'login_failed' })
+    expect((await act(network.appview.context)).length).toBeGreaterThan(0)
+    await signOuts.signOutEverywhere(did)
+    await devices.revoke(did, deviceId)
+  })
+
   test('with less than the AppView wants since an upgrade are ended, and given back', async () => {
     const oauthScope = `${appViewScope} repo:io.atcr.newer`
     await using upgraded = await createContext(network.appview.context.config, { oauthScope })

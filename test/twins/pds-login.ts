@@ -12,6 +12,8 @@ export class PdsLoginTwin implements PdsLogin {
   readonly signedOut: string[] = []
   outage?: AppViewErrorCode
   areTokensSpent = false
+  /** Sign-outs are answered after this. */
+  signOutAnswer: Promise<void> = Promise.resolve()
   /** Refreshes at the next use of a session. */
   isAccessExpired = false
 
@@ -57,5 +59,6 @@ export class PdsLoginTwin implements PdsLogin {
   async signOut({ did, refreshJwt }: AppPasswordTokens): Promise<void> {
     if (this.outage !== undefined) throw new AppViewError(this.outage, 'down')
     this.signedOut.push(`${did} ${refreshJwt}`)
+    await this.signOutAnswer
   }
 }
