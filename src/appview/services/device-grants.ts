@@ -90,7 +90,7 @@ export class DeviceGrants {
   async create(device: { name: string; userAgent: string; address: string }): Promise<NewDeviceGrant> {
     const { db } = this.#needs
     const now = this.#at(0)
-    await deleteOldDeviceGrants(db, this.#at(-keptSeconds))
+    await this.deleteOld()
     const pending = await countPendingDeviceGrants(db, { address: device.address, now })
     if (pending.ofAddress >= pendingOfAddressMax || pending.all >= pendingCountMax)
       throw new AppViewError('rate_limited', 'too many logins are waiting for approval; try again later', {
@@ -140,6 +140,11 @@ export class DeviceGrants {
     if (verdict === 'approved') await devices.checkCount(decider.did)
     await decideDeviceGrant(db, row.device_code_hash, { status: verdict, did: decider.did, now: this.#at(0) })
     return this.#grant((await findDeviceGrant(db, row.device_code_hash)) ?? row, userCode)
+  }
+
+  /** Throws away those that were over an hour ago. */
+  deleteOld(): Promise<void> {
+    return deleteOldDeviceGrants(this.#needs.db, this.#at(-keptSeconds))
   }
 
   /** The machine asks what came of it; the secret is given once (RFC 8628 §3.5). */
