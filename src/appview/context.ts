@@ -141,15 +141,8 @@ export async function createContext(
   const registryTokens = new RegistryTokens({ keys, service, now })
   const sealing = new Sealing(await loadSealingKey(paths.sealingKey))
   const webSessions = new WebSessions({ db, sealing, now })
-  const devices = new Devices({ db, identities, limits: new LoginLimits({ now }), now })
-  const deviceGrants = new DeviceGrants({
-    db,
-    devices,
-    identities,
-    sealing,
-    limits: new LoginLimits({ now }),
-    now,
-  })
+  const devices = new Devices({ db, identities, now })
+  const deviceGrants = new DeviceGrants({ db, devices, identities, sealing, now })
   const pdsAccounts = new PdsAccounts({
     db,
     identities,

@@ -19,7 +19,6 @@ import {
 } from '../db/devices.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
-import type { LoginAttempt, LoginLimits } from './login-limits.ts'
 
 /** How many devices an account may have. */
 export const deviceCountMax = 100
@@ -42,7 +41,6 @@ export interface DeviceEntry {
 interface Needs {
   db: AppViewDb
   identities: Pick<Identities, 'resolveActor'>
-  limits: LoginLimits
   now: Now
 }
 
@@ -91,26 +89,19 @@ export class Devices {
   /**
    * Whose device it is. `actor` is the account's DID, its handle, or the handle under which the device was paired, which
    * goes on to be good after the account took another: the secret alone says whose it is. `address` is where the request
-   * came from.
-   * @throws {AppViewError} `login_failed`, `login_blocked`, `identity_unreachable`
+   * came from. Nothing is limited here: nobody guesses a secret of 256 bits, and who tried would lock nobody out.
+   * @throws {AppViewError} `login_failed`, `identity_unreachable`
    */
   async logIn(actor: string, secret: string, address: string): Promise<{ did: Did; deviceId: string }> {
-    const { db, limits } = this.#needs
-    const attempt = { account: actor, address }
-    const device = await findDeviceBySecret(db, hashOf(secret))
+    const device = await findDeviceBySecret(this.#needs.db, hashOf(secret))
     if (device === undefined) {
-      limits.check(attempt)
-      limits.noteFailure(attempt)
       throw new AppViewError(
         'login_failed',
         'this device is not known, or its access was revoked; log in again',
       )
     }
-    if (!(await this.#isOwner(actor, device, attempt))) {
-      limits.check(attempt)
-      limits.noteFailure(attempt)
+    if (!(await this.#isOwner(actor, device)))
       throw new AppViewError('login_failed', 'this device belongs to another account')
-    }
     await this.#touch(device, address)
     return { did: device.did, deviceId: device.id }
   }
@@ -154,7 +145,7 @@ export class Devices {
     await touchDevice(this.#needs.db, id, { at: usedAt.toISOString(), address })
   }
 
-  async #isOwner(actor: string, device: DeviceRow, attempt: LoginAttempt): Promise<boolean> {
+  async #isOwner(actor: string, device: DeviceRow): Promise<boolean> {
     if (isDid(actor)) return normalizeDid(actor) === device.did
     if (actor.toLowerCase() === device.handle) return true
     try {
@@ -163,7 +154,6 @@ export class Devices {
     } catch (cause) {
       if (!(cause instanceof AtprotoError)) throw cause
       if (cause.code !== 'unreachable') return false
-      this.#needs.limits.check(attempt)
       throw new AppViewError('identity_unreachable', `could not look up ${actor}`, { cause })
     }
   }
