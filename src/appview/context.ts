@@ -199,7 +199,14 @@ export async function createContext(
     now,
   })
   const sailorSetups = opened.use(
-    new SailorSetups({ profiles, holds, defaultHoldDid, log: logger('appview:logins'), delayMs: 1000 }),
+    new SailorSetups({
+      profiles,
+      holds,
+      defaultHoldDid,
+      log: logger('appview:logins'),
+      delayMs: 1000,
+      onLogin: (did) => caller.noteLogin(did),
+    }),
   )
   const repositories = new Repositories({ db, identities, now })
   const holdPreparations = opened.use(
