@@ -23,6 +23,7 @@ import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
+import { LoginSweep } from './jobs/login-sweep.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
@@ -169,7 +170,17 @@ export async function createContext(
     pdsAccounts,
     refreshTokens,
     patienceMs: signOutPatienceMs,
+    now,
   })
+  const loginSweep = new LoginSweep({
+    db,
+    webSessions,
+    deviceGrants,
+    signOuts,
+    log: logger('appview:logins'),
+    now,
+  })
+  opened.use(loginSweep).start()
 
   const pdsReads = new PdsReads({ identities, fetch: network.pds })
   const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now })
@@ -188,7 +199,14 @@ export async function createContext(
     now,
   })
   const sailorSetups = opened.use(
-    new SailorSetups({ profiles, holds, defaultHoldDid, log: logger('appview:logins'), delayMs: 1000 }),
+    new SailorSetups({
+      profiles,
+      holds,
+      defaultHoldDid,
+      log: logger('appview:logins'),
+      delayMs: 1000,
+      onLogin: (did) => caller.noteLogin(did),
+    }),
   )
   const repositories = new Repositories({ db, identities, now })
   const holdPreparations = opened.use(

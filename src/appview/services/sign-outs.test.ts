@@ -6,6 +6,7 @@ import type { AppViewTables } from '../db/schema.ts'
 import { SignOuts } from './sign-outs.ts'
 
 const did = 'did:plc:alice'
+const day = (date: number) => new Date(Date.UTC(2026, 0, date)).toISOString()
 const never = new Promise<void>(() => undefined)
 
 let db: Database<AppViewTables>
@@ -15,17 +16,26 @@ let signOuts: SignOuts
 
 beforeEach(async () => {
   db = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
+  await db
+    .insertInto('oauth_sessions')
+    .values({ did, sealed: 'x', updated_at: day(1) })
+    .execute()
   ended = []
   answer = Promise.resolve()
   const note = async (what: string) => void ended.push(what)
   const noteAndAsk = (what: string) => note(what).then(() => answer)
   signOuts = new SignOuts({
     db,
-    webSessions: { delete: (_did, id) => note(`browser ${id}`), deleteAll: () => note('all browsers') },
+    webSessions: {
+      delete: (_did, id) => note(`browser ${id}`),
+      deleteAll: () => note('all browsers'),
+      endings: () => ({ used: day(1), created: day(1) }),
+    },
     oauthLogins: { signOut: () => noteAndAsk('OAuth') },
     pdsAccounts: { forget: () => noteAndAsk('app passwords') },
     refreshTokens: { deleteOfPasswords: () => note('refresh tokens of app passwords') },
     patienceMs: 20,
+    now: () => new Date(day(20)),
   })
 })
 
