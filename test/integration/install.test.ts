@@ -1,6 +1,17 @@
 import { spawnSync } from 'node:child_process'
 import { createHash, generateKeyPairSync } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { readdirSync } from 'node:fs'
 import { get, type IncomingMessage, type RequestListener } from 'node:http'
 import { createServer } from 'node:https'
@@ -101,8 +112,8 @@ async function startHttps(answer: RequestListener): Promise<AsyncDisposable & { 
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const cert = selfSignedCertificate(privateKey, { commonName: 'localhost', notBefore: new Date(), days: 2 })
   const server = createServer({ key: privateKey.export({ type: 'pkcs8', format: 'pem' }), cert }, answer)
-  const { port, stop } = await listen(server, { what: 'downloads', host: '127.0.0.1', port: 0 })
-  return { url: `https://127.0.0.1:${port}`, [Symbol.asyncDispose]: stop }
+  const door = await listen(server, { what: 'downloads', host: '127.0.0.1', port: 0 })
+  return { url: `https://127.0.0.1:${door.port}`, [Symbol.asyncDispose]: () => door.stop() }
 }
 const installed = () => readdir(join(home, 'bin')).catch(() => [])
 
