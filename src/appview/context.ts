@@ -58,6 +58,7 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
 export interface AppViewOverrides {
@@ -139,15 +140,8 @@ export async function createContext(
   const registryTokens = new RegistryTokens({ keys, service, now })
   const sealing = new Sealing(await loadSealingKey(paths.sealingKey))
   const webSessions = new WebSessions({ db, sealing, now })
-  const devices = new Devices({ db, identities, limits: new LoginLimits({ now }), now })
-  const deviceGrants = new DeviceGrants({
-    db,
-    devices,
-    identities,
-    sealing,
-    limits: new LoginLimits({ now }),
-    now,
-  })
+  const devices = new Devices({ db, identities, now })
+  const deviceGrants = new DeviceGrants({ db, devices, identities, sealing, now })
   const pdsAccounts = new PdsAccounts({
     db,
     identities,
@@ -166,8 +160,16 @@ export async function createContext(
     now,
     scope: overrides.oauthScope ?? appViewScope,
   })
+  const refreshTokens = new RefreshTokens({ db, devices, pdsAccounts, now })
   const pdsSessions = new PdsSessions({ oauthLogins, pdsAccounts })
-  const signOuts = new SignOuts({ db, webSessions, oauthLogins })
+  const signOuts = new SignOuts({
+    db,
+    webSessions,
+    oauthLogins,
+    pdsAccounts,
+    refreshTokens,
+    patienceMs: signOutPatienceMs,
+  })
 
   const pdsReads = new PdsReads({ identities, fetch: network.pds })
   const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now })
@@ -254,7 +256,7 @@ export async function createContext(
     devices,
     deviceGrants,
     registryLogins: new RegistryLogins({ devices, pdsAccounts }),
-    refreshTokens: new RefreshTokens({ db, devices, pdsAccounts, now }),
+    refreshTokens,
     registryTokens,
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,

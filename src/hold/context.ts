@@ -3,7 +3,7 @@ import { Identities } from '../atproto/identity.ts'
 import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import type { ServiceAuth } from '../atproto/service-auth.ts'
-import type { AttemptWindow } from '../lib/attempt-window.ts'
+import type { AttemptLimit } from '../lib/attempt-limit.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
@@ -144,7 +144,7 @@ export interface AdminPanel {
   oauth: () => Promise<OAuthClient>
   logins: AdminLogins
   sessions: AdminSessions
-  loginLimits: AttemptWindow
+  loginLimit: AttemptLimit
 }
 
 /** Makes a hold's parts, and closes them in reverse; with `wiring/`, the only place that wires. @throws {SettingsError} */

@@ -62,7 +62,7 @@ async function logIn(name: AccountName): Promise<void> {
       const code = /\b[A-Z]{4}-[A-Z]{4}\b/.exec(output)?.[0]
       if (code === undefined || isApproved) return
       isApproved = true
-      void context.deviceGrants.decide(code, 'approved', { did, address: '127.0.0.1' })
+      void context.deviceGrants.decide(code, 'approved', did)
     },
   })
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })

@@ -238,9 +238,8 @@ describe('a device', () => {
     const { alice, bob } = network.accounts
     const grant = await beginPairing(network, 'laptop')
     const { deviceGrants } = network.appview.context
-    const decider = { did: bob.did, address: '127.0.0.1' }
     if (what === 'expired') aheadMs += 11 * minuteMs
-    else await deviceGrants.decide(grant.user_code, what === 'denied' ? 'denied' : 'approved', decider)
+    else await deviceGrants.decide(grant.user_code, what === 'denied' ? 'denied' : 'approved', bob.did)
     await using opened = await openSignedIn(browser, network, alice)
     const { page } = opened
     await page.goto(grant.verification_uri_complete)

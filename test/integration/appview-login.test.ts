@@ -167,8 +167,11 @@ describe('the form', () => {
     let answer = await browser.submit(loginPath, loginPath, { actor: '' })
     for (let attempt = 0; attempt < 20; attempt++)
       answer = await browser.submit(loginPath, loginPath, { actor: '' })
-    expect([answer.status, Number(answer.headers['retry-after'])]).toEqual([429, 600])
-    expect(answer.body).toContain('Try again in 10 min')
+    expect(answer.status).toBe(429)
+    const waitSeconds = Number(answer.headers['retry-after'])
+    expect(waitSeconds).toBeGreaterThan(0)
+    expect(waitSeconds).toBeLessThanOrEqual(30)
+    expect(answer.body).toContain(`Try again in ${waitSeconds} s`)
     // Nobody is believed who says to be somebody else, …
     const { status } = await tryAs(browser, '192.0.2.1')
     expect(status).toBe(429)

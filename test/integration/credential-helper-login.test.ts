@@ -43,10 +43,7 @@ describe('with an AppView', () => {
         const code = /\b[A-Z]{4}-[A-Z]{4}\b/.exec(output)?.[0]
         if (code === undefined || isApproved) return
         isApproved = true
-        void network.appview.context.deviceGrants.decide(code, 'approved', {
-          did: alice.did,
-          address: '127.0.0.1',
-        })
+        void network.appview.context.deviceGrants.decide(code, 'approved', alice.did)
       },
     })
   }
@@ -100,7 +97,7 @@ describe('with an AppView', () => {
     const { status, stderr } = await helper.run(['login', host], {
       onOutput: (output) => {
         const code = /\b[A-Z]{4}-[A-Z]{4}\b/.exec(output)?.[0]
-        if (code !== undefined) void network.appview.context.deviceGrants.decide(code, 'denied', { did: alice.did, address: '127.0.0.1' }) // prettier-ignore
+        if (code !== undefined) void network.appview.context.deviceGrants.decide(code, 'denied', alice.did) // prettier-ignore
       },
     })
     expect(status).toBe(1)

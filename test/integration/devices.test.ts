@@ -31,7 +31,7 @@ async function begin(deviceName = 'laptop'): Promise<DeviceCodeAnswer> {
 
 const redeem = (deviceCode: string) => post('/auth/device/token', { device_code: deviceCode })
 const approve = (userCode: string, did = network.accounts.alice.did) =>
-  network.appview.context.deviceGrants.decide(userCode, 'approved', { did, address: '127.0.0.1' })
+  network.appview.context.deviceGrants.decide(userCode, 'approved', did)
 
 /** A pairing of alice's, from code to secret. */
 async function pair(): Promise<DeviceTokenAnswer> {
@@ -133,10 +133,7 @@ describe('what programs call', () => {
     expect(await errorOf(used.device_code)).toBe('expired_token')
     const denied = await begin()
     const { alice } = network.accounts
-    await network.appview.context.deviceGrants.decide(denied.user_code, 'denied', {
-      did: alice.did,
-      address: '::1',
-    })
+    await network.appview.context.deviceGrants.decide(denied.user_code, 'denied', alice.did)
     expect(await errorOf(denied.device_code)).toBe('access_denied')
     const impatient = await begin()
     expect(await errorOf(impatient.device_code)).toBe('authorization_pending')
@@ -191,8 +188,7 @@ async function submit(
 }
 
 const stateOf = async (code: string) => {
-  const asker = { did: network.accounts.bob.did, address: 'test' }
-  return (await network.appview.context.deviceGrants.find(code, asker))?.state
+  return (await network.appview.context.deviceGrants.find(code, network.accounts.bob.did))?.state
 }
 
 describe('the page', () => {
@@ -414,7 +410,7 @@ test('guessing codes costs time, also in the form, and the right one does not he
     const answers = await Promise.all(Array.from({ length: 40 }, () => post('/auth/device/code', {})))
     const limited = answers.filter(({ status }) => status === 429)
     expect(limited.length).toBeGreaterThan(0)
-    expect(limited[0]?.headers.get('retry-after')).toBe('60')
+    expect(Number(limited[0]?.headers.get('retry-after'))).toBeGreaterThan(0)
     expect(await limited[0]?.json()).toMatchObject({ error: 'slow_down' })
   } finally {
     network = usual

@@ -11,14 +11,19 @@ export class PdsLoginTwin implements PdsLogin {
   renewCount = 0
   readonly signedOut: string[] = []
   outage?: AppViewErrorCode
+  /** What an outage says about when to come again. */
+  retryAfterSeconds?: number
   areTokensSpent = false
+  /** Sign-outs are answered after this. */
+  signOutAnswer: Promise<void> = Promise.resolve()
   /** Refreshes at the next use of a session. */
   isAccessExpired = false
 
   async signIn(identity: Identity, password: string): Promise<AppPasswordTokens> {
     this.signInCount++
     await Promise.resolve()
-    if (this.outage !== undefined) throw new AppViewError(this.outage, 'down')
+    const { retryAfterSeconds } = this
+    if (this.outage !== undefined) throw new AppViewError(this.outage, 'down', { ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) }) // prettier-ignore
     if (password !== this.password) throw new AppViewError('login_failed', 'wrong handle or app password')
     const number = String(this.signInCount)
     return {
@@ -57,5 +62,6 @@ export class PdsLoginTwin implements PdsLogin {
   async signOut({ did, refreshJwt }: AppPasswordTokens): Promise<void> {
     if (this.outage !== undefined) throw new AppViewError(this.outage, 'down')
     this.signedOut.push(`${did} ${refreshJwt}`)
+    await this.signOutAnswer
   }
 }

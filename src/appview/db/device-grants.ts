@@ -32,23 +32,6 @@ export async function findDeviceGrantByUserCode(
     .executeTakeFirst()
 }
 
-/** How many wait for somebody's verdict: all of them, and those that an address asked for. */
-export async function countPendingDeviceGrants(
-  db: AppViewDb,
-  from: { address: string; now: string },
-): Promise<{ all: number; ofAddress: number }> {
-  const row = await db
-    .selectFrom('device_grants')
-    .select((of) => [
-      of.fn.countAll().as('all'),
-      of.fn.countAll().filterWhere('address', '=', from.address).as('of_address'),
-    ])
-    .where('status', '=', 'pending')
-    .where('expires_at', '>', from.now)
-    .executeTakeFirstOrThrow()
-  return { all: Number(row.all), ofAddress: Number(row.of_address) }
-}
-
 /** Approves or denies. False when it was no longer pending, or too late: then nothing was changed. */
 export async function decideDeviceGrant(
   db: AppViewDb,
@@ -90,4 +73,16 @@ export async function notePoll(
 
 export async function deleteOldDeviceGrants(db: AppViewDb, expiredBefore: string): Promise<void> {
   await db.deleteFrom('device_grants').where('expires_at', '<=', expiredBefore).execute()
+}
+
+/** All but the newest so many. */
+export async function deleteExcessDeviceGrants(db: AppViewDb, countMax: number): Promise<void> {
+  const first = await db
+    .selectFrom('device_grants')
+    .select('expires_at')
+    .orderBy('expires_at', 'desc')
+    .offset(countMax)
+    .limit(1)
+    .executeTakeFirst()
+  if (first !== undefined) await deleteOldDeviceGrants(db, first.expires_at)
 }

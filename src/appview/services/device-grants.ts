@@ -2,13 +2,15 @@ import { randomInt } from 'node:crypto'
 
 import type { Identities } from '../../atproto/identity.ts'
 import type { Did } from '../../atproto/syntax.ts'
+import { AttemptLimit } from '../../lib/attempt-limit.ts'
 import type { Now } from '../../lib/clock.ts'
 import { cleanText } from '../../lib/format.ts'
 import { randomId, sha256Hex } from '../../lib/ids.ts'
+import { networkOf } from '../../lib/networks.ts'
 import type { DeviceErrorCode } from '../../protocol/device/messages.ts'
 import {
-  countPendingDeviceGrants,
   decideDeviceGrant,
+  deleteExcessDeviceGrants,
   deleteOldDeviceGrants,
   findDeviceGrant,
   findDeviceGrantByUserCode,
@@ -20,7 +22,6 @@ import {
 import type { AppViewDb } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
 import { cleanDeviceName, type Devices } from './devices.ts'
-import type { LoginLimits } from './login-limits.ts'
 import type { Sealing } from './sealing.ts'
 
 /** How long somebody has to type the code, and the machine to fetch its secret. */
@@ -33,8 +34,12 @@ const pollSecondsMax = 60
 const pollToleranceMs = 1000
 /** How long a code that is over is still known for what it was. */
 const keptSeconds = 3600
-const pendingCountMax = 5_000
-const pendingOfAddressMax = 30
+/** Rows at most; beyond that the oldest go, so that no flood of new ones shuts the door. */
+const keptCountMax = 100_000
+/** Codes that one network can ask for. */
+const newCodeLimit = { countMax: 30, everySeconds: 20 }
+/** Wrong codes that one account can type. Of 25 thousand million; and accounts cost a login, which is limited by network. */
+const wrongCodeLimit = { countMax: 6, everySeconds: 60 }
 /** Consonants, none of which looks like another: no words come about (RFC 8628 §6.1). */
 const userCodeAlphabet = 'BCDFGHJKLMNPQRSTVWXZ'
 const userCodeLength = 8
@@ -73,29 +78,31 @@ interface Needs {
   devices: Pick<Devices, 'create' | 'checkCount'>
   identities: Pick<Identities, 'resolveDid'>
   sealing: Pick<Sealing, 'sign'>
-  /** Of codes typed wrongly. */
-  limits: Pick<LoginLimits, 'check' | 'noteFailure'>
   now: Now
+  /** Pairings that are kept at most. Default: 100,000. */
+  keptCountMax?: number
 }
 
 /** Pairing a machine with an account: it shows a code, a person approves the code in a browser (RFC 8628). */
 export class DeviceGrants {
   readonly #needs: Needs
+  readonly #newCodes: AttemptLimit
+  readonly #wrongCodes: AttemptLimit
 
   constructor(needs: Needs) {
     this.#needs = needs
+    this.#newCodes = new AttemptLimit({ now: needs.now, ...newCodeLimit })
+    this.#wrongCodes = new AttemptLimit({ now: needs.now, ...wrongCodeLimit })
   }
 
-  /** Begins a pairing. @throws {AppViewError} `rate_limited` when too many wait already */
+  /** Begins a pairing. @throws {AppViewError} `rate_limited` when its network began too many */
   async create(device: { name: string; userAgent: string; address: string }): Promise<NewDeviceGrant> {
     const { db } = this.#needs
-    const now = this.#at(0)
+    const retryAfterSeconds = this.#newCodes.take(networkOf(device.address))
+    if (retryAfterSeconds !== undefined)
+      throw new AppViewError('rate_limited', 'too many logins were begun from your network; try again later', { retryAfterSeconds }) // prettier-ignore
     await deleteOldDeviceGrants(db, this.#at(-keptSeconds))
-    const pending = await countPendingDeviceGrants(db, { address: device.address, now })
-    if (pending.ofAddress >= pendingOfAddressMax || pending.all >= pendingCountMax)
-      throw new AppViewError('rate_limited', 'too many logins are waiting for approval; try again later', {
-        retryAfterSeconds: 60,
-      })
+    await deleteExcessDeviceGrants(db, this.#needs.keptCountMax ?? keptCountMax)
     const deviceCode = randomId(32)
     const userCode = await this.#newUserCode()
     await insertDeviceGrant(db, {
@@ -108,7 +115,7 @@ export class DeviceGrants {
       did: null,
       interval_seconds: pollSecondsDefault,
       polled_at: null,
-      created_at: now,
+      created_at: this.#at(0),
       expires_at: this.#at(deviceGrantSeconds),
     })
     return { deviceCode, userCode }
@@ -116,11 +123,11 @@ export class DeviceGrants {
 
   /**
    * The pairing with a code as a person typed it; undefined for one that was never given out or is long over. That is
-   * counted against who asks and where from. @throws {AppViewError} `login_blocked` after too many wrong codes
+   * counted against who asks, wherever from. @throws {AppViewError} `login_blocked` after too many wrong codes
    */
-  async find(typedCode: string, asker: { did: Did; address: string }): Promise<DeviceGrant | undefined> {
+  async find(typedCode: string, did: Did): Promise<DeviceGrant | undefined> {
     const userCode = parseUserCode(typedCode)
-    const row = await this.#findRow(userCode, asker)
+    const row = await this.#findRow(userCode, did)
     return row && userCode !== undefined ? this.#grant(row, userCode) : undefined
   }
 
@@ -131,14 +138,14 @@ export class DeviceGrants {
   async decide(
     typedCode: string,
     verdict: 'approved' | 'denied',
-    decider: { did: Did; address: string },
+    did: Did,
   ): Promise<DeviceGrant | undefined> {
     const { db, devices } = this.#needs
     const userCode = parseUserCode(typedCode)
-    const row = await this.#findRow(userCode, decider)
+    const row = await this.#findRow(userCode, did)
     if (row === undefined || userCode === undefined) return undefined
-    if (verdict === 'approved') await devices.checkCount(decider.did)
-    await decideDeviceGrant(db, row.device_code_hash, { status: verdict, did: decider.did, now: this.#at(0) })
+    if (verdict === 'approved') await devices.checkCount(did)
+    await decideDeviceGrant(db, row.device_code_hash, { status: verdict, did, now: this.#at(0) })
     return this.#grant((await findDeviceGrant(db, row.device_code_hash)) ?? row, userCode)
   }
 
@@ -191,17 +198,18 @@ export class DeviceGrants {
     return refusal('slow_down', `ask no more often than every ${intervalSeconds} seconds`)
   }
 
-  /** Limits are checked before anything is looked up, so that a blocked guess learns nothing. No success forgives. */
-  async #findRow(
-    userCode: string | undefined,
-    asker: { did: Did; address: string },
-  ): Promise<DeviceGrantRow | undefined> {
-    const { db, limits } = this.#needs
-    const attempt = { account: asker.did, address: asker.address }
-    limits.check(attempt)
+  /** A wrong code is taken before anything is looked up, so that a blocked guess learns nothing. No success forgives. */
+  async #findRow(userCode: string | undefined, did: Did): Promise<DeviceGrantRow | undefined> {
+    const retryAfterSeconds = this.#wrongCodes.take(did)
+    if (retryAfterSeconds !== undefined)
+      throw new AppViewError('login_blocked', 'too many wrong codes; wait before the next one', {
+        retryAfterSeconds,
+      })
     const row =
-      userCode === undefined ? undefined : await findDeviceGrantByUserCode(db, this.#userCodeHash(userCode))
-    if (row === undefined) limits.noteFailure(attempt)
+      userCode === undefined
+        ? undefined
+        : await findDeviceGrantByUserCode(this.#needs.db, this.#userCodeHash(userCode))
+    if (row !== undefined) this.#wrongCodes.giveBack(did)
     return row
   }
 

@@ -5,7 +5,6 @@ import type { Identity } from '../../atproto/identity.ts'
 import { openDatabase, type Database } from '../../lib/database.ts'
 import { migrations } from '../db/migrations.ts'
 import type { AppViewTables } from '../db/schema.ts'
-import { LoginLimits } from './login-limits.ts'
 import { deviceCountMax, Devices } from './devices.ts'
 
 const alice = 'did:plc:alice'
@@ -34,7 +33,7 @@ beforeEach(async () => {
   handles = { 'alice.test': alice, 'bob.test': bob }
   isDirectoryDown = false
   db = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
-  devices = new Devices({ db, identities, limits: new LoginLimits({ now }), now })
+  devices = new Devices({ db, identities, now })
 })
 afterEach(() => db.destroy())
 
@@ -64,22 +63,20 @@ describe('signing in', () => {
     expect(await codeOf(devices.logIn('alice-new.test', secret, address))).toBe('identity_unreachable')
   })
 
-  test('fails with a secret that is not one, and costs time, which a good secret does not feel', async () => {
+  test('fails with a secret that is not one, however often, which a good secret does not feel', async () => {
     const { secret } = await devices.create(alice, laptop)
-    for (let count = 0; count < 6; count++)
+    for (let count = 0; count < 60; count++)
       expect(await codeOf(devices.logIn('alice.test', `atcr_device_${count}`, address))).toBe('login_failed')
-    expect(await codeOf(devices.logIn('alice.test', 'atcr_device_x', address))).toBe('login_blocked')
     expect(await codeOf(devices.logIn('alice.test', secret, address))).toBe('ok')
-    expect(await codeOf(devices.logIn('alice.test', 'atcr_device_x', '192.0.2.2'))).toBe('login_failed')
   })
 
   test('ends with the revocation, by its own account alone', async () => {
     const { id, secret } = await devices.create(alice, laptop)
     const other = await devices.create(alice, { ...laptop, name: 'desktop' })
     await devices.revoke(bob, id)
-    expect(await devices.exists(id)).toBe(true)
+    expect(await devices.noteUse(id, address)).toBe(true)
     await devices.revoke(alice, id)
-    expect(await devices.exists(id)).toBe(false)
+    expect(await devices.noteUse(id, address)).toBe(false)
     expect(await codeOf(devices.logIn(alice, secret, address))).toBe('login_failed')
     expect(await codeOf(devices.logIn(alice, other.secret, address))).toBe('ok')
   })

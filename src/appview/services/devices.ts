@@ -19,7 +19,6 @@ import {
 } from '../db/devices.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
-import type { LoginAttempt, LoginLimits } from './login-limits.ts'
 
 /** How many devices an account may have. */
 export const deviceCountMax = 100
@@ -42,7 +41,6 @@ export interface DeviceEntry {
 interface Needs {
   db: AppViewDb
   identities: Pick<Identities, 'resolveActor'>
-  limits: LoginLimits
   now: Now
 }
 
@@ -91,29 +89,20 @@ export class Devices {
   /**
    * Whose device it is. `actor` is the account's DID, its handle, or the handle under which the device was paired, which
    * goes on to be good after the account took another: the secret alone says whose it is. `address` is where the request
-   * came from.
-   * @throws {AppViewError} `login_failed`, `login_blocked`, `identity_unreachable`
+   * came from. Nothing is limited here: nobody guesses a secret of 256 bits, and who tried would lock nobody out.
+   * @throws {AppViewError} `login_failed`, `identity_unreachable`
    */
   async logIn(actor: string, secret: string, address: string): Promise<{ did: Did; deviceId: string }> {
-    const { db, limits, now } = this.#needs
-    const attempt = { account: actor, address }
-    const device = await findDeviceBySecret(db, hashOf(secret))
+    const device = await findDeviceBySecret(this.#needs.db, hashOf(secret))
     if (device === undefined) {
-      limits.check(attempt)
-      limits.noteFailure(attempt)
       throw new AppViewError(
         'login_failed',
         'this device is not known, or its access was revoked; log in again',
       )
     }
-    if (!(await this.#isOwner(actor, device, attempt))) {
-      limits.check(attempt)
-      limits.noteFailure(attempt)
+    if (!(await this.#isOwner(actor, device)))
       throw new AppViewError('login_failed', 'this device belongs to another account')
-    }
-    const nowMs = now().getTime()
-    if (device.used_at === null || nowMs - Date.parse(device.used_at) >= touchSeconds * 1000)
-      await touchDevice(db, device.id, { at: new Date(nowMs).toISOString(), address })
+    await this.#touch(device, address)
     return { did: device.did, deviceId: device.id }
   }
 
@@ -129,9 +118,11 @@ export class Devices {
     }))
   }
 
-  /** Whether it was not revoked. */
-  async exists(id: string): Promise<boolean> {
-    return (await findDevice(this.#needs.db, id)) !== undefined
+  /** It shows something that it was given for its secret. False when it was revoked. */
+  async noteUse(id: string, address: string): Promise<boolean> {
+    const device = await findDevice(this.#needs.db, id)
+    if (device !== undefined) await this.#touch(device, address)
+    return device !== undefined
   }
 
   rename(did: Did, id: string, name: string): Promise<void> {
@@ -148,7 +139,13 @@ export class Devices {
     return deleteDevicesOf(this.#needs.db, did)
   }
 
-  async #isOwner(actor: string, device: DeviceRow, attempt: LoginAttempt): Promise<boolean> {
+  async #touch({ id, used_at }: DeviceRow, address: string): Promise<void> {
+    const usedAt = this.#needs.now()
+    if (used_at !== null && usedAt.getTime() - Date.parse(used_at) < touchSeconds * 1000) return
+    await touchDevice(this.#needs.db, id, { at: usedAt.toISOString(), address })
+  }
+
+  async #isOwner(actor: string, device: DeviceRow): Promise<boolean> {
     if (isDid(actor)) return normalizeDid(actor) === device.did
     if (actor.toLowerCase() === device.handle) return true
     try {
@@ -157,7 +154,6 @@ export class Devices {
     } catch (cause) {
       if (!(cause instanceof AtprotoError)) throw cause
       if (cause.code !== 'unreachable') return false
-      this.#needs.limits.check(attempt)
       throw new AppViewError('identity_unreachable', `could not look up ${actor}`, { cause })
     }
   }

@@ -1,89 +1,84 @@
-import { isIPv6 } from 'node:net'
-
+import { AttemptLimit } from '../../lib/attempt-limit.ts'
 import type { Now } from '../../lib/clock.ts'
-import { AttemptLimits } from './attempt-limits.ts'
+import { networkOf } from '../../lib/networks.ts'
+import { AppViewError } from '../errors.ts'
 
-/** A secret shown for an account (handle or DID, as it was typed) from an address. */
+/** A password shown for an account (handle or DID, as it was typed) from an address. */
 export interface LoginAttempt {
   account: string
   address: string
 }
 
-/** Wrong secrets an hour from one address for one account before each costs time: a typo or two. */
-const pairFreeCount = 5
-/** … from one address, whatever the account: an office behind one address, but no list of names. */
-const addressFreeCount = 20
-/** … for one account, wherever they come from. A PDS allows 30 sign-ins in five minutes and 300 a day. */
-const accountFreeCount = 20
+const minute = 60
+/** From one network for one account: a typo or two. */
+const pairLimit = { countMax: 6, everySeconds: 3 * minute }
+/** From one network, whatever the account: an office behind one address, but no list of names. */
+const networkLimit = { countMax: 20, everySeconds: minute }
+/** For one account, wherever they come from. A PDS allows us 30 sign-ins of it in five minutes and 300 a day. */
+const accountLimit = { countMax: 15, everySeconds: 15 * minute }
+/** … and beyond that for those who try for the first time: the rest of what the PDS allows. */
+const newcomerLimit = { countMax: 10, everySeconds: 10 * minute }
 const trustedCountMax = 50_000
 
 /**
- * Slows down guessing by one address, at one account, and by many addresses at one account. Nobody can lock another
- * person out: whoever checks a secret asks here only when it is not known to be good, and an address where this account
- * signed in before does not suffer from what others do. In memory, per instance: N instances allow N times as much.
+ * Slows down guessing by one network, at one account, and by many networks at one account. Whoever checks a password asks
+ * here only when it is not known to be good. A network where the account signed in before does not suffer from what others
+ * do; nor does the first try from another one, unless more networks are guessing than a PDS would put up with.
  */
 export class LoginLimits {
-  readonly #pairs: AttemptLimits
-  readonly #addresses: AttemptLimits
-  readonly #accounts: AttemptLimits
+  readonly #pairs: AttemptLimit
+  readonly #networks: AttemptLimit
+  readonly #accounts: AttemptLimit
+  readonly #newcomers: AttemptLimit
   readonly #trusted = new Set<string>()
 
   constructor(needs: { now: Now }) {
-    this.#pairs = new AttemptLimits({ ...needs, freeCount: pairFreeCount })
-    this.#addresses = new AttemptLimits({ ...needs, freeCount: addressFreeCount })
-    this.#accounts = new AttemptLimits({ ...needs, freeCount: accountFreeCount })
+    this.#pairs = new AttemptLimit({ ...needs, ...pairLimit })
+    this.#networks = new AttemptLimit({ ...needs, ...networkLimit })
+    this.#accounts = new AttemptLimit({ ...needs, ...accountLimit })
+    this.#newcomers = new AttemptLimit({ ...needs, ...newcomerLimit })
   }
 
-  /** @throws {AppViewError} `login_blocked` with the seconds left */
-  check(attempt: LoginAttempt): void {
-    const { pair, account, address } = keysOf(attempt)
-    this.#pairs.check(pair)
-    if (this.#trusted.has(pair)) return
-    this.#addresses.check(address)
-    this.#accounts.check(account)
+  /**
+   * Counts an attempt as a wrong one before it is made, so that a hundred at once are a hundred. What this returns is
+   * called when the password was good. @throws {AppViewError} `login_blocked` with the seconds left
+   */
+  take(attempt: LoginAttempt): () => void {
+    const { pair, account, network } = keysOf(attempt)
+    const taken: [AttemptLimit, string][] = [[this.#pairs, pair]]
+    // Its own limit is enough for one that is known: its old passwords are no attack on others.
+    if (!this.#trusted.has(pair))
+      taken.push([this.#networks, network], [this.#accountLimit(account, pair), account])
+    const waitSeconds = Math.max(...taken.map(([limit, key]) => limit.waitSeconds(key)))
+    if (waitSeconds > 0)
+      throw new AppViewError('login_blocked', 'too many failed logins; wait before the next one', {
+        retryAfterSeconds: waitSeconds,
+      })
+    for (const [limit, key] of taken) limit.take(key)
+    return () => {
+      for (const [limit, key] of taken) limit.giveBack(key)
+      // What this network did wrong for this account is forgiven, and nothing else: an attacker has an account of his own.
+      this.#pairs.forget(pair)
+      this.noteKnown(attempt)
+    }
   }
 
-  noteFailure(attempt: LoginAttempt): void {
-    const { pair, account, address } = keysOf(attempt)
-    this.#pairs.noteFailure(pair)
-    // Its own limit is enough for one that is known: its old secrets are no attack on others.
-    if (this.#trusted.has(pair)) return
-    this.#addresses.noteFailure(address)
-    this.#accounts.noteFailure(account)
-  }
-
-  /** Forgives what this address did wrong for this account, and nothing else: an attacker has an account of his own. */
-  noteSuccess(attempt: LoginAttempt): void {
-    this.#pairs.noteSuccess(keysOf(attempt).pair)
-    this.noteKnown(attempt)
-  }
-
-  /** A secret that was good before came from here; that forgives nothing, because a guesser may share the address. */
+  /** A password that was good before came from here; that forgives nothing, because a guesser may share the address. */
   noteKnown(attempt: LoginAttempt): void {
     const { pair } = keysOf(attempt)
     this.#trusted.delete(pair)
     if (this.#trusted.size >= trustedCountMax) this.#trusted.delete(this.#trusted.keys().next().value as string) // prettier-ignore
     this.#trusted.add(pair)
   }
+
+  #accountLimit(account: string, pair: string): AttemptLimit {
+    const isNewcomer = this.#pairs.isFresh(pair) && this.#accounts.waitSeconds(account) > 0
+    return isNewcomer ? this.#newcomers : this.#accounts
+  }
 }
 
 function keysOf(attempt: LoginAttempt) {
   const account = attempt.account.toLowerCase().slice(0, 300)
-  const address = networkOf(attempt.address)
-  return { account, address, pair: `${account} ${address}` }
-}
-
-/** What one customer of a network has: an IPv4 address, or the first 64 bits of an IPv6 address. */
-function networkOf(address: string): string {
-  const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address) ?? []
-  if (mapped !== undefined) return mapped
-  const [plain = ''] = address.split('%')
-  if (!isIPv6(plain)) return address
-  const [head = '', tail = ''] = plain.split('::')
-  const groups = head.split(':').filter((group) => group !== '')
-  const tailGroups = tail.split(':').filter((group) => group !== '')
-  const isShortened = plain.includes('::')
-  const zeros = isShortened ? Array.from({ length: 8 - groups.length - tailGroups.length }, () => '0') : []
-  const all = [...groups, ...zeros, ...tailGroups]
-  return `${all.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64` // prettier-ignore
+  const network = networkOf(attempt.address)
+  return { account, network, pair: `${account} ${network}` }
 }

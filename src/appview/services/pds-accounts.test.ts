@@ -90,8 +90,10 @@ test('after an hour the PDS is asked again; while it is down or limits us the pa
   expect(await codeOf(accounts.logIn('alice.test', 'right', '::1'))).toBe('rate_limited')
 })
 
+const guess = (address: string, password = 'guess', actor = 'alice.test') =>
+  codeOf(accounts.logIn(actor, password, address))
+
 test('guessing is slowed down by account and address; the known password passes', async () => {
-  const guess = (address: string) => codeOf(accounts.logIn('alice.test', 'guess', address))
   await accounts.logIn('alice.test', 'right', '192.0.2.1')
   for (let count = 0; count < 6; count++) expect(await guess('192.0.2.1')).toBe('login_failed')
   expect(await guess('192.0.2.1')).toBe('login_blocked')
@@ -99,35 +101,90 @@ test('guessing is slowed down by account and address; the known password passes'
   expect(await codeOf(accounts.logIn('alice.test', 'right', '192.0.2.1'))).toBe('ok')
   // Whoever shares an address with the person gains nothing by that.
   expect(await guess('192.0.2.1')).toBe('login_blocked')
-  nowMs += 16_000
+  nowMs += 181_000
   expect(await guess('192.0.2.1')).toBe('login_failed')
+  expect(await guess('192.0.2.1')).toBe('login_blocked')
   expect(await codeOf(accounts.logIn('nobody.test', 'guess', '192.0.2.1'))).toBe('login_failed')
 })
 
-test('an attack from many addresses stops at the PDS’s door, and locks nobody out who is known', async () => {
-  await accounts.logIn('alice.test', 'right', '192.0.2.1')
-  const before = login.signInCount
-  for (let guess = 0; guess < 200; guess++) {
-    await codeOf(accounts.logIn(guess % 2 ? 'alice.test' : did, `guess ${guess}`, `198.51.100.${guess}`))
+test('two hundred guesses at once are as many as in turn, from one network or from many', async () => {
+  const many = (addressOf: (count: number) => string) =>
+    Promise.all(Array.from({ length: 200 }, (_, count) => guess(addressOf(count), `guess ${count}`)))
+  const codes = await many((count) => `2001:db8:0:1::${count.toString(16)}`)
+  expect(login.signInCount).toBe(6)
+  expect(codes.filter((code) => code === 'login_blocked')).toHaveLength(194)
+  await many((count) => `2001:db8:1:${count.toString(16)}::1`)
+  expect(login.signInCount).toBe(6 + 9 + 10)
+})
+
+test('one wrong password in many jobs at once is one question and one attempt', async () => {
+  const codes = await Promise.all(Array.from({ length: 20 }, () => guess('192.0.2.1', 'typo')))
+  expect(new Set(codes)).toEqual(new Set(['login_failed']))
+  expect(login.signInCount).toBe(1)
+  expect(await codeOf(accounts.logIn('alice.test', 'right', '192.0.2.1'))).toBe('ok')
+  for (let count = 0; count < 6; count++) expect(await guess('192.0.2.1', `${count}`)).toBe('login_failed')
+})
+
+test('right passwords take nothing, however many accounts and jobs there are behind an address', async () => {
+  for (let job = 0; job < 50; job++) {
+    login.password = `password ${job}`
+    expect(await guess('192.0.2.1', login.password)).toBe('ok')
   }
-  expect(login.signInCount - before).toBe(21)
-  // The known password, from anywhere, also when it has to be proved again; a new one from where she is known.
-  expect(await codeOf(accounts.logIn('alice.test', 'right', '203.0.113.9'))).toBe('ok')
+})
+
+test('a PDS that limits us is left alone as long as it said, for this account', async () => {
+  await accounts.logIn('alice.test', 'right', '192.0.2.1')
   nowMs += 61 * 60_000
-  for (let guess = 0; guess < 60; guess++)
-    await codeOf(accounts.logIn(did, `guess ${guess}`, `198.51.100.${guess}`))
-  expect(await codeOf(accounts.logIn('alice.test', 'right', '203.0.113.10'))).toBe('ok')
+  const before = login.signInCount
+  login.outage = 'rate_limited'
+  login.retryAfterSeconds = 250
+  for (let count = 0; count < 100; count++) await guess(`198.51.100.${count}`, `guess ${count}`)
+  expect(login.signInCount - before).toBe(1)
+  nowMs += 100_000
+  await expect(accounts.logIn('alice.test', 'new', '203.0.113.1')).rejects.toMatchObject({
+    code: 'rate_limited',
+    retryAfterSeconds: 150,
+  })
+  // What was good before is, without asking.
+  expect(await guess('203.0.113.1', 'right')).toBe('ok')
+  expect(login.signInCount - before).toBe(1)
+  nowMs += 150_000
+  delete login.outage
+  expect(await guess('203.0.113.1', 'right')).toBe('ok')
+  expect(login.signInCount - before).toBe(2)
+})
+
+test('what a PDS does not answer counts too: it may have been a guess', async () => {
+  login.outage = 'pds_unreachable'
+  for (let count = 0; count < 6; count++) expect(await guess('192.0.2.1')).toBe('pds_unreachable')
+  expect(await guess('192.0.2.1')).toBe('login_blocked')
+})
+
+test('a right password from a new network passes while others guess; more than a PDS bears are held back', async () => {
+  await accounts.logIn('alice.test', 'right', '192.0.2.1')
+  for (let count = 0; count < 100; count++)
+    await guess(`198.51.100.${count % 5}`, `guess ${count}`, count % 2 ? 'alice.test' : did)
+  expect(await guess('198.51.100.1')).toBe('login_blocked')
   login.password = 'another'
-  expect(await codeOf(accounts.logIn('alice.test', 'another', '203.0.113.11'))).toBe('login_blocked')
-  expect(await codeOf(accounts.logIn('alice.test', 'another', '192.0.2.1'))).toBe('ok')
+  expect(await guess('203.0.113.1', 'another')).toBe('ok')
+  // What was good is not held back by anything, also when it has to be proved again; nor is what is new from where she is known.
+  const before = login.signInCount
+  for (let count = 0; count < 200; count++) await guess(`198.51.100.${count}`, `guess ${count}`)
+  expect(login.signInCount - before).toBeLessThanOrEqual(10)
+  nowMs += 61 * 60_000
+  for (let count = 0; count < 200; count++) await guess(`198.51.100.${count}`, `guess ${count}`)
+  expect(await guess('203.0.113.10', 'another')).toBe('ok')
+  login.password = 'third'
+  expect(await guess('203.0.113.11', 'third')).toBe('login_blocked')
+  expect(await guess('192.0.2.1', 'third')).toBe('ok')
 })
 
 test('one address with a list of names is slowed down, its neighbours are not', async () => {
   const codes: (string | undefined)[] = []
   for (let name = 0; name < 30; name++)
     codes.push(await codeOf(accounts.logIn(`name${name}.test`, 'guess', `2001:db8:0:1::${name}`)))
-  expect(codes.slice(0, 21).every((code) => code === 'login_failed')).toBe(true)
-  expect(codes.slice(21).every((code) => code === 'login_blocked')).toBe(true)
+  expect(codes.slice(0, 20).every((code) => code === 'login_failed')).toBe(true)
+  expect(codes.slice(20).every((code) => code === 'login_blocked')).toBe(true)
   expect(await codeOf(accounts.logIn('alice.test', 'right', '2001:db8:0:2::1'))).toBe('ok')
 })
 
@@ -225,4 +282,30 @@ test('a PDS that does not answer keeps nothing from being forgotten', async () =
   await accounts.forget(did)
   expect((await listAppPasswordSessions(db, did))[0]).toBeUndefined()
   await accounts.forget(did)
+})
+
+test('what is forgotten is so in every instance, and before the PDS answers', async () => {
+  const other = another()
+  await accounts.logIn('alice.test', 'right', '::1')
+  login.password = 'other'
+  await accounts.logIn('alice.test', 'other', '::1')
+  await other.session(did)
+  const answer = Promise.withResolvers<void>()
+  login.signOutAnswer = answer.promise
+  const forgetting = accounts.forget(did)
+  await expect.poll(() => login.signedOut.length).toBe(2)
+  expect(await listAppPasswordSessions(db, did)).toEqual([])
+  for (const instance of [accounts, other]) expect(await codeOf(instance.session(did))).toBe('session_lost')
+  answer.resolve()
+  await forgetting
+})
+
+test('an instance goes on with tokens that another has renewed', async () => {
+  const other = another()
+  await accounts.logIn('alice.test', 'right', '::1')
+  await other.session(did)
+  login.isAccessExpired = true
+  await (await accounts.session(did)).fetchHandler('/', { method: 'GET' })
+  const later = await (await other.session(did)).fetchHandler('/', { method: 'GET' })
+  expect(await later.json()).toEqual({ accessJwt: 'a1+' })
 })

@@ -5,6 +5,7 @@ import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import {
   deleteAppPasswordSession,
+  deleteAppPasswordSessionsOf,
   findAppPasswordSession,
   listAppPasswordSessions,
   putAppPasswordSession,
@@ -24,6 +25,10 @@ export const passwordFreshSeconds = 60 * 60
 const passwordStaleSeconds = 24 * 60 * 60
 const passwordCountMax = 8
 const liveSessionCountMax = 5_000
+/** How long a PDS is left alone that limits us without saying for how long, and the longest it is. */
+const restSecondsDefault = 60
+const restSecondsMax = 24 * 60 * 60
+const restCountMax = 5_000
 const outages: readonly AppViewErrorCode[] = ['pds_unreachable', 'pds_failed', 'rate_limited']
 
 /** As its owner sees it. */
@@ -59,6 +64,8 @@ export class PdsAccounts {
   readonly #needs: Needs
   readonly #live = new Map<Did, LiveSession>()
   readonly #proving = new Map<string, Promise<void>>()
+  /** Until when the PDS wants no sign-ins of an account. */
+  readonly #restUntilMs = new Map<Did, number>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -74,7 +81,7 @@ export class PdsAccounts {
     password: string,
     address: string,
   ): Promise<{ did: Did; passwordHash: string; isNew: boolean }> {
-    const { db, limits, sealing, login } = this.#needs
+    const { db, limits, sealing } = this.#needs
     const identity = await this.#identify(actor, address)
     const { did } = identity
     const hash = sealing.passwordHash(did, password)
@@ -84,21 +91,23 @@ export class PdsAccounts {
       limits.noteKnown(attempt)
       return { did, passwordHash: hash, isNew: false }
     }
-    if (known === undefined) limits.check(attempt)
     try {
-      await this.#proveOnce(identity, hash, async () =>
-        this.#begin(await login.signIn(identity, password), hash),
+      await this.#proveOnce(
+        identity,
+        hash,
+        () => this.#signIn(identity, password, hash),
+        () => {
+          this.#checkRest(did)
+          return known === undefined ? limits.take(attempt) : nothing
+        },
       )
     } catch (error) {
       if (isOutage(error) && this.#isProved(known, identity, passwordStaleSeconds))
         return { did, passwordHash: hash, isNew: false }
-      if (isLoginFailure(error)) {
-        limits.noteFailure(attempt)
-        if (known !== undefined) await this.#forget(known)
-      }
+      if (isLoginFailure(error) && known !== undefined) await this.#forget(known)
       throw error
     }
-    limits.noteSuccess(attempt)
+    limits.noteKnown(attempt)
     return { did, passwordHash: hash, isNew: known === undefined }
   }
 
@@ -135,9 +144,12 @@ export class PdsAccounts {
    * @throws {AppViewError} `session_lost` when nobody signed in, or the tokens are spent
    */
   async session(did: Did): Promise<PdsSession> {
+    const rows = await listAppPasswordSessions(this.#needs.db, did)
+    // Any instance may have ended it, or renewed its tokens.
     const live = this.#live.get(did)
-    if (live !== undefined) return live.session
-    for (const row of await listAppPasswordSessions(this.#needs.db, did)) {
+    if (live !== undefined && rows.some((row) => row.sealed === live.sealed)) return live.session
+    this.#live.delete(did)
+    for (const row of rows) {
       const tokens = this.#open(row)
       if (tokens === undefined) continue
       const session = this.#guarded(row, tokens)
@@ -156,20 +168,17 @@ export class PdsAccounts {
   }
 
   /**
-   * Ends the sessions at the account's PDS, if it answers, and forgets them here in any case: passwords are asked about
-   * anew, and what was given out for them ends.
+   * Forgets an account's sessions, in all instances: passwords are asked about anew. Then ends them at its PDS, all at
+   * once; that takes as long as the PDS does, and need not be waited for.
    */
   async forget(did: Did): Promise<void> {
-    const rows = await listAppPasswordSessions(this.#needs.db, did)
-    for (const row of rows) {
-      await this.#forget(row)
-      const tokens = this.#open(row)
-      if (tokens === undefined) continue
-      await this.#needs.login.signOut(tokens).catch((error: unknown) => {
-        if (!(error instanceof AppViewError)) throw error
-      })
-    }
+    const rows = await deleteAppPasswordSessionsOf(this.#needs.db, did)
     this.#live.delete(did)
+    const ending = rows.map(async (row) => {
+      const tokens = this.#open(row)
+      if (tokens !== undefined) await this.#needs.login.signOut(tokens).catch(ignoreFailure)
+    })
+    await Promise.all(ending)
   }
 
   async #identify(actor: string, address: string): Promise<Identity> {
@@ -178,8 +187,7 @@ export class PdsAccounts {
     } catch (error) {
       if (!isLoginFailure(error)) throw error
       const attempt: LoginAttempt = { account: actor, address }
-      this.#needs.limits.check(attempt)
-      this.#needs.limits.noteFailure(attempt)
+      this.#needs.limits.take(attempt)
       throw error
     }
   }
@@ -203,17 +211,53 @@ export class PdsAccounts {
     return ageMs <= maxAgeSeconds * 1000 && this.#open(row)?.pdsUrl === identity.pdsUrl
   }
 
-  /** Many who ask at once about one password are one question, at whichever instance they ask. */
-  #proveOnce(identity: Identity, hash: string, prove: () => Promise<void>): Promise<void> {
+  async #signIn(identity: Identity, password: string, hash: string): Promise<void> {
+    try {
+      await this.#begin(await this.#needs.login.signIn(identity, password), hash)
+    } catch (error) {
+      this.#noteRest(identity.did, error)
+      throw error
+    }
+  }
+
+  /** @throws {AppViewError} `rate_limited` while the PDS has told us to wait: asking again would only use up what it allows */
+  #checkRest(did: Did): void {
+    const leftMs = (this.#restUntilMs.get(did) ?? 0) - this.#needs.now().getTime()
+    if (leftMs <= 0) return
+    const retryAfterSeconds = Math.ceil(leftMs / 1000)
+    const message = `your PDS limits how often you sign in; try again in ${retryAfterSeconds} s`
+    throw new AppViewError('rate_limited', message, { retryAfterSeconds })
+  }
+
+  #noteRest(did: Did, error: unknown): void {
+    if (!(error instanceof AppViewError) || error.code !== 'rate_limited') return
+    const seconds = Math.min(error.retryAfterSeconds ?? restSecondsDefault, restSecondsMax)
+    this.#restUntilMs.delete(did)
+    if (this.#restUntilMs.size >= restCountMax) this.#restUntilMs.delete(this.#restUntilMs.keys().next().value as Did) // prettier-ignore
+    this.#restUntilMs.set(did, this.#needs.now().getTime() + seconds * 1000)
+  }
+
+  /**
+   * Many who ask at once about one password are one question, at whichever instance they ask, and one attempt: the first
+   * of them takes it before anything is awaited, and it is given back when the password is good.
+   */
+  #proveOnce(
+    identity: Identity,
+    hash: string,
+    prove: () => Promise<void>,
+    takeAttempt: () => () => void = () => nothing,
+  ): Promise<void> {
     const { db, leases } = this.#needs
     const key = `${identity.did} ${hash}`
     const running = this.#proving.get(key)
     if (running !== undefined) return running
+    const giveBack = takeAttempt()
     const proving = leases
       .run(`app password ${key}`, async () => {
         const row = await findAppPasswordSession(db, identity.did, hash)
         if (!this.#isProved(row, identity, passwordFreshSeconds)) await prove()
       })
+      .then(giveBack)
       .finally(() => this.#proving.delete(key))
     this.#proving.set(key, proving)
     return proving
@@ -276,6 +320,13 @@ export class PdsAccounts {
       },
     }
   }
+}
+
+function nothing(): void {}
+
+/** A PDS that does not answer, or has ended the session itself. */
+function ignoreFailure(error: unknown): void {
+  if (!(error instanceof AppViewError)) throw error
 }
 
 /** Whether a refresh said that the tokens are no longer good, as opposed to a PDS that did not answer. */

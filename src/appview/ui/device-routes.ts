@@ -35,7 +35,7 @@ export function mountDevicePages(app: Hono<ServerEnv>, needs: Needs): void {
       const typed = context.req.query('code') ?? ''
       if (typed.trim() === '') return answerCodeForm(needs, context, signedIn, { typed: '' })
       return answering(needs, context, signedIn, async () => {
-        const grant = await deviceGrants.find(typed, { did: signedIn.did, address: clientAddressOf(context) })
+        const grant = await deviceGrants.find(typed, signedIn.did)
         if (grant === undefined)
           return answerCodeForm(needs, context, signedIn, { typed, error: unknownCode }, 422)
         return answerGrant(needs, context, signedIn, grant)
@@ -47,19 +47,18 @@ export function mountDevicePages(app: Hono<ServerEnv>, needs: Needs): void {
     '/device/approve',
     sessions.action(async (context, signedIn, form) => {
       const typed = form.text('code')
-      const decider = { did: signedIn.did, address: clientAddressOf(context) }
       return answering(needs, context, signedIn, async () => {
         const verdict = verdicts.get(form.text('verdict'))
         if (verdict === undefined) return seeOther(context, pathOf(typed))
         try {
-          const grant = await deviceGrants.decide(typed, verdict, decider)
+          const grant = await deviceGrants.decide(typed, verdict, signedIn.did)
           if (grant === undefined)
             return await answerCodeForm(needs, context, signedIn, { typed, error: unknownCode }, 422)
           log.info({ did: signedIn.did, device: grant.deviceName, state: grant.state }, 'a device was judged')
           return seeOther(context, pathOf(grant.userCode))
         } catch (error) {
           if (!(error instanceof AppViewError) || error.code !== 'device_limit') throw error
-          const grant = await deviceGrants.find(typed, decider)
+          const grant = await deviceGrants.find(typed, signedIn.did)
           if (grant === undefined) throw error
           return answerGrant(needs, context, signedIn, grant, error.message)
         }

@@ -10,8 +10,9 @@ import { FormError, formToken, readForm, type Form } from '../../http/forms.ts'
 import { actorLengthMax } from '../../http/login-form.ts'
 import { ownPath } from '../../http/own-path.ts'
 import type { ServerEnv } from '../../http/serve.ts'
-import { AttemptWindow } from '../../lib/attempt-window.ts'
+import { AttemptLimit } from '../../lib/attempt-limit.ts'
 import { randomId } from '../../lib/ids.ts'
+import { networkOf } from '../../lib/networks.ts'
 import type { AppContext } from '../context.ts'
 import { answerPage, seeOther } from './answer.ts'
 import { loginPage, loginReasons, type LoginView } from './pages/login.ts'
@@ -31,7 +32,8 @@ export interface LoginNeeds extends Pick<
 const loginPath = '/auth/oauth/login'
 /** How long the browser that began is remembered. */
 const loginSeconds = 3600
-const attempts = { attemptCountMax: 20, windowSeconds: 600 }
+/** Of one network: each asks other servers, and leaves something to be remembered. */
+const beginLimit = { countMax: 20, everySeconds: 30 }
 /** Where a login leads that was begun without wanting to be anywhere. */
 const homePath = '/'
 
@@ -42,7 +44,7 @@ const homePath = '/'
 export function mountLogin(app: Hono<ServerEnv>, needs: LoginNeeds): void {
   const { oauthLogins, sailorSetups, sessions, signOuts, log, now } = needs
   const { origin } = oauthLogins
-  const limits = new AttemptWindow({ now, ...attempts })
+  const limit = new AttemptLimit({ now, ...beginLimit })
   const browserCookie = opaqueCookie({ name: 'atcr-login', origin, path: '/auth/oauth' })
   // Browsers apply this to the redirect to the person's server as well.
   const formAction = needs.allowsPlainHttp ? "'self' https: http:" : "'self' https:"
@@ -79,10 +81,10 @@ export function mountLogin(app: Hono<ServerEnv>, needs: LoginNeeds): void {
     const actor = form.text('actor')
     const returnPath = ownPath(form.text('next'), homePath)
     const view = { actor, returnPath }
-    const waitSeconds = limits.take(clientAddressOf(context))
+    const waitSeconds = limit.take(networkOf(clientAddressOf(context)))
     if (waitSeconds !== undefined) {
       context.header('retry-after', String(waitSeconds))
-      const error = `Too many attempts from your address. Try again in ${Math.ceil(waitSeconds / 60)} min.`
+      const error = `Too many attempts from your network. Try again in ${waitSeconds} s.`
       return answerLogin(context, browserKey, { ...view, error }, 429)
     }
     if (actor === '' || actor.length > actorLengthMax)

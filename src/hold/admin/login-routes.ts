@@ -2,6 +2,7 @@ import type { Context, Hono } from 'hono'
 
 import { AtprotoError } from '../../atproto/errors.ts'
 import { loginAdvice } from '../../atproto/login-advice.ts'
+import { clientAddressOf } from '../../http/client-address.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
 import { FormError, formToken, readForm, type Form } from '../../http/forms.ts'
 import { actorLengthMax } from '../../http/login-form.ts'
@@ -9,6 +10,7 @@ import { ownPath } from '../../http/own-path.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import { randomId } from '../../lib/ids.ts'
 import { logger } from '../../lib/log.ts'
+import { networkOf } from '../../lib/networks.ts'
 import type { HoldContext } from '../context.ts'
 import { adminAction, answerAdminPage, answerFormError, seeOther, signIn, type Panel } from './call.ts'
 import { loginPage, loginReasons, refusedPage, type LoginView } from './pages/login.ts'
@@ -57,12 +59,10 @@ export function mountLogin(app: Hono<ServerEnv>, panel: Panel, needs: Pick<HoldC
     const actor = form.text('actor')
     const returnPath = safeReturnPath(form.text('next'))
     const view = { actor, returnPath }
-    const address = context.env.incoming.socket.remoteAddress ?? ''
-    const waitSeconds = admin.loginLimits.take(address)
+    const waitSeconds = admin.loginLimit.take(networkOf(clientAddressOf(context)))
     if (waitSeconds !== undefined) {
       context.header('retry-after', String(waitSeconds))
-      const minutes = Math.ceil(waitSeconds / 60)
-      const error = `Too many attempts from your address. Try again in ${minutes} min.`
+      const error = `Too many attempts from your network. Try again in ${waitSeconds} s.`
       return answerLogin(context, browserKey, { ...view, error }, 429)
     }
     if (actor === '' || actor.length > actorLengthMax)

@@ -2,7 +2,7 @@ import type { OAuthClient, OAuthDocumentPaths } from '../../atproto/oauth-client
 import { OAuthMemorySessions, OAuthMemoryStore } from '../../atproto/oauth-memory-store.ts'
 import { oauthOrigin } from '../../atproto/oauth-origin.ts'
 import type { Fetch } from '../../atproto/outbound-fetch.ts'
-import { AttemptWindow } from '../../lib/attempt-window.ts'
+import { AttemptLimit } from '../../lib/attempt-limit.ts'
 import type { Now } from '../../lib/clock.ts'
 import type { HoldPaths } from '../config.ts'
 import type { AdminPanel, HoldContext } from '../context.ts'
@@ -47,7 +47,7 @@ export function createAdmin(needs: Needs & Pick<HoldContext, 'database'>): Admin
     oauth,
     logins: new AdminLogins({ client: oauth }),
     sessions: new AdminSessions({ database, now }),
-    loginLimits: new AttemptWindow({ now, attemptCountMax: 20, windowSeconds: 600 }),
+    loginLimit: new AttemptLimit({ now, countMax: 20, everySeconds: 30 }),
   }
 }
 

@@ -1,7 +1,9 @@
 import type { AtUriString } from '@atproto/lex'
 
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
+import { clientAddressOf } from '../../http/client-address.ts'
 import { xrpcMethod } from '../../http/xrpc-routes.ts'
+import { networkOf } from '../../lib/networks.ts'
 import * as notifyManifest from '../../protocol/lexicon/generated/io/atcr/hold/notifyManifest.ts'
 import { parseDigest } from '../../protocol/oci/digest.ts'
 import { HoldError } from '../errors.ts'
@@ -20,7 +22,7 @@ export const notifyManifestMethod = (
       switch (operation) {
         case 'pull': {
           await context.access.check(callerDid, 'blob:read')
-          const reporter = callerDid ?? call.context.env.incoming.socket.remoteAddress ?? ''
+          const reporter = callerDid ?? networkOf(clientAddressOf(call.context))
           const statsUpdated = await context.notices.pull({ ownerDid: userDid, repository }, count, reporter)
           return { success: true, operation, statsUpdated }
         }

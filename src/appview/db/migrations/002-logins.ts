@@ -53,7 +53,7 @@ const tables: Record<string, TableShape> = {
       expires_at: 'text',
     },
     key: ['device_code_hash'],
-    indexes: [['user_code_hash'], ['status', 'address'], ['expires_at']],
+    indexes: [['user_code_hash'], ['expires_at']],
   },
   devices: {
     columns: {
