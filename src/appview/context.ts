@@ -23,6 +23,7 @@ import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
+import { LoginSweep } from './jobs/login-sweep.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
@@ -58,6 +59,7 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
 export interface AppViewOverrides {
@@ -159,8 +161,26 @@ export async function createContext(
     now,
     scope: overrides.oauthScope ?? appViewScope,
   })
+  const refreshTokens = new RefreshTokens({ db, devices, pdsAccounts, now })
   const pdsSessions = new PdsSessions({ oauthLogins, pdsAccounts })
-  const signOuts = new SignOuts({ db, webSessions, oauthLogins })
+  const signOuts = new SignOuts({
+    db,
+    webSessions,
+    oauthLogins,
+    pdsAccounts,
+    refreshTokens,
+    patienceMs: signOutPatienceMs,
+    now,
+  })
+  const loginSweep = new LoginSweep({
+    db,
+    webSessions,
+    deviceGrants,
+    signOuts,
+    log: logger('appview:logins'),
+    now,
+  })
+  opened.use(loginSweep).start()
 
   const pdsReads = new PdsReads({ identities, fetch: network.pds })
   const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now })
@@ -179,7 +199,14 @@ export async function createContext(
     now,
   })
   const sailorSetups = opened.use(
-    new SailorSetups({ profiles, holds, defaultHoldDid, log: logger('appview:logins'), delayMs: 1000 }),
+    new SailorSetups({
+      profiles,
+      holds,
+      defaultHoldDid,
+      log: logger('appview:logins'),
+      delayMs: 1000,
+      onLogin: (did) => caller.noteLogin(did),
+    }),
   )
   const repositories = new Repositories({ db, identities, now })
   const holdPreparations = opened.use(
@@ -247,7 +274,7 @@ export async function createContext(
     devices,
     deviceGrants,
     registryLogins: new RegistryLogins({ devices, pdsAccounts }),
-    refreshTokens: new RefreshTokens({ db, devices, pdsAccounts, now }),
+    refreshTokens,
     registryTokens,
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, generateKeyPair } from 'node:crypto'
 import { promisify } from 'node:util'
 
 import { sha256Hex } from '../lib/ids.ts'
-import { readOrCreateSecretFile } from '../lib/secret-file.ts'
+import { readOrCreateSecretFile } from '../lib/whole-file.ts'
 
 /** A P-256 key by which an OAuth client proves that it is itself (`private_key_jwt`). */
 export interface OAuthKey {

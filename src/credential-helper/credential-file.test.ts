@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -190,6 +191,19 @@ describe('a file others can reach', () => {
     chmodSync(home, 0o777)
     expect(() => file.read()).toThrow(UnsafeFileError)
     expect(() => add(file, bob)).toThrow(UnsafeFileError)
+  })
+
+  test('nothing is made through a lock that is a link, in a folder of others or in our own', () => {
+    const elsewhere = join(home, 'elsewhere')
+    const folder = join(home, 'folder')
+    mkdirSync(folder)
+    symlinkSync(elsewhere, join(folder, 'lock'))
+    chmodSync(folder, 0o777)
+    expect(() => add(fileIn(folder), alice)).toThrow(UnsafeFileError)
+    expect(existsSync(elsewhere)).toBe(false)
+    chmodSync(folder, 0o700)
+    expect(() => add(fileIn(folder), alice)).toThrow('ELOOP')
+    expect(existsSync(elsewhere)).toBe(false)
   })
 
   test('a symbolic link is not followed, neither to read nor to write', () => {

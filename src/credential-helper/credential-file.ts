@@ -59,8 +59,10 @@ export class CredentialFile {
 
   /** Reads, changes and writes while no other process does; a damaged file is kept beside the new one. */
   change(edit: (credentials: Credentials) => Credentials, writer: CredentialWriter): void {
+    writer.makeFolder(this.folder)
+    // Before the lock, which is a file in it.
+    this.#checkFolder()
     writer.whileLocked(this.folder, () => {
-      this.#checkFolder()
       const before = this.#readOrPutAside(writer)
       writer.replace(this.path, formatCredentials(edit(before)))
     })
@@ -144,7 +146,7 @@ export class CredentialFile {
 
 /** What changing a file takes; apart from it, so that reading need not load it. */
 export interface CredentialWriter {
-  /** Makes the folder too. */
+  makeFolder(folder: string): void
   whileLocked(folder: string, action: () => void): void
   /** Whole or not at all, mode 0600. */
   replace(path: string, text: string): void

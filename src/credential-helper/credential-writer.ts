@@ -9,8 +9,10 @@ const lockWaitMs = 10_000
 
 /** On the disk. */
 export const credentialWriter: CredentialWriter = {
-  whileLocked(folder, action) {
+  makeFolder(folder) {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
+  },
+  whileLocked(folder, action) {
     using _lock = lockFile(join(folder, 'lock'), lockWaitMs)
     action()
   },

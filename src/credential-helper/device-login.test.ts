@@ -13,7 +13,7 @@ const grant = {
   interval: 5,
 }
 const yes = { device_secret: 'atcr_device_x', handle: 'alice.example', did: 'did:plc:alice' }
-const no = (error: DeviceErrorCode) => ({ error, error_description: '' })
+const no = (error: DeviceErrorCode, reason = '') => ({ error, error_description: reason })
 const unreachable = new RegistryError('gone', { isPassing: true })
 
 /** A registry that answers polls with these in turn, and a clock that moves only by waiting. */
@@ -61,6 +61,12 @@ describe('logging in by device', () => {
 
   test.each([
     ['denied', [no('authorization_pending'), no('access_denied')], 'denied'],
+    ['denied, with no more to say', [no('access_denied', 'The login was denied.')], 'denied in the browser'],
+    [
+      'not allowed',
+      [no('access_denied', 'your account has 100 devices')],
+      'not signed in: your account has 100',
+    ],
     ['expired, says the registry', [no('expired_token')], 'expired'],
     ['an answer that is no passing failure', [new RegistryError('it answered nonsense')], 'nonsense'],
   ])('%s', async (_, answers, message) => {

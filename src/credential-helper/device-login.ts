@@ -1,4 +1,4 @@
-import type { DeviceCodeAnswer, DeviceTokenAnswer } from '../protocol/device/messages.ts'
+import type { DeviceCodeAnswer, DeviceErrorAnswer, DeviceTokenAnswer } from '../protocol/device/messages.ts'
 import type { Now } from '../lib/clock.ts'
 import { RegistryError, type RegistryClient } from './registry-client.ts'
 
@@ -32,7 +32,7 @@ export async function logInByDevice(deviceName: string, needs: DeviceLoginNeeds)
     if (answer === 'unreachable') intervalSeconds = Math.min(intervalSeconds * 2, intervalSecondsMax)
     else if (!('error' in answer)) return answer
     else if (answer.error === 'slow_down') intervalSeconds += slowDownSeconds
-    else if (answer.error !== 'authorization_pending') throw new RegistryError(endOf(answer.error))
+    else if (answer.error !== 'authorization_pending') throw new RegistryError(endOf(answer))
   }
 }
 
@@ -45,7 +45,12 @@ async function redeem(client: DeviceLoginNeeds['client'], deviceCode: string) {
   }
 }
 
-function endOf(error: string): string {
+function endOf({ error, error_description: reason }: DeviceErrorAnswer): string {
+  // It may be another reason than a person's no: too many devices, for one.
+  if (error === 'access_denied' && !isPlainNo(reason)) return `this machine was not signed in: ${reason}`
   if (error === 'access_denied') return 'denied in the browser: this machine was not signed in'
   return 'the code has expired: begin again'
 }
+
+/** Whether it says no more than `access_denied` does. */
+const isPlainNo = (reason: string) => reason === '' || /^[\w ]{0,40}\bdenied\.?$/i.test(reason)

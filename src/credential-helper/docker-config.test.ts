@@ -49,7 +49,7 @@ test.each([
   expect(now.startsWith(text.trimEnd().slice(0, -1).trimEnd())).toBe(true)
   expect(now.endsWith('\n')).toBe(text.endsWith('\n'))
   expect(JSON.parse(now)).toEqual({ ...JSON.parse(text), credHelpers: { 'registry.example': 'atcr' } })
-  expect(readdirSync(folder)).toEqual(['config.json'])
+  expect(readdirSync(folder).sort()).toEqual(['.docker-credential-atcr.lock', 'config.json'])
 })
 
 test('other registries keep their helpers, and once is enough', () => {

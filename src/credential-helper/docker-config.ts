@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
+import { lockFile } from '../lib/file-lock.ts'
 import { isObject } from './credential-format.ts'
 import { replaceFile } from './credential-writer.ts'
 
@@ -11,6 +12,9 @@ export class DockerConfigError extends Error {
 
 /** What docker appends to `docker-credential-`. */
 const helperName = 'atcr'
+/** In the folder of docker's settings. */
+const lockName = '.docker-credential-atcr.lock'
+const lockWaitMs = 10_000
 
 /** docker's file of settings: in `DOCKER_CONFIG`, else `~/.docker`. */
 export function dockerConfigPath(environment: Record<string, string | undefined>, home: string): string {
@@ -31,18 +35,31 @@ export function findConfiguredHosts(path: string): string[] {
  * @throws {DockerConfigError} when the file cannot be understood; it is not touched
  */
 export function configureDocker(path: string, host: string): { isChanged: boolean; helper?: string } {
-  const { config, text, target } = readConfig(path)
+  const present = findHelper(readConfig(path).config, path, host) ?? putHelper(path, host)
+  if (present === undefined) return { isChanged: true }
+  return present === helperName ? { isChanged: false } : { isChanged: false, helper: present }
+}
+
+/** Which program docker asks for a registry. @throws {DockerConfigError} */
+function findHelper(config: DockerConfig['config'], path: string, host: string): string | undefined {
   const credHelpers = config['credHelpers'] ?? {}
   if (!isObject(credHelpers))
     throw new DockerConfigError(`credHelpers in ${path} is no object: mend it first`)
   const present = credHelpers[host]
-  if (present === helperName) return { isChanged: false }
-  if (typeof present === 'string') return { isChanged: false, helper: present }
-  const changed = { ...config, credHelpers: { ...credHelpers, [host]: helperName } }
-  mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
+  return typeof present === 'string' ? present : undefined
+}
+
+/** Unless another process of this program has put one there by now: docker itself locks nothing. Answers with that one. */
+function putHelper(path: string, host: string): string | undefined {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  using _lock = lockFile(join(dirname(path), lockName), lockWaitMs)
+  const { config, text, target } = readConfig(path)
+  const present = findHelper(config, path, host)
+  if (present !== undefined) return present
+  const credHelpers = { ...(config['credHelpers'] as object | undefined), [host]: helperName }
   const mode = existsSync(target) ? statSync(target).mode & 0o777 : 0o600
-  replaceFile(target, formatLike(text, changed), mode)
-  return { isChanged: true }
+  replaceFile(target, formatLike(text, { ...config, credHelpers }), mode)
+  return undefined
 }
 
 interface DockerConfig {

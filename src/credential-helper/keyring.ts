@@ -64,6 +64,8 @@ export class Keyring {
       input,
       encoding: 'utf8',
       timeout: timeoutMs,
+      // Node waits for the end of it: one that passes over SIGTERM would keep docker waiting with us.
+      killSignal: 'SIGKILL',
       maxBuffer: outputBytesMax,
       stdio: ['pipe', 'pipe', 'ignore'],
       windowsHide: true,

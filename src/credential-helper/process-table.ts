@@ -47,6 +47,7 @@ function findByPs(pid: number): ReturnType<ProcessTable['find']> {
   const { stdout } = spawnSync('ps', ['-o', 'ppid=,args=', '-p', String(pid)], {
     encoding: 'utf8',
     timeout: psTimeoutMs,
+    killSignal: 'SIGKILL',
     maxBuffer: commandLineBytesMax,
   })
   const [parentPid = '', ...words] = stdout.trim().split(/\s+/)

@@ -49,7 +49,7 @@ export class RegistryClient {
   async redeemDeviceGrant(deviceCode: string): Promise<DeviceTokenAnswer | DeviceErrorAnswer> {
     const { status, body } = await this.#post('/auth/device/token', { device_code: deviceCode })
     if (status === 200) return parseDeviceToken(body)
-    if (isDeviceError(body)) return body
+    if (isDeviceError(body)) return { error: body.error, error_description: said(body) }
     throw this.#refusal(status, body)
   }
 
@@ -97,14 +97,21 @@ export class RegistryClient {
 
   #refusal(status: number, body: unknown): RegistryError {
     const { host } = this.#registry
-    const said = isObject(body) && typeof body['error_description'] === 'string' ? `: ${printable(body['error_description'])}` : '' // prettier-ignore
+    const reason = said(body) === '' ? '' : `: ${said(body)}`
     if (status === 429)
-      return new RegistryError(`${host} has been asked too often${said}`, { isPassing: true })
-    if (status >= 500) return new RegistryError(`${host} has trouble (${status})${said}`, { isPassing: true })
+      return new RegistryError(`${host} has been asked too often${reason}`, { isPassing: true })
+    if (status >= 500)
+      return new RegistryError(`${host} has trouble (${status})${reason}`, { isPassing: true })
     return new RegistryError(
-      `${host} answered ${status}${said || ', which is no answer of an ATCR registry'}`,
+      `${host} answered ${status}${reason || ', which is no answer of an ATCR registry'}`,
     )
   }
+}
+
+/** What the registry adds for a person; empty where it adds nothing. */
+function said(body: unknown): string {
+  const text = isObject(body) ? body['error_description'] : undefined
+  return typeof text === 'string' ? printable(text) : ''
 }
 
 interface Answer {

@@ -1,5 +1,8 @@
-import { closeSync, existsSync, openSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
+
+// A link to nowhere must not make a file there. Windows knows no such flag.
+const createFlags = constants.O_CREAT | constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0)
 
 /** Another process has the lock. */
 export class FileLockedError extends Error {
@@ -15,7 +18,7 @@ const sqliteBusy = 5
  */
 export function lockFile(path: string, waitMs: number): Disposable {
   // Never when it is there: closing a handle of a file lets go of every lock this process has on it.
-  if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600))
+  if (!existsSync(path)) closeSync(openSync(path, createFlags, 0o600))
   const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
   const lock: DatabaseSync = new DatabaseSync(path, { timeout: waitMs })
   try {

@@ -1,16 +1,43 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Writes a file that is there whole, or not at all, and on disk when this resolves; folders are made as needed. */
 export async function writeNewFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
+  await placeDraft(path, content, mode, (draft) => rename(draft, path))
+}
+
+/**
+ * The content of a file; when it is missing, what `create` gives, written with mode 0600, whole or not at all, and never
+ * over another's.
+ */
+export async function readOrCreateSecretFile(path: string, create: () => Promise<string>): Promise<string> {
+  const existing = await readIfThere(path)
+  if (existing !== undefined) return existing.toString('utf8')
+  // Two instances on one folder may start at once: link fails where the other was first, and both read his file.
+  await placeDraft(path, await create(), 0o600, (draft) =>
+    link(draft, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    }),
+  )
+  return readFile(path, 'utf8')
+}
+
+/** Writes beside a file, under a name that nobody can have put a link at before, and gives that its place. */
+async function placeDraft(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+  place: (draft: string) => Promise<void>,
+): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const unfinished = `${path}.new`
-  {
-    await using file = await open(unfinished, 'w', mode)
-    await file.writeFile(content)
-    await file.sync()
+  const draft = `${path}.${randomBytes(6).toString('hex')}`
+  try {
+    await writeFile(draft, content, { mode, flag: 'wx', flush: true })
+    await place(draft)
+  } finally {
+    await rm(draft, { force: true })
   }
-  await rename(unfinished, path)
   await syncFolder(dirname(path))
 }
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import {
   deleteAppPasswordSession,
+  deleteAppPasswordSessionsOf,
   listAppPasswordSessions,
   putAppPasswordSession,
   updateAppPasswordSession,
@@ -82,7 +83,7 @@ test('refresh tokens: surplus, use and end', async () => {
   let nowMs = Date.parse('2026-01-01T00:00:00Z')
   const tokens = new RefreshTokens({
     db,
-    devices: { exists: async () => true },
+    devices: { noteUse: async () => true },
     pdsAccounts: { prove: async () => undefined },
     now: () => new Date(nowMs),
   })
@@ -90,13 +91,14 @@ test('refresh tokens: surplus, use and end', async () => {
   const device = { did: alice, by: { kind: 'device', deviceId: 'laptop' } } as const
   const [first, ofDevice] = [await tokens.create(password, 'docker\0'), await tokens.create(device, 'docker')]
   nowMs += 86_400_000
-  expect(await tokens.redeem(ofDevice)).toEqual(device)
+  expect(await tokens.redeem(ofDevice, '')).toEqual(device)
   for (let made = 0; made < refreshTokenCountMax; made++) await tokens.create(password, 'docker')
-  await expect(tokens.redeem(first)).rejects.toMatchObject({ code: 'login_failed' })
+  await expect(tokens.redeem(first, '')).rejects.toMatchObject({ code: 'login_failed' })
   nowMs += 89.5 * 86_400_000
-  expect(await tokens.redeem(ofDevice)).toEqual(device)
-  await tokens.deleteOf(alice)
-  expect(await db.selectFrom('refresh_tokens').selectAll().execute()).toEqual([])
+  expect(await tokens.redeem(ofDevice, '')).toEqual(device)
+  await tokens.deleteOfPasswords(alice)
+  const left = await db.selectFrom('refresh_tokens').select(['device_id', 'password_hash']).execute()
+  expect(left).toEqual([{ device_id: 'laptop', password_hash: null }])
 })
 
 test('sessions of app passwords: the last proved first; one with newer tokens is not ended', async () => {
@@ -110,6 +112,8 @@ test('sessions of app passwords: the last proved first; one with newer tokens is
   expect(await deleteAppPasswordSession(db, { ...row, password_hash: 'one' })).toBe(false)
   expect(await deleteAppPasswordSession(db, { ...row, password_hash: 'two' })).toBe(true)
   expect(await hashes()).toEqual(['one'])
+  expect(await deleteAppPasswordSessionsOf(db, alice)).toMatchObject([{ password_hash: 'one', sealed: 'b' }])
+  expect(await hashes()).toEqual([])
 })
 
 test('bytes and large numbers come back as they were', async () => {

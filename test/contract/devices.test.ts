@@ -103,9 +103,12 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
   test('what is revoked on one instance is gone on the other, of its own account alone', async () => {
     const { id, secret } = await one().devices.create(bob, { name: 'phone', address })
     await other().devices.revoke(alice, id)
-    expect(await one().devices.exists(id)).toBe(true)
+    expect(await one().devices.noteUse(id, '192.0.2.9')).toBe(true)
+    expect(await other().devices.list(bob)).toMatchObject([
+      { id, usedAt: new Date(nowMs), address: '192.0.2.9' },
+    ])
     await other().devices.revoke(bob, id)
-    expect(await one().devices.exists(id)).toBe(false)
+    expect(await one().devices.noteUse(id, address)).toBe(false)
     await expect(one().devices.logIn(bob, secret, address)).rejects.toMatchObject({ code: 'login_failed' })
   })
 })

@@ -183,6 +183,7 @@ describe('with a registry that plays', () => {
     ],
     ['expired, says the clock', () => ({ code: { body: grant({ expires_in: 0 }) } }), 'has expired'],
     ['denied', () => ({ token: [{ status: 400, body: { error: 'access_denied' } }] }), 'denied'],
+    ['not to be, for another reason', () => ({ token: [{ status: 400, body: { error: 'access_denied', error_description: 'too many devices\u001b[2J: revoke one' } }] }), 'this machine was not signed in: too many devices [2J: revoke one'], // prettier-ignore
     ['no such route', () => ({ code: { status: 404, body: 'not found' } }), 'is it an ATCR registry?'],
     ['a page in place of JSON', () => ({ code: { body: '<html>hello</html>' } }), 'nonsense'],
     ['JSON that is no grant', () => ({ code: { body: [1, 2, 3] } }), 'nonsense'],

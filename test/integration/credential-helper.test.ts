@@ -245,6 +245,14 @@ describe('configure-docker', () => {
     expect((await configure()).stdout).toContain('asked this program already')
   })
 
+  test('eight at once lose nothing', async () => {
+    const hosts = Array.from({ length: 8 }, (_, index) => `registry-${index}.example`)
+    const results = await Promise.all(hosts.map((host) => helper.run(['configure-docker', host])))
+    expect(results.map(({ status }) => status)).toEqual(hosts.map(() => 0))
+    const { credHelpers } = (await helper.readJson('.docker/config.json')) as { credHelpers: object }
+    expect(Object.keys(credHelpers).sort()).toEqual(hosts)
+  })
+
   test('a file of settings that is none stays as it is', async () => {
     await mkdir(join(helper.home, '.docker'))
     await writeFile(join(helper.home, '.docker/config.json'), '{"auths": {')

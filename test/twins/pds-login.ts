@@ -14,6 +14,8 @@ export class PdsLoginTwin implements PdsLogin {
   /** What an outage says about when to come again. */
   retryAfterSeconds?: number
   areTokensSpent = false
+  /** Sign-outs are answered after this. */
+  signOutAnswer: Promise<void> = Promise.resolve()
   /** Refreshes at the next use of a session. */
   isAccessExpired = false
 
@@ -60,5 +62,6 @@ export class PdsLoginTwin implements PdsLogin {
   async signOut({ did, refreshJwt }: AppPasswordTokens): Promise<void> {
     if (this.outage !== undefined) throw new AppViewError(this.outage, 'down')
     this.signedOut.push(`${did} ${refreshJwt}`)
+    await this.signOutAnswer
   }
 }

@@ -76,7 +76,7 @@ async function logIn(
 ): Promise<(RegistryLogin & { isNew: boolean }) | undefined> {
   if (credentials.kind === 'nobody') return undefined
   if (credentials.kind === 'refresh_token')
-    return { ...(await needs.refreshTokens.redeem(credentials.token)), isNew: false }
+    return { ...(await needs.refreshTokens.redeem(credentials.token, address)), isNew: false }
   return needs.registryLogins.logIn(credentials.actor, credentials.secret, address)
 }
 

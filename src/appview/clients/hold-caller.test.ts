@@ -67,6 +67,7 @@ function network(kind: 'ours' | 'theirs') {
     })
   const prepare = () => caller.prepare({ holdDid: hold, accountDid: alice }, 'start upload')
   return {
+    caller,
     start,
     prepare,
     call,
@@ -157,6 +158,29 @@ test('a hold that refuses even a fresh token is an error in our words', async ()
   const { call, valid } = network('theirs')
   valid.add = () => valid
   await expect(call()).rejects.toMatchObject({ code: 'hold_refused' })
+})
+
+test('a hold that refused a fresh token is believed for a minute, or until the account signs in', async () => {
+  const { call, start, prepare, caller, issuedCount, valid, pass } = network('theirs')
+  const add = valid.add.bind(valid)
+  valid.add = () => valid
+  const outcomes = await Promise.allSettled(Array.from({ length: 10 }, call))
+  for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: 'hold_refused' } })
+  expect(issuedCount()).toBe(1)
+  // Another method is another question.
+  await expect(start()).rejects.toMatchObject({ code: 'hold_refused' })
+  await prepare()
+  expect(issuedCount()).toBe(2)
+  caller.noteLogin('did:plc:alic')
+  await expect(call()).rejects.toMatchObject({ code: 'hold_refused' })
+  expect(issuedCount()).toBe(2)
+  pass(60_000)
+  await expect(call()).rejects.toMatchObject({ code: 'hold_refused' })
+  expect(issuedCount()).toBe(3)
+  valid.add = add
+  caller.noteLogin(alice)
+  await call()
+  expect(issuedCount()).toBe(4)
 })
 
 describe('a token fetched ahead', () => {

@@ -32,6 +32,8 @@ const prefetchAheadMs = 120_000
 const prefetchPauseMs = 60_000
 /** Kept tokens that a hold refuses before a call gives up. */
 const refusalCountMax = 2
+/** A hold that refused a fresh token is not shown another before this, unless the account signs in. */
+const refusalMs = 60_000
 
 interface Needs {
   sessions: { session(did: Did): Promise<PdsSession> }
@@ -68,7 +70,7 @@ interface FirstCall {
  * Calls a hold's methods as an account. Service tokens come from the account's PDS, at most one per account, hold and
  * method a minute: they are kept until they expire, or replaced by the hold session that our own holds answer with
  * (`atcr-hold-session`), because those take a service token only once. The token of the first call can be fetched before
- * it is needed.
+ * it is needed. A hold that refuses a new one is believed for a minute.
  */
 export class HoldCaller implements HoldPreparation {
   readonly #needs: Needs
@@ -76,6 +78,8 @@ export class HoldCaller implements HoldPreparation {
   readonly #first = new Map<string, FirstCall>()
   readonly #ready = new Map<string, Ready>()
   readonly #prefetchedAtMs = new Map<string, number>()
+  /** What holds said to fresh tokens. */
+  readonly #refusals = new Map<string, { error: unknown; untilMs: number }>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -124,7 +128,11 @@ export class HoldCaller implements HoldPreparation {
           if (!(await isOverInTime(first.answer))) tooSlow = first
           continue
         }
-        if (held === undefined) return await this.#callFirst(key, this.#takeToken(nsid, call), sendWith)
+        if (held === undefined) {
+          const refusal = this.#findRefusal(key)
+          if (refusal !== undefined) throw refusal.error
+          return await this.#callFirst(key, this.#takeToken(nsid, call), sendWith)
+        }
         try {
           return await sendWith(held)
         } catch (error) {
@@ -140,6 +148,11 @@ export class HoldCaller implements HoldPreparation {
 
   async prepare(call: HoldCall, action: HoldAction): Promise<void> {
     await Promise.all(methodsOf[action].map((nsid) => this.#prefetch(nsid, call)))
+  }
+
+  /** An account signed in: holds that did not accept who was asking are asked again. */
+  noteLogin(accountDid: Did): void {
+    for (const key of this.#refusals.keys()) if (key.startsWith(`${accountDid} `)) this.#refusals.delete(key)
   }
 
   /** Sends a request that anyone may send. */
@@ -168,9 +181,20 @@ export class HoldCaller implements HoldPreparation {
     this.#first.set(key, first)
     try {
       return await answer
+    } catch (error) {
+      if (isRefused(error)) {
+        const untilMs = this.#needs.now().getTime() + refusalMs
+        putBounded(this.#refusals, key, { error, untilMs })
+      }
+      throw error
     } finally {
       if (this.#first.get(key) === first) this.#first.delete(key)
     }
+  }
+
+  #findRefusal(key: string): { error: unknown } | undefined {
+    const refusal = this.#refusals.get(key)
+    return refusal !== undefined && refusal.untilMs > this.#needs.now().getTime() ? refusal : undefined
   }
 
   #findHeld(key: string, aheadMs = marginMs): Held | undefined {
@@ -190,7 +214,7 @@ export class HoldCaller implements HoldPreparation {
     const nowMs = this.#needs.now().getTime()
     const isEarly = nowMs - (this.#prefetchedAtMs.get(key) ?? -prefetchPauseMs) < prefetchPauseMs
     const isThere = this.#findHeld(key, prefetchAheadMs) ?? this.#findReady(key) ?? this.#first.get(key)
-    if (isEarly || isThere !== undefined) return
+    if (isEarly || isThere !== undefined || this.#findRefusal(key) !== undefined) return
     putBounded(this.#prefetchedAtMs, key, nowMs)
     const ready = {
       token: this.#serviceToken(nsid, call),

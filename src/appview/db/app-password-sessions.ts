@@ -48,6 +48,11 @@ export async function updateAppPasswordSession(
     .execute()
 }
 
+/** Ends every session of an account; those that ended. */
+export async function deleteAppPasswordSessionsOf(db: AppViewDb, did: Did): Promise<AppPasswordSessionRow[]> {
+  return db.deleteFrom('app_password_sessions').where('did', '=', did).returningAll().execute()
+}
+
 /** Ends a session, unless it has other tokens by now. Whether it ended. */
 export async function deleteAppPasswordSession(
   db: AppViewDb,

@@ -48,19 +48,49 @@ export async function replaceOAuthSession(
 }
 
 /**
- * Whether anything is left that the tokens of this account serve: a browser that is signed in, a paired device, or one
- * that was approved and has not come for its secret yet.
+ * Accounts whose tokens serve nothing that is left: no browser that is signed in, no paired device, and none that was
+ * approved and may still come for its secret. At most a hundred, or only `did`; `browser` says which are too old.
  */
-export async function isOAuthSessionUsed(db: AppViewDb, did: Did): Promise<boolean> {
-  for (const table of ['web_sessions', 'devices'] as const) {
-    const row = await db.selectFrom(table).select('id').where('did', '=', did).executeTakeFirst()
-    if (row !== undefined) return true
-  }
-  const grant = await db
-    .selectFrom('device_grants')
-    .select('did')
-    .where('did', '=', did)
-    .where('status', '=', 'approved')
-    .executeTakeFirst()
-  return grant !== undefined
+export async function listUnusedOAuthSessions(
+  db: AppViewDb,
+  at: {
+    now: string
+    browser: { used: string; created: string }
+    updatedBefore?: string
+    did?: Did
+    after?: string
+  },
+): Promise<{ did: Did; sealed: string }[]> {
+  let query = db
+    .selectFrom('oauth_sessions as session')
+    .select(['session.did', 'session.sealed'])
+    .where(({ exists, not, selectFrom }) =>
+      not(exists(selectFrom('devices').select('id').whereRef('devices.did', '=', 'session.did'))),
+    ) // prettier-ignore
+    .where(({ exists, not, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('web_sessions')
+            .select('id')
+            .whereRef('web_sessions.did', '=', 'session.did')
+            .where('used_at', '>', at.browser.used)
+            .where('created_at', '>', at.browser.created),
+        ),
+      ),
+    )
+    .where(({ exists, not, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('device_grants')
+            .select('device_code_hash')
+            .whereRef('device_grants.did', '=', 'session.did')
+            .where('status', '=', 'approved')
+            .where('expires_at', '>', at.now),
+        ),
+      ),
+    )
+  if (at.did !== undefined) query = query.where('session.did', '=', at.did)
+  if (at.updatedBefore !== undefined) query = query.where('session.updated_at', '<', at.updatedBefore)
+  if (at.after !== undefined) query = query.where('session.did', '>', at.after as Did)
+  return query.orderBy('session.did').limit(100).execute()
 }

@@ -51,8 +51,9 @@ export async function deleteRefreshTokens(db: AppViewDb, tokenHashes: readonly s
   await db.deleteFrom('refresh_tokens').where('token_hash', 'in', tokenHashes).execute()
 }
 
-export async function deleteRefreshTokensOf(db: AppViewDb, did: Did): Promise<void> {
-  await db.deleteFrom('refresh_tokens').where('did', '=', did).execute()
+/** Of an account those that were not given to a device. */
+export async function deletePasswordRefreshTokens(db: AppViewDb, did: Did): Promise<void> {
+  await db.deleteFrom('refresh_tokens').where('did', '=', did).where('device_id', 'is', null).execute()
 }
 
 export async function deleteExpiredRefreshTokens(db: AppViewDb, now: string): Promise<void> {

@@ -17,6 +17,8 @@ interface Needs {
   log: Logger
   /** Before the second try. */
   delayMs: number
+  /** Told of each login before anything is done for it. */
+  onLogin: (did: Did) => void
 }
 
 /**
@@ -34,6 +36,7 @@ export class SailorSetups {
 
   /** Somebody signed in. */
   begin(did: Did): void {
+    this.#needs.onLogin(did)
     if (this.#running.has(did) || this.#stop.signal.aborted) return
     const setup = this.#setUp(did)
       .catch((err: unknown) =>

@@ -101,7 +101,7 @@ export class DeviceGrants {
     const retryAfterSeconds = this.#newCodes.take(networkOf(device.address))
     if (retryAfterSeconds !== undefined)
       throw new AppViewError('rate_limited', 'too many logins were begun from your network; try again later', { retryAfterSeconds }) // prettier-ignore
-    await deleteOldDeviceGrants(db, this.#at(-keptSeconds))
+    await this.deleteOld()
     await deleteExcessDeviceGrants(db, this.#needs.keptCountMax ?? keptCountMax)
     const deviceCode = randomId(32)
     const userCode = await this.#newUserCode()
@@ -147,6 +147,11 @@ export class DeviceGrants {
     if (verdict === 'approved') await devices.checkCount(did)
     await decideDeviceGrant(db, row.device_code_hash, { status: verdict, did, now: this.#at(0) })
     return this.#grant((await findDeviceGrant(db, row.device_code_hash)) ?? row, userCode)
+  }
+
+  /** Throws away those that were over an hour ago. */
+  deleteOld(): Promise<void> {
+    return deleteOldDeviceGrants(this.#needs.db, this.#at(-keptSeconds))
   }
 
   /** The machine asks what came of it; the secret is given once (RFC 8628 §3.5). */

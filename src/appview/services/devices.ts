@@ -93,8 +93,7 @@ export class Devices {
    * @throws {AppViewError} `login_failed`, `identity_unreachable`
    */
   async logIn(actor: string, secret: string, address: string): Promise<{ did: Did; deviceId: string }> {
-    const { db, now } = this.#needs
-    const device = await findDeviceBySecret(db, hashOf(secret))
+    const device = await findDeviceBySecret(this.#needs.db, hashOf(secret))
     if (device === undefined) {
       throw new AppViewError(
         'login_failed',
@@ -103,9 +102,7 @@ export class Devices {
     }
     if (!(await this.#isOwner(actor, device)))
       throw new AppViewError('login_failed', 'this device belongs to another account')
-    const nowMs = now().getTime()
-    if (device.used_at === null || nowMs - Date.parse(device.used_at) >= touchSeconds * 1000)
-      await touchDevice(db, device.id, { at: new Date(nowMs).toISOString(), address })
+    await this.#touch(device, address)
     return { did: device.did, deviceId: device.id }
   }
 
@@ -121,9 +118,11 @@ export class Devices {
     }))
   }
 
-  /** Whether it was not revoked. */
-  async exists(id: string): Promise<boolean> {
-    return (await findDevice(this.#needs.db, id)) !== undefined
+  /** It shows something that it was given for its secret. False when it was revoked. */
+  async noteUse(id: string, address: string): Promise<boolean> {
+    const device = await findDevice(this.#needs.db, id)
+    if (device !== undefined) await this.#touch(device, address)
+    return device !== undefined
   }
 
   rename(did: Did, id: string, name: string): Promise<void> {
@@ -138,6 +137,12 @@ export class Devices {
   /** Every device of an account, also those that were approved and have not come for their secret yet. */
   revokeAll(did: Did): Promise<void> {
     return deleteDevicesOf(this.#needs.db, did)
+  }
+
+  async #touch({ id, used_at }: DeviceRow, address: string): Promise<void> {
+    const usedAt = this.#needs.now()
+    if (used_at !== null && usedAt.getTime() - Date.parse(used_at) < touchSeconds * 1000) return
+    await touchDevice(this.#needs.db, id, { at: usedAt.toISOString(), address })
   }
 
   async #isOwner(actor: string, device: DeviceRow): Promise<boolean> {

@@ -3,8 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
-import { readOrCreateSecretFile } from '../../lib/secret-file.ts'
-import { keepOldFile, parseOldFileTime, writeNewFile } from '../../lib/whole-file.ts'
+import { keepOldFile, parseOldFileTime, readOrCreateSecretFile, writeNewFile } from '../../lib/whole-file.ts'
 import { selfSignedCertificate } from './certificate.ts'
 
 /** Where the key that signs registry tokens is, and its certificate. */

@@ -283,3 +283,29 @@ test('a PDS that does not answer keeps nothing from being forgotten', async () =
   expect((await listAppPasswordSessions(db, did))[0]).toBeUndefined()
   await accounts.forget(did)
 })
+
+test('what is forgotten is so in every instance, and before the PDS answers', async () => {
+  const other = another()
+  await accounts.logIn('alice.test', 'right', '::1')
+  login.password = 'other'
+  await accounts.logIn('alice.test', 'other', '::1')
+  await other.session(did)
+  const answer = Promise.withResolvers<void>()
+  login.signOutAnswer = answer.promise
+  const forgetting = accounts.forget(did)
+  await expect.poll(() => login.signedOut.length).toBe(2)
+  expect(await listAppPasswordSessions(db, did)).toEqual([])
+  for (const instance of [accounts, other]) expect(await codeOf(instance.session(did))).toBe('session_lost')
+  answer.resolve()
+  await forgetting
+})
+
+test('an instance goes on with tokens that another has renewed', async () => {
+  const other = another()
+  await accounts.logIn('alice.test', 'right', '::1')
+  await other.session(did)
+  login.isAccessExpired = true
+  await (await accounts.session(did)).fetchHandler('/', { method: 'GET' })
+  const later = await (await other.session(did)).fetchHandler('/', { method: 'GET' })
+  expect(await later.json()).toEqual({ accessJwt: 'a1+' })
+})

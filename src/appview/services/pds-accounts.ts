@@ -5,6 +5,7 @@ import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import {
   deleteAppPasswordSession,
+  deleteAppPasswordSessionsOf,
   findAppPasswordSession,
   listAppPasswordSessions,
   putAppPasswordSession,
@@ -143,9 +144,12 @@ export class PdsAccounts {
    * @throws {AppViewError} `session_lost` when nobody signed in, or the tokens are spent
    */
   async session(did: Did): Promise<PdsSession> {
+    const rows = await listAppPasswordSessions(this.#needs.db, did)
+    // Any instance may have ended it, or renewed its tokens.
     const live = this.#live.get(did)
-    if (live !== undefined) return live.session
-    for (const row of await listAppPasswordSessions(this.#needs.db, did)) {
+    if (live !== undefined && rows.some((row) => row.sealed === live.sealed)) return live.session
+    this.#live.delete(did)
+    for (const row of rows) {
       const tokens = this.#open(row)
       if (tokens === undefined) continue
       const session = this.#guarded(row, tokens)
@@ -164,20 +168,17 @@ export class PdsAccounts {
   }
 
   /**
-   * Ends the sessions at the account's PDS, if it answers, and forgets them here in any case: passwords are asked about
-   * anew, and what was given out for them ends.
+   * Forgets an account's sessions, in all instances: passwords are asked about anew. Then ends them at its PDS, all at
+   * once; that takes as long as the PDS does, and need not be waited for.
    */
   async forget(did: Did): Promise<void> {
-    const rows = await listAppPasswordSessions(this.#needs.db, did)
-    for (const row of rows) {
-      await this.#forget(row)
-      const tokens = this.#open(row)
-      if (tokens === undefined) continue
-      await this.#needs.login.signOut(tokens).catch((error: unknown) => {
-        if (!(error instanceof AppViewError)) throw error
-      })
-    }
+    const rows = await deleteAppPasswordSessionsOf(this.#needs.db, did)
     this.#live.delete(did)
+    const ending = rows.map(async (row) => {
+      const tokens = this.#open(row)
+      if (tokens !== undefined) await this.#needs.login.signOut(tokens).catch(ignoreFailure)
+    })
+    await Promise.all(ending)
   }
 
   async #identify(actor: string, address: string): Promise<Identity> {
@@ -322,6 +323,11 @@ export class PdsAccounts {
 }
 
 function nothing(): void {}
+
+/** A PDS that does not answer, or has ended the session itself. */
+function ignoreFailure(error: unknown): void {
+  if (!(error instanceof AppViewError)) throw error
+}
 
 /** Whether a refresh said that the tokens are no longer good, as opposed to a PDS that did not answer. */
 function isSpent(error: unknown): boolean {

@@ -15,14 +15,21 @@ let nowMs: number
 let db: Database<AppViewTables>
 let tokens: RefreshTokens
 let trouble: AppViewError | undefined
+let used: string[]
 
 beforeEach(async () => {
   nowMs = Date.parse('2026-01-01T00:00:00Z')
   trouble = undefined
+  used = []
   db = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)
   tokens = new RefreshTokens({
     db,
-    devices: { exists: async (id) => id === 'laptop' },
+    devices: {
+      noteUse: async (id, address) => {
+        used.push(`${id} from ${address}`)
+        return id === 'laptop'
+      },
+    },
     pdsAccounts: {
       prove: async () => {
         if (trouble !== undefined) throw trouble
@@ -33,7 +40,7 @@ beforeEach(async () => {
 })
 
 const codeOf = (token: string) =>
-  tokens.redeem(token).then(
+  tokens.redeem(token, '192.0.2.1').then(
     () => 'ok',
     (error: { code?: string }) => error.code,
   )
@@ -41,8 +48,8 @@ const count = async () => (await db.selectFrom('refresh_tokens').select('token_h
 
 test.each([alice, otherPassword, device])('a token says whose it is and what it was given for: %j', async (login) => {
   const token = await tokens.create(login, 'docker')
-  expect(await tokens.redeem(token)).toEqual(login)
-  expect(await tokens.redeem(token)).toEqual(login)
+  expect(await tokens.redeem(token, '192.0.2.1')).toEqual(login)
+  expect(await tokens.redeem(token, '192.0.2.1')).toEqual(login)
 }) // prettier-ignore
 
 test('of one password the newest two hundred are kept, and it takes nothing from another', async () => {
@@ -84,10 +91,16 @@ test('a client may call itself anything', async () => {
   expect(rows.every((row) => /^[ -~]{0,100}$/.test(row.client_id))).toBe(true)
 })
 
-test('all of an account end together, and none of another', async () => {
-  const bob = await tokens.create({ ...device, did: 'did:plc:bob' }, 'docker')
-  const mine = [await tokens.create(alice, 'docker'), await tokens.create(device, 'docker')]
-  await tokens.deleteOf('did:plc:alice')
+test('those of an account’s app passwords end together, those of its devices and of others stay', async () => {
+  const others = [{ ...alice, did: 'did:plc:bob' }, device] as const
+  const kept = await Promise.all(others.map((login) => tokens.create(login, 'docker')))
+  const mine = [await tokens.create(alice, 'docker'), await tokens.create(otherPassword, 'docker')]
+  await tokens.deleteOfPasswords('did:plc:alice')
   for (const token of mine) expect(await codeOf(token)).toBe('login_failed')
-  expect(await codeOf(bob)).toBe('ok')
+  for (const token of kept) expect(await codeOf(token)).toBe('ok')
+})
+
+test('using one of a device is a use of the device, of a password none', async () => {
+  for (const login of [alice, device]) await codeOf(await tokens.create(login, 'docker'))
+  expect(used).toEqual(['laptop from 192.0.2.1'])
 })

@@ -3,8 +3,8 @@ import type { Now } from '../../lib/clock.ts'
 import { randomId, sha256Hex } from '../../lib/ids.ts'
 import {
   deleteExpiredRefreshTokens,
+  deletePasswordRefreshTokens,
   deleteRefreshTokens,
-  deleteRefreshTokensOf,
   deleteSurplusRefreshTokens,
   findRefreshToken,
   insertRefreshToken,
@@ -28,7 +28,7 @@ const clientIdLengthMax = 100
 
 interface Needs {
   db: AppViewDb
-  devices: Pick<Devices, 'exists'>
+  devices: Pick<Devices, 'noteUse'>
   pdsAccounts: Pick<PdsAccounts, 'prove'>
   now: Now
 }
@@ -67,16 +67,16 @@ export class RefreshTokens {
   }
 
   /**
-   * Whose token it is, and what it was given for, which is still good.
+   * Whose token it is, and what it was given for, which is still good. `address` is where the request came from.
    * @throws {AppViewError} `login_failed` when it is unknown, expired, or what it was given for was revoked;
    *   `rate_limited`, `pds_unreachable` when that cannot be found out
    */
-  async redeem(token: string): Promise<RegistryLogin> {
+  async redeem(token: string, address: string): Promise<RegistryLogin> {
     const { db, now } = this.#needs
     const row = token.startsWith(prefix) ? await findRefreshToken(db, sha256Hex(token)) : undefined
     const usedAt = now()
     if (row === undefined || row.expires_at <= usedAt.toISOString()) throw refused()
-    const by = await this.#findReason(row).catch(async (error: unknown) => {
+    const by = await this.#findReason(row, address).catch(async (error: unknown) => {
       if (error instanceof AppViewError && error.code === 'login_failed')
         await deleteRefreshTokens(db, [row.token_hash])
       throw error
@@ -88,15 +88,18 @@ export class RefreshTokens {
     return { did: row.did, by }
   }
 
-  /** An account's tokens end, wherever they are. */
-  deleteOf(did: Did): Promise<void> {
-    return deleteRefreshTokensOf(this.#needs.db, did)
+  /** Those that were given for app passwords of an account end; those of its devices end with the device. */
+  deleteOfPasswords(did: Did): Promise<void> {
+    return deletePasswordRefreshTokens(this.#needs.db, did)
   }
 
   /** The device or password behind a token. @throws {AppViewError} `login_failed` when it is gone */
-  async #findReason({ did, device_id, password_hash }: RefreshTokenRow): Promise<RegistryLogin['by']> {
+  async #findReason(
+    { did, device_id, password_hash }: RefreshTokenRow,
+    address: string,
+  ): Promise<RegistryLogin['by']> {
     if (device_id !== null) {
-      if (!(await this.#needs.devices.exists(device_id))) throw refused()
+      if (!(await this.#needs.devices.noteUse(device_id, address))) throw refused()
       return { kind: 'device', deviceId: device_id }
     }
     if (password_hash === null) throw refused()

@@ -70,10 +70,7 @@ export class WebSessions {
 
   /** A new session; the token is for the cookie and kept nowhere. */
   async create(did: Did, browser: { userAgent: string; address: string }): Promise<string> {
-    await deleteOldWebSessions(this.#db, {
-      used: this.#ago(idleSecondsMax),
-      created: this.#ago(webSessionLifetimeSeconds),
-    })
+    await this.deleteOld()
     const id = randomId()
     const token = this.#newToken(id)
     const now = this.#ago(0)
@@ -136,13 +133,24 @@ export class WebSessions {
     return deleteWebSession(this.#db, did, id)
   }
 
+  /** Until when a session must have been used last, or made, to be over by now (ISO). */
+  endings(): { used: string; created: string } {
+    return { used: this.#ago(idleSecondsMax), created: this.#ago(webSessionLifetimeSeconds) }
+  }
+
+  /** Throws away those that are over. */
+  deleteOld(): Promise<void> {
+    return deleteOldWebSessions(this.#db, this.endings())
+  }
+
   /** Signs somebody out in every browser. */
   deleteAll(did: Did): Promise<void> {
     return deleteWebSessionsOf(this.#db, did)
   }
 
   #isOver(row: WebSessionRow): boolean {
-    return row.used_at <= this.#ago(idleSecondsMax) || row.created_at <= this.#ago(webSessionLifetimeSeconds)
+    const { created, used } = this.endings()
+    return row.used_at <= used || row.created_at <= created
   }
 
   /** Whether it is the token before, in a request that may have been sent before its answer brought the newest. */

@@ -18,7 +18,7 @@ import { viewAccount, viewAppPasswords, viewDeviceName, viewDevices, viewSignIns
 
 export interface SettingsNeeds extends Pick<
   AppContext,
-  'devices' | 'identities' | 'now' | 'pdsAccounts' | 'webSessions'
+  'devices' | 'identities' | 'now' | 'pdsAccounts' | 'signOuts' | 'webSessions'
 > {
   sessions: BrowserSessions
   baseUrl: string
@@ -75,7 +75,7 @@ function mountSettingsPages(app: Hono<ServerEnv>, needs: SettingsNeeds): void {
 
 /** An id that is not the account's own does nothing, and is answered like one that is: that is for the services to see. */
 function mountSettingsForms(app: Hono<ServerEnv>, needs: SettingsNeeds): void {
-  const { devices, pdsAccounts, sessions, webSessions } = needs
+  const { devices, sessions, signOuts, webSessions } = needs
   /** What it answers is where to go on. */
   const action = (path: string, act: (did: Did, form: Form) => Promise<string>) =>
     app.post(
@@ -95,7 +95,7 @@ function mountSettingsForms(app: Hono<ServerEnv>, needs: SettingsNeeds): void {
     return '/settings/sign-ins?done=ended'
   })
   action('/settings/app-passwords/forget', async (did) => {
-    await pdsAccounts.forget(did)
+    await signOuts.forgetAppPasswords(did)
     return '/settings/app-passwords?done=forgotten'
   })
   app.post(

@@ -18,7 +18,7 @@ export const loginReasons: ReadonlyMap<string, string> = new Map([
   ['out', 'You are signed out.'],
   [
     'everywhere',
-    'You are signed out in every browser, and this site has given back its access to your account. Your devices stay paired, but cannot push until you sign in again.',
+    'You are signed out in every browser, and this site has given back its access to your account. Your devices stay paired, but cannot push until you sign in again; an app password still can.',
   ],
   ['cookie', 'Your browser did not send back the cookie of this page. Allow cookies here, and try again.'],
 ])

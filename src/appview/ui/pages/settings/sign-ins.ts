@@ -45,7 +45,8 @@ export function signInsPage(shell: SettingsShell, view: SignInsView): Html {
         <h2 id="everywhere">Sign out everywhere</h2>
         <p>
           Ends every sign-in, this one too, and gives back the access that this registry has to your data
-          server. Devices stay paired, but cannot push until you sign in again. App passwords stay good.
+          server, by sign-in and by app password. Devices stay paired, but cannot push until you sign in
+          again. Your app passwords stay good: at its next use, your server is asked about one.
         </p>
         <form method="post" action="/auth/logout">
           ${formTokenField(formToken)}
