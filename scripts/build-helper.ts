@@ -1,11 +1,12 @@
 /**
- * `npm run build:helper [-- --all] [--out <folder>] [--no-gzip]`: the credential helper as one executable file for
- * this machine, or for every system whose Node is installed; also compressed, and with checksums. A Node executable carries
- * the bundled program in itself.
+ * `npm run build:helper [-- --all] [--out <folder>] [--no-gzip] [--sign <command>]`: the credential helper as one executable
+ * file for this machine, or for every system whose Node is installed; also compressed, and with the checksums of what this
+ * run built. A Node executable carries the bundled program in itself. macOS starts only what was signed: for it `--sign` is
+ * run with the path of the file after it (on a Mac: `codesign`, unless told); without such a command nothing is built for it.
  */
 import { spawnSync } from 'node:child_process'
 import { createReadStream, createWriteStream, existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -37,10 +38,15 @@ const { values } = parseArgs({
     out: { type: 'string' },
     modules: { type: 'string' },
     'no-gzip': { type: 'boolean' },
+    sign: { type: 'string' },
   },
 })
 const outFolder = resolve(values.out ?? 'dist/helper')
 const modules = resolve(values.modules ?? 'node_modules')
+
+const signCommand = (values.sign ?? (process.platform === 'darwin' ? 'codesign --force --sign -' : ''))
+  .split(' ')
+  .filter((word) => word !== '')
 
 const isOurs = ({ platform, architecture }: Target) =>
   platform === process.platform && architecture === process.arch
@@ -62,14 +68,19 @@ const nodeModulesOnDemand: Plugin = {
 }
 
 await mkdir(outFolder, { recursive: true })
+// Should this end halfway, nothing is offered.
+await rm(join(outFolder, 'SHA256SUMS'), { force: true })
+/** Names of files. */
+const built: string[] = []
 const work = await mkdtemp(join(tmpdir(), 'atcr-build-helper-'))
 try {
   const script = join(work, 'main.cjs')
   await bundle(script)
   for (const target of targets.filter((it) => values.all === true || isOurs(it))) {
     const node = join(modules, target.node)
-    if (existsSync(node)) await build(target, node, script)
-    else console.log(`left out ${target.platform}-${target.architecture}: ${node} is not installed`)
+    const obstacle = findObstacle(target, node)
+    if (obstacle === undefined) built.push(...(await build(target, node, script)))
+    else console.log(`left out ${target.platform}-${target.architecture}: ${obstacle}`)
   }
   await writeSums()
 } finally {
@@ -86,11 +97,19 @@ async function bundle(file: string): Promise<void> {
   await bundled.write({ file, format: 'cjs', codeSplitting: false, minify: true })
 }
 
+function findObstacle({ platform }: Target, node: string): string | undefined {
+  if (!existsSync(node)) return `${node} is not installed`
+  if (platform === 'darwin' && signCommand.length === 0)
+    return 'it would not start before it is signed (--sign)'
+  return undefined
+}
+
+/** Gives the names of what it made. */
 async function build(
   { platform, architecture, node }: Target,
   executable: string,
   script: string,
-): Promise<void> {
+): Promise<string[]> {
   const name = executableFileName(platform, architecture)
   const output = join(outFolder, name)
   await rm(output, { force: true })
@@ -110,16 +129,23 @@ async function build(
   )
   const { status, stderr } = spawnSync(process.execPath, [`--build-sea=${config}`], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${name}: ${stderr}`)
-  if (values['no-gzip'] !== true)
-    await pipeline(createReadStream(output), createGzip(), createWriteStream(`${output}.gz`))
+  if (platform === 'darwin') sign(output)
   console.log(`built ${output}`)
+  if (values['no-gzip'] === true) return [name]
+  await pipeline(createReadStream(output), createGzip(), createWriteStream(`${output}.gz`))
+  return [name, `${name}.gz`]
+}
+
+function sign(path: string): void {
+  const [program = '', ...args] = signCommand
+  const { status, error } = spawnSync(program, [...args, path], { stdio: 'inherit' })
+  if (status !== 0) throw new Error(`${path} was not signed by ${program}`, { cause: error })
 }
 
 /** As `sha256sum` writes and checks it. */
 async function writeSums(): Promise<void> {
-  const names = (await readdir(outFolder)).filter((name) => name.startsWith('docker-credential-atcr-')).sort()
   const lines = await Promise.all(
-    names.map(async (name) => `${await sha256OfFile(join(outFolder, name))}  ${name}\n`),
+    built.sort().map(async (name) => `${await sha256OfFile(join(outFolder, name))}  ${name}\n`),
   )
   await writeFile(join(outFolder, 'SHA256SUMS'), lines.join(''))
 }

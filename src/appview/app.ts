@@ -36,8 +36,9 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   app.get('/health', () => Response.json({ status: 'ok' }))
   mountTokenRoutes(app, context)
   mountOAuthDocuments(app, context)
-  mountInstall(app, context)
-  const pages = config.ui.enabled ? pagesNeeds(context) : undefined
+  const builds = new HelperBuilds(config.credential_helper.folder)
+  mountInstall(app, { config, builds })
+  const pages = config.ui.enabled ? pagesNeeds(context, builds) : undefined
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
@@ -69,12 +70,14 @@ function wantsPage(c: Context<ServerEnv>): boolean {
   return c.req.header('accept')?.includes('text/html') ?? false
 }
 
-function pagesNeeds({ db, identities, now, log, config, webSessions }: AppContext): PagesNeeds {
+function pagesNeeds(
+  { db, identities, now, log, config, webSessions }: AppContext,
+  builds: HelperBuilds,
+): PagesNeeds {
   const assets = loadAssets()
   const baseUrl = config.server.base_url
   const origin = oauthOrigin(new URL(baseUrl))
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
-  const { folder, download_base: downloadBase } = config.credential_helper
-  const helper = { builds: new HelperBuilds(folder), downloadBase }
+  const helper = { builds, downloadBase: config.credential_helper.download_base }
   return { db, identities, now, log, baseUrl, sessions, assets, helper }
 }

@@ -7,7 +7,7 @@ import type { Context, Hono } from 'hono'
 
 import type { ServerEnv } from '../../http/serve.ts'
 import type { AppContext } from '../context.ts'
-import { formatSums, HelperBuilds, type HelperBuild } from './helper-builds.ts'
+import { formatSums, type HelperBuild, type HelperBuilds } from './helper-builds.ts'
 
 const scripts = join(import.meta.dirname, 'install')
 
@@ -15,10 +15,12 @@ const scripts = join(import.meta.dirname, 'install')
  * Builds of the credential helper, and the scripts that install them: `/install.sh`, `/install.ps1`, `/install/<file>`. The
  * scripts carry the checksums that are known here, so that whoever serves the files cannot change them.
  */
-export function mountInstall(app: Hono<ServerEnv>, { config }: Pick<AppContext, 'config'>): void {
-  const { folder, download_base: elsewhere } = config.credential_helper
+export function mountInstall(
+  app: Hono<ServerEnv>,
+  { config, builds }: Pick<AppContext, 'config'> & { builds: HelperBuilds },
+): void {
+  const { download_base: elsewhere } = config.credential_helper
   const registry = new URL(config.server.base_url).origin
-  const builds = new HelperBuilds(folder)
   const base = elsewhere?.replace(/\/+$/, '')
 
   const serveScript = (file: string, quote: (text: string) => string) => {

@@ -1,5 +1,7 @@
 # Installs docker-credential-atcr, which signs docker and others in to ATCR registries, for the current user.
 #
+# Written after the documentation of PowerShell and never run on Windows by those who wrote it.
+#
 #   ATCR_INSTALL_DIR  where to; %LOCALAPPDATA%\Programs\atcr unless told
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'

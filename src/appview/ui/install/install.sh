@@ -16,14 +16,20 @@ fail() {
 
 # $1: address, $2: file
 download() {
-  # Over HTTPS everything stays on HTTPS, wherever it leads.
+  # What begins on HTTPS stays there: curl goes to HTTPS only, and wget, which can be told no such thing, goes nowhere else.
   if command -v curl >/dev/null 2>&1; then
     case $1 in
       https://*) curl --proto '=https' -fsSL -o "$2" -- "$1" ;;
       *) curl -fsSL -o "$2" -- "$1" ;;
     esac
   elif command -v wget >/dev/null 2>&1; then
-    wget -q -O "$2" -- "$1"
+    case $1 in
+      https://*)
+        wget --help 2>&1 | grep -q -e --max-redirect || fail 'curl is needed: this wget would go from HTTPS to plain HTTP'
+        wget -q --max-redirect=0 -O "$2" -- "$1" || fail "$1 could not be downloaded, or is elsewhere: then curl is needed; nothing was installed"
+        ;;
+      *) wget -q -O "$2" -- "$1" ;;
+    esac
   else
     fail 'neither curl nor wget is installed'
   fi || fail "$1 could not be downloaded; nothing was installed"
