@@ -118,7 +118,10 @@ describe.each(['sqlite', 'postgres'] as const)('the sweep of logins on %s', (dia
   test('who signs in while it is under way keeps his tokens', async () => {
     await clear(100)
     for (const did of ['did:plc:a', 'did:plc:b'] as const) await keepTokens(did)
-    await job({ signOuts: signOuts(async () => browse('did:plc:b', at(100), at(100)).then()) }).sweep()
+    const signIn = async () => {
+      await browse('did:plc:b', at(100), at(100))
+    }
+    await job({ signOuts: signOuts(signIn) }).sweep()
     expect(signedOut).toEqual(['did:plc:a'])
     expect(await kept()).toEqual(['did:plc:b'])
   })

@@ -64,31 +64,28 @@ export async function listUnusedOAuthSessions(
   let query = db
     .selectFrom('oauth_sessions as session')
     .select(['session.did', 'session.sealed'])
-    .where(({ exists, not, selectFrom }) =>
-      not(exists(selectFrom('devices').select('id').whereRef('devices.did', '=', 'session.did'))),
-    ) // prettier-ignore
-    .where(({ exists, not, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('web_sessions')
-            .select('id')
-            .whereRef('web_sessions.did', '=', 'session.did')
-            .where('used_at', '>', at.browser.used)
-            .where('created_at', '>', at.browser.created),
-        ),
-      ),
-    )
-    .where(({ exists, not, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('device_grants')
-            .select('device_code_hash')
-            .whereRef('device_grants.did', '=', 'session.did')
-            .where('status', '=', 'approved')
-            .where('expires_at', '>', at.now),
-        ),
-      ),
-    )
+    .where((eb) => {
+      const devices = eb.selectFrom('devices').select('id').whereRef('devices.did', '=', 'session.did')
+      return eb.not(eb.exists(devices))
+    })
+    .where((eb) => {
+      const browsers = eb
+        .selectFrom('web_sessions')
+        .select('id')
+        .whereRef('web_sessions.did', '=', 'session.did')
+        .where('used_at', '>', at.browser.used)
+        .where('created_at', '>', at.browser.created)
+      return eb.not(eb.exists(browsers))
+    })
+    .where((eb) => {
+      const grants = eb
+        .selectFrom('device_grants')
+        .select('device_code_hash')
+        .whereRef('device_grants.did', '=', 'session.did')
+        .where('status', '=', 'approved')
+        .where('expires_at', '>', at.now)
+      return eb.not(eb.exists(grants))
+    })
   if (at.did !== undefined) query = query.where('session.did', '=', at.did)
   if (at.updatedBefore !== undefined) query = query.where('session.updated_at', '<', at.updatedBefore)
   if (at.after !== undefined) query = query.where('session.did', '>', at.after as Did)
