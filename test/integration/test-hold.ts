@@ -1,6 +1,5 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -11,6 +10,7 @@ import type { Did } from '../../src/atproto/syntax.ts'
 import { holdConfig, type HoldConfig } from '../../src/hold/config.ts'
 import { startHold, type RunningHold } from '../../src/hold/start.ts'
 import { Gates, type Faults } from '../network/faults.ts'
+import { findFreePort } from '../network/listening.ts'
 import { S3StandIn } from '../network/s3.ts'
 
 export type Driver = 'filesystem' | 's3'
@@ -231,12 +231,5 @@ export function patterned(size: number, seed: number): Buffer {
 }
 
 export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
+  return findFreePort()
 }

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import type http from 'node:http'
 import net, { type Socket } from 'node:net'
@@ -56,14 +57,20 @@ export async function adopt(server: http.Server, where: Where): Promise<Listenin
   }
 }
 
-/** A port nobody listens on just now, for servers that must know their address before they listen. */
+/**
+ * A port nobody listens on, for servers that must know their address before they listen. It is none of those that systems
+ * give out by themselves, so that nobody else gets it in between.
+ */
 export async function findFreePort(host = '127.0.0.1'): Promise<number> {
-  const server = net.createServer().listen(0, host)
-  await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = randomInt(15_000, 30_000)
+    try {
+      await assertPortFree({ host, port, what: 'a server' })
+      return port
+    } catch (error) {
+      if (!(error instanceof ListenError)) throw error
+    }
+  }
 }
 
 /** Throws {@link ListenError} when one cannot listen there; asked for every port before anything is started. */
