@@ -8,6 +8,7 @@ import { readManifest } from '../oci-layout.ts'
 import { repositoryOf } from './artifact.ts'
 import type { Client, ClientOptions, ClientSource, LocalImage, Pulled } from './client.ts'
 import { findMissingPackage } from './debian-program.ts'
+import { loggedOut } from './logged-out.ts'
 
 /** Docker Engine from Debian's docker.io. It loads its own archives only, so skopeo turns the layouts into them. */
 export const docker: ClientSource = {
@@ -18,9 +19,6 @@ export const docker: ClientSource = {
     (process.getuid?.() === 0 ? undefined : 'dockerd needs root'),
   start,
 }
-
-/** With no login at all it would take whichever keyring program it finds on the machine for its own. */
-const loggedOut = '{"auths":{"nowhere.invalid":{"auth":"bm9ib2R5Om5vdGhpbmc="}}}'
 
 async function start({ registry, folder }: ClientOptions): Promise<Client> {
   const environment = {

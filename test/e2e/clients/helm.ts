@@ -7,6 +7,7 @@ import { OciLayout, readBlob, readManifest } from '../oci-layout.ts'
 import { repositoryOf } from './artifact.ts'
 import type { Client, ClientOptions, LocalImage, Pulled } from './client.ts'
 import { sourceOf } from './go-clients.ts'
+import { loggedOut } from './logged-out.ts'
 
 /** Helm keeps charts in registries: the tag is the chart's version, the end of the repository its name. */
 export const helm = sourceOf(
@@ -58,14 +59,17 @@ async function startHelm(program: string, version: string, options: ClientOption
       blobDigest: `sha256:${sha256Hex(await readFile(join(target, file)))}`,
     }
   }
+  const logout = async () => {
+    await mkdir(join(folder, 'registry'), { recursive: true })
+    await writeFile(join(folder, 'registry', 'config.json'), loggedOut)
+  }
+  await logout()
   return {
     version,
     async login({ username, password }) {
       await helm('registry', 'login', '--plain-http', '-u', username, '-p', password, registry)
     },
-    async logout() {
-      await mustRun('rm', ['-rf', join(folder, 'registry')])
-    },
+    logout,
     makeImage,
     async push(image, reference) {
       const repository = repositoryOf(reference)
