@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 /**
  * Five projects, by what they need. `unit` shares one process per worker (fast; no global state in units); the others start
  * real programs, so a file has a process to itself. Two files of `integration` run at a time, since they wait a lot (for
- * disks, clocks and programs that start); those of the rest one after another.
+ * disks, clocks and programs that start); those of the rest one after another. Of several projects each has its turn.
  */
 const own = { isolate: true, fileParallelism: false, testTimeout: 60_000, hookTimeout: 120_000 }
 
@@ -16,10 +16,18 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/*.test.ts'],
           isolate: false,
+          sequence: { groupOrder: 1 },
           testTimeout: 15_000,
         },
       },
-      { test: { ...own, name: 'contract', include: ['test/contract/**/*.test.ts'] } },
+      {
+        test: {
+          ...own,
+          name: 'contract',
+          include: ['test/contract/**/*.test.ts'],
+          sequence: { groupOrder: 2 },
+        },
+      },
       {
         test: {
           ...own,
@@ -27,6 +35,7 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           fileParallelism: true,
           maxWorkers: 2,
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -35,9 +44,18 @@ export default defineConfig({
           name: 'conformance',
           include: ['test/conformance/**/*.test.ts'],
           testTimeout: 600_000,
+          sequence: { groupOrder: 4 },
         },
       },
-      { test: { ...own, name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 300_000 } },
+      {
+        test: {
+          ...own,
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          testTimeout: 300_000,
+          sequence: { groupOrder: 5 },
+        },
+      },
     ],
   },
 })
