@@ -72,6 +72,18 @@ export async function readForm(
   return new Form(fields)
 }
 
+/** The same, with what is wrong with the form as a value, for those who answer with a page of their own. */
+export async function tryReadForm(
+  ...[context, expected]: Parameters<typeof readForm>
+): Promise<Form | FormError> {
+  try {
+    return await readForm(context, expected)
+  } catch (error) {
+    if (error instanceof FormError) return error
+    throw error
+  }
+}
+
 /** Proves that a form was made for whoever has this secret, such as a session's cookie, without giving it away. */
 export function formToken(secret: string): string {
   return createHmac('sha256', secret).update('form').digest('base64url')

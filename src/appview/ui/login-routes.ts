@@ -6,7 +6,7 @@ import { LoginEndedError } from '../../atproto/login-state.ts'
 import { atOrigin } from '../../http/at-origin.ts'
 import { clientAddressOf } from '../../http/client-address.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
-import { FormError, formToken, readForm, type Form } from '../../http/forms.ts'
+import { FormError, formToken, tryReadForm } from '../../http/forms.ts'
 import { actorLengthMax } from '../../http/login-form.ts'
 import { ownPath } from '../../http/own-path.ts'
 import type { ServerEnv } from '../../http/serve.ts'
@@ -76,7 +76,7 @@ export function mountLogin(app: Hono<ServerEnv>, needs: LoginNeeds): void {
   app.post(loginPath, async (context) => {
     const browserKey = browserCookie.read(context)
     if (browserKey === undefined) return seeOther(context, `${loginPath}?reason=cookie`)
-    const form = await readLoginForm(context, origin, browserKey)
+    const form = await tryReadForm(context, { origin, secret: browserKey })
     if (form instanceof FormError) return sessions.answerFormError(context, form)
     const actor = form.text('actor')
     const returnPath = ownPath(form.text('next'), homePath)
@@ -131,13 +131,4 @@ export function mountLogin(app: Hono<ServerEnv>, needs: LoginNeeds): void {
       return seeOther(context, `${loginPath}?reason=${isEverywhere ? 'everywhere' : 'out'}`)
     }),
   )
-}
-
-async function readLoginForm(context: Ctx, origin: string, secret: string): Promise<Form | FormError> {
-  try {
-    return await readForm(context, { origin, secret })
-  } catch (error) {
-    if (error instanceof FormError) return error
-    throw error
-  }
 }

@@ -2,7 +2,7 @@ import type { Context, Handler } from 'hono'
 
 import type { Did } from '../../atproto/syntax.ts'
 import { opaqueCookie, type OpaqueCookie } from '../../http/cookies.ts'
-import { FormError, formErrorStatus, formToken, readForm, type Form } from '../../http/forms.ts'
+import { FormError, formErrorStatus, formToken, tryReadForm, type Form } from '../../http/forms.ts'
 import type { Html } from '../../http/html.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import { logger } from '../../lib/log.ts'
@@ -66,11 +66,8 @@ export function adminAction(
     const call = await admit(panel, context)
     if (call instanceof Response) return call
     const expected = { origin: panel.admin.origin, secret: call.sessionToken }
-    const form = await readForm(context, expected).catch((error: unknown) => {
-      if (error instanceof FormError) return error
-      throw error
-    })
-    if (form instanceof Error) return answerFormError(panel, context, form)
+    const form = await tryReadForm(context, expected)
+    if (form instanceof FormError) return answerFormError(panel, context, form)
     return handle(call, form)
   }
 }

@@ -4,7 +4,7 @@ import { AtprotoError } from '../../atproto/errors.ts'
 import { loginAdvice } from '../../atproto/login-advice.ts'
 import { clientAddressOf } from '../../http/client-address.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
-import { FormError, formToken, readForm, type Form } from '../../http/forms.ts'
+import { FormError, formToken, tryReadForm } from '../../http/forms.ts'
 import { actorLengthMax } from '../../http/login-form.ts'
 import { ownPath } from '../../http/own-path.ts'
 import type { ServerEnv } from '../../http/serve.ts'
@@ -54,7 +54,7 @@ export function mountLogin(app: Hono<ServerEnv>, panel: Panel, needs: Pick<HoldC
   app.post('/admin/login', async (context) => {
     const browserKey = browserCookie.read(context)
     if (browserKey === undefined) return seeOther(context, '/admin/login?reason=cookie')
-    const form = await readLoginForm(context, admin.origin, browserKey)
+    const form = await tryReadForm(context, { origin: admin.origin, secret: browserKey })
     if (form instanceof FormError) return answerFormError(panel, context, form)
     const actor = form.text('actor')
     const returnPath = safeReturnPath(form.text('next'))
@@ -115,15 +115,6 @@ export function mountLogin(app: Hono<ServerEnv>, panel: Panel, needs: Pick<HoldC
       return seeOther(call.context, '/admin/login?reason=out')
     }),
   )
-}
-
-async function readLoginForm(context: Ctx, origin: string, secret: string): Promise<Form | FormError> {
-  try {
-    return await readForm(context, { origin, secret })
-  } catch (error) {
-    if (error instanceof FormError) return error
-    throw error
-  }
 }
 
 /** Only below the panel, whatever the link said. */
