@@ -78,6 +78,7 @@ const rules: [place: string, mayImport: string[]][] = [
       'npm:@atproto/lex-cbor',
       'npm:@atproto/oauth-client-node',
       'npm:@atproto/identity',
+      'npm:@atproto/sync',
       'npm:@atproto/syntax',
       'npm:ws',
     ],
@@ -131,6 +132,13 @@ const rules: [place: string, mayImport: string[]][] = [
       `${appview}/ui`,
     ],
   ],
+  // A stranger's Markdown becomes HTML in one place.
+  [
+    `${appview}/ui/markdown`,
+    [...lib, 'src/http/html.ts', 'npm:marked', 'npm:sanitize-html', 'npm:highlight.js'],
+  ],
+  [`${appview}/ui/feeds`, [...edge(appview), `${appview}/ui`, 'npm:feed']],
+  [`${appview}/ui/cards`, [...edge(appview), `${appview}/ui`, 'npm:@resvg/resvg-wasm']],
   // The query side of a page: rows in, view out. Where there is nothing to decide it asks the database itself.
   [`${appview}/ui/views`, [...inner, `${appview}/services`, `${appview}/db`]],
   [`${appview}/ui`, edge(appview)],

@@ -15,6 +15,7 @@ import { HoldCrewClient } from './clients/hold-crew.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
 import { PdsManifestsClient } from './clients/pds-manifests.ts'
+import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
 import { PdsReads } from './clients/pds-reads.ts'
 import { appViewPaths, type AppViewConfig } from './config.ts'
@@ -44,6 +45,7 @@ import { Manifests } from './services/manifests.ts'
 import { OAuthAccounts } from './services/oauth-accounts.ts'
 import { createOAuthStores } from './services/oauth-stores.ts'
 import { appViewScope } from './services/oauth-scope.ts'
+import { OwnRecords } from './services/own-records.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
 import { PdsSessions } from './services/pds-sessions.ts'
 import { RefreshTokens } from './services/refresh-tokens.ts'
@@ -84,6 +86,7 @@ export interface AppContext {
   pdsReads: PdsReads
   pdsAccounts: PdsAccounts
   pdsSessions: PdsSessions
+  ownRecords: OwnRecords
   oauthLogins: OAuthLogins
   signOuts: SignOuts
   sailorSetups: SailorSetups
@@ -183,6 +186,10 @@ export async function createContext(
   opened.use(loginSweep).start()
 
   const pdsReads = new PdsReads({ identities, fetch: network.pds })
+  const ownRecords = new OwnRecords({
+    db,
+    pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
+  })
   const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now })
   const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now })
   const holdUploads = new HoldUploadsClient({ caller, transfer: network.transfer })
@@ -266,6 +273,7 @@ export async function createContext(
     pdsReads,
     pdsAccounts,
     pdsSessions,
+    ownRecords,
     oauthLogins,
     signOuts,
     sailorSetups,

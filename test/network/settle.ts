@@ -1,4 +1,4 @@
-import { indexedCollections } from '../../src/appview/indexer/record-handlers.ts'
+import { indexedCollections } from '../../src/appview/read-model/record-handlers.ts'
 import { sleep } from '../../src/lib/clock.ts'
 import type { Infrastructure } from './infrastructure.ts'
 import type { Programs } from './programs.ts'

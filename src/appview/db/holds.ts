@@ -7,6 +7,7 @@ export interface Captain {
   isPublic: boolean
   allowAllCrew: boolean
   successorDid?: Did | undefined
+  region?: string | undefined
 }
 
 /** A hold as far as it is known: `captain` is missing until its record was seen. */
@@ -38,6 +39,7 @@ export async function findHold(db: AppViewDb, did: Did): Promise<Hold | undefine
         isPublic: row.is_public === 1,
         allowAllCrew: row.allow_all_crew === 1,
         ...(row.successor_did !== null && { successorDid: row.successor_did }),
+        ...(row.region !== null && { region: row.region }),
       },
     }),
   }
@@ -68,6 +70,7 @@ export async function putHoldUrl(
       is_public: null,
       allow_all_crew: null,
       successor_did: null,
+      region: null,
       updated_at: hold.updatedAt,
       ...columns,
     })
@@ -86,6 +89,7 @@ export async function putCaptain(
     is_public: captain ? flag(captain.isPublic) : null,
     allow_all_crew: captain ? flag(captain.allowAllCrew) : null,
     successor_did: captain?.successorDid ?? null,
+    region: captain?.region ?? null,
     updated_at: hold.updatedAt,
   }
   await db

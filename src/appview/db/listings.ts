@@ -1,4 +1,4 @@
-import type { ExpressionBuilder } from 'kysely'
+import { sql, type ExpressionBuilder, type RawBuilder, type SqlBool } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
@@ -7,31 +7,35 @@ import type { AppViewDb, AppViewTables, RepositoryKey } from './schema.ts'
 import type { Tag } from './tags.ts'
 
 /**
- * What pages show to someone who is not signed in. A manifest is for everyone's eyes when its hold says that it is
- * public; a hold that has not said so yet shows nothing. A repository is shown when any of its manifests is, unless
- * its owner's account is away.
+ * What pages show. A manifest is for everyone's eyes when its hold says that it is public; what rests in a private
+ * hold is for its captain and those of the crew who may read there. A hold that has not said yet shows nothing. A
+ * repository is shown when any of its manifests is, unless its owner's account is away.
  */
 
-/** The repositories that changed last, the newest first. */
+/** Who looks: somebody signed in, or nobody in particular, who sees what everyone may. */
+export type Viewer = Did | undefined
+
+/** The repositories that changed last and that anyone may see, the newest first. */
 export function listRecentRepositories(db: AppViewDb, { limit }: { limit: number }): Promise<Repository[]> {
-  return listShown(db, undefined, limit)
+  return listShown(db, { limit })
 }
 
-/** The repositories of an owner that anyone may see, the last changed first. */
+/** The repositories of an owner, the last changed first. */
 export function listShownRepositories(
   db: AppViewDb,
   ownerDid: Did,
-  { limit }: { limit: number },
+  { limit, viewer }: { limit: number; viewer: Viewer },
 ): Promise<Repository[]> {
-  return listShown(db, ownerDid, limit)
+  return listShown(db, { ownerDid, viewer, limit })
 }
 
-/** A repository, if anyone may see it. */
+/** A repository, if there is anything in it to be seen. */
 export async function findShownRepository(
   db: AppViewDb,
   repository: RepositoryKey,
+  viewer: Viewer,
 ): Promise<Repository | undefined> {
-  const row = await shownRepositories(db)
+  const row = await shownRepositories(db, viewer)
     .where('repositories.owner_did', '=', repository.ownerDid)
     .where('repositories.name', '=', repository.name)
     .executeTakeFirst()
@@ -39,8 +43,12 @@ export async function findShownRepository(
 }
 
 /** The holds that keep what a repository shows. */
-export async function listHoldsOfRepository(db: AppViewDb, repository: RepositoryKey): Promise<Did[]> {
-  const rows = await shownManifests(db, repository)
+export async function listShownHolds(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  viewer: Viewer,
+): Promise<Did[]> {
+  const rows = await shownManifests(db, repository, viewer)
     .select('holds.did')
     .distinct()
     .orderBy('holds.did')
@@ -48,39 +56,55 @@ export async function listHoldsOfRepository(db: AppViewDb, repository: Repositor
   return rows.map((row) => row.did)
 }
 
-/** Tags of a repository whose manifests anyone may see, the last moved first. */
+/** Tags of a repository, the last moved first. */
 export async function listShownTags(
   db: AppViewDb,
   repository: RepositoryKey,
-  { limit, offset = 0 }: { limit: number; offset?: number },
+  { limit, offset = 0, viewer }: { limit: number; offset?: number; viewer: Viewer },
 ): Promise<Tag[]> {
-  const rows = await shownTags(db, repository)
+  const rows = await shownTags(db, repository, viewer)
     .select(['tags.tag', 'tags.digest', 'tags.created_at', 'tags.updated_at'])
     .orderBy('tags.updated_at', 'desc')
     .orderBy('tags.tag')
     .limit(limit)
     .offset(offset)
     .execute()
-  return rows.map((row) => ({
-    tag: row.tag,
-    digest: row.digest,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-  }))
+  return rows.map(toTag)
 }
 
-export async function countShownTags(db: AppViewDb, repository: RepositoryKey): Promise<number> {
-  const row = await shownTags(db, repository)
+export async function countShownTags(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  viewer: Viewer,
+): Promise<number> {
+  const row = await shownTags(db, repository, viewer)
     .select((eb) => eb.fn.countAll().as('count'))
     .executeTakeFirstOrThrow()
   return Number(row.count)
 }
 
-/** Whether a tag of this name is there to be seen. */
-export async function isTagShown(db: AppViewDb, repository: RepositoryKey, tag: string): Promise<boolean> {
-  const row = await shownTags(db, repository)
-    .select('tags.tag')
+/** A tag, if it is there to be seen. */
+export async function findShownTag(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { tag, viewer }: { tag: string; viewer: Viewer },
+): Promise<Tag | undefined> {
+  const row = await shownTags(db, repository, viewer)
+    .select(['tags.tag', 'tags.digest', 'tags.created_at', 'tags.updated_at'])
     .where('tags.tag', '=', tag)
+    .executeTakeFirst()
+  return row && toTag(row)
+}
+
+/** Whether a manifest of this digest is there to be seen in a repository. */
+export async function isManifestShown(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digest, viewer }: { digest: Digest; viewer: Viewer },
+): Promise<boolean> {
+  const row = await shownManifests(db, repository, viewer)
+    .select('manifests.digest')
+    .where('manifests.digest', '=', digest)
     .executeTakeFirst()
   return row !== undefined
 }
@@ -89,9 +113,9 @@ export async function isTagShown(db: AppViewDb, repository: RepositoryKey, tag: 
 export async function listUntaggedManifests(
   db: AppViewDb,
   repository: RepositoryKey,
-  { limit }: { limit: number },
+  { limit, viewer }: { limit: number; viewer: Viewer },
 ): Promise<Digest[]> {
-  const rows = await shownManifests(db, repository)
+  const rows = await shownManifests(db, repository, viewer)
     .select('manifests.digest')
     .where((eb) => eb.not(eb.exists(tagOfManifest(eb, repository))))
     .where((eb) => eb.not(eb.exists(siblingIndexOfManifest(eb, repository))))
@@ -106,13 +130,14 @@ export async function listUntaggedManifests(
 export async function sumShownSize(
   db: AppViewDb,
   repository: RepositoryKey,
+  viewer: Viewer,
 ): Promise<{ manifestCount: number; sizeBytes: number }> {
-  const manifests = await shownManifests(db, repository)
+  const manifests = await shownManifests(db, repository, viewer)
     .select((eb) => [eb.fn.countAll().as('count'), eb.fn.sum('manifests.size_bytes').as('size_bytes')])
     .executeTakeFirstOrThrow()
   const blobs = await db
     .selectFrom(
-      shownManifests(db, repository)
+      shownManifests(db, repository, viewer)
         .innerJoin('manifest_links', (join) =>
           join
             .onRef('manifest_links.owner_did', '=', 'manifests.owner_did')
@@ -131,8 +156,11 @@ export async function sumShownSize(
   }
 }
 
-async function listShown(db: AppViewDb, ownerDid: Did | undefined, limit: number): Promise<Repository[]> {
-  let query = shownRepositories(db).orderBy('repositories.updated_at', 'desc')
+async function listShown(
+  db: AppViewDb,
+  { limit, ownerDid, viewer }: { limit: number; ownerDid?: Did; viewer?: Viewer },
+): Promise<Repository[]> {
+  let query = shownRepositories(db, viewer).orderBy('repositories.updated_at', 'desc')
   if (ownerDid !== undefined) query = query.where('repositories.owner_did', '=', ownerDid)
   const rows = await query
     .orderBy('repositories.owner_did')
@@ -141,6 +169,13 @@ async function listShown(db: AppViewDb, ownerDid: Did | undefined, limit: number
     .execute()
   return rows.map(toRepository)
 }
+
+const toTag = (row: { tag: string; digest: Digest; created_at: string; updated_at: string }): Tag => ({
+  tag: row.tag,
+  digest: row.digest,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+})
 
 const toRepository = (row: {
   owner_did: Did
@@ -154,19 +189,27 @@ const toRepository = (row: {
   updatedAt: row.updated_at,
 })
 
-const shownRepositories = (db: AppViewDb) =>
+/** Whether the `holds` row of a query shows its manifests to `viewer`; who may write to a hold may read there. */
+const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
+  viewer === undefined
+    ? sql`holds.is_public = 1`
+    : sql`(holds.is_public = 1 or holds.owner_did = ${viewer} or exists (
+        select 1 from hold_crew where hold_crew.hold_did = holds.did and hold_crew.member_did = ${viewer}
+        and (hold_crew.permissions like '%"blob:read"%' or hold_crew.permissions like '%"blob:write"%')))`
+
+const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
   db
     .selectFrom('repositories')
     .leftJoin('identities', 'identities.did', 'repositories.owner_did')
     .selectAll('repositories')
     .where((eb) => eb.or([eb('identities.is_active', 'is', null), eb('identities.is_active', '=', 1)]))
-    .where((eb) => eb.or([eb.exists(shownMember(eb)), eb.exists(shownTag(eb))]))
+    .where((eb) => eb.or([eb.exists(shownMember(eb, viewer)), eb.exists(shownTag(eb, viewer))]))
 
 type FromRepositories = ExpressionBuilder<AppViewTables, 'repositories'>
 type FromManifests = ExpressionBuilder<AppViewTables, 'manifests'>
 
-/** A manifest that names the repository and that anyone may see. */
-const shownMember = (eb: FromRepositories) =>
+/** A manifest that names the repository. */
+const shownMember = (eb: FromRepositories, viewer: Viewer) =>
   eb
     .selectFrom('manifest_repositories as members')
     .innerJoin('manifests', (join) =>
@@ -178,10 +221,10 @@ const shownMember = (eb: FromRepositories) =>
     .select('members.digest')
     .whereRef('members.owner_did', '=', 'repositories.owner_did')
     .whereRef('members.repository', '=', 'repositories.name')
-    .where('holds.is_public', '=', 1)
+    .where(isHoldShown(viewer))
 
 /** The same through a tag: records of older software name one repository only, and tags tell the others. */
-const shownTag = (eb: FromRepositories) =>
+const shownTag = (eb: FromRepositories, viewer: Viewer) =>
   eb
     .selectFrom('tags')
     .innerJoin('manifests', (join) =>
@@ -191,10 +234,10 @@ const shownTag = (eb: FromRepositories) =>
     .select('tags.digest')
     .whereRef('tags.owner_did', '=', 'repositories.owner_did')
     .whereRef('tags.repository', '=', 'repositories.name')
-    .where('holds.is_public', '=', 1)
+    .where(isHoldShown(viewer))
 
-/** The manifests of a repository, by their own word or by a tag's, that anyone may see. */
-const shownManifests = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
+/** The manifests of a repository, by their own word or by a tag's. */
+const shownManifests = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Viewer) =>
   db
     .selectFrom((eb) =>
       eb
@@ -215,9 +258,9 @@ const shownManifests = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
       join.on('manifests.owner_did', '=', ownerDid).onRef('manifests.digest', '=', 'members.digest'),
     )
     .innerJoin('holds', 'holds.did', 'manifests.hold_did')
-    .where('holds.is_public', '=', 1)
+    .where(isHoldShown(viewer))
 
-const shownTags = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
+const shownTags = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Viewer) =>
   db
     .selectFrom('tags')
     .innerJoin('manifests', (join) =>
@@ -226,7 +269,7 @@ const shownTags = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
     .innerJoin('holds', 'holds.did', 'manifests.hold_did')
     .where('tags.owner_did', '=', ownerDid)
     .where('tags.repository', '=', name)
-    .where('holds.is_public', '=', 1)
+    .where(isHoldShown(viewer))
 
 const tagOfManifest = (eb: FromManifests, { ownerDid, name }: RepositoryKey) =>
   eb

@@ -22,6 +22,10 @@ export interface AppViewTables {
   repo_pages: RepoPagesTable
   holds: HoldsTable
   hold_crew: HoldCrewTable
+  tag_moves: TagMovesTable
+  hold_stats: HoldStatsTable
+  scans: ScansTable
+  actor_profiles: ActorProfilesTable
 
   blob_links: BlobLinksTable
   manifest_bytes: ManifestBytesTable
@@ -37,6 +41,12 @@ export interface AppViewTables {
   device_grants: DeviceGrantsTable
   devices: DevicesTable
   refresh_tokens: RefreshTokensTable
+  backfill_repos: BackfillReposTable
+  hold_health: HoldHealthTable
+  pull_days: PullDaysTable
+  config_bytes: ConfigBytesTable
+  webhooks: WebhooksTable
+  webhook_deliveries: WebhookDeliveriesTable
 }
 
 /** The database or a transaction in it; every function in `db/` takes either. */
@@ -159,6 +169,7 @@ interface HoldsTable {
   is_public: Flag | null
   allow_all_crew: Flag | null
   successor_did: Did | null
+  region: string | null
   updated_at: string
 }
 
@@ -323,4 +334,125 @@ interface RefreshTokensTable {
   created_at: string
   used_at: string
   expires_at: string
+}
+
+/** Where a tag pointed from a commit on, as seen; without a digest it was deleted. Never rewritten. */
+interface TagMovesTable {
+  owner_did: Did
+  repository: string
+  tag: string
+  rev: string
+  digest: Digest | null
+  moved_at: string
+}
+
+/** What a hold counted for a repository: its own word. */
+interface HoldStatsTable {
+  hold_did: Did
+  rkey: string
+  owner_did: Did
+  repository: string
+  pull_count: number
+  push_count: number
+  last_pull: string | null
+  last_push: string | null
+  updated_at: string
+}
+
+/** What a hold's scanner found in a manifest: the hold's own word. */
+interface ScansTable {
+  hold_did: Did
+  rkey: string
+  owner_did: Did
+  digest: Digest
+  repository: string
+  critical: number
+  high: number
+  medium: number
+  low: number
+  total: number
+  scanner_version: string
+  scanned_at: string
+  sbom_cid: string | null
+  report_cid: string | null
+}
+
+/** How an account shows itself on the network, by its `app.bsky.actor.profile`. */
+interface ActorProfilesTable {
+  did: Did
+  display_name: string | null
+  description: string | null
+  avatar_cid: string | null
+  fetched_at: string
+}
+
+export type BackfillStatus = 'waiting' | 'done' | 'failed'
+
+/** Data repos whose past is to be read, or was. */
+interface BackfillReposTable {
+  did: Did
+  status: BackfillStatus
+  attempts: number
+  next_at: string | null
+  record_count: number
+  updated_at: string
+}
+
+/** Whether a hold answered when it was last asked. */
+interface HoldHealthTable {
+  hold_did: Did
+  is_up: Flag
+  /** Why not, in words. */
+  detail: string | null
+  latency_ms: number | null
+  checked_at: string
+  /** Since when it has been as it is. */
+  changed_at: string
+}
+
+/** Pulls through this AppView, by day (`2026-11-23`, UTC). */
+interface PullDaysTable {
+  owner_did: Did
+  repository: string
+  day: string
+  pull_count: number
+}
+
+/** Image configs read from holds, by digest. */
+interface ConfigBytesTable {
+  digest: Digest
+  bytes: Uint8Array
+  cached_at: string
+}
+
+interface WebhooksTable {
+  id: string
+  owner_did: Did
+  /** URL and secret: the URLs of chat services are secrets themselves. */
+  sealed: string
+  /** Of the URL, to be shown. */
+  host: string
+  /** Bits: scan:first 1, scan:all 2, scan:changed 4, push 8. */
+  triggers: number
+  /** Null: all repositories of the owner. */
+  repository: string | null
+  is_enabled: Flag
+  created_at: string
+}
+
+export type WebhookDeliveryStatus = 'waiting' | 'delivered' | 'failed'
+
+/** What was or is to be told to a webhook. */
+interface WebhookDeliveriesTable {
+  id: string
+  webhook_id: string
+  trigger: string
+  payload: string
+  status: WebhookDeliveryStatus
+  attempts: number
+  next_at: string | null
+  response_status: number | null
+  response_text: string | null
+  created_at: string
+  finished_at: string | null
 }

@@ -6,7 +6,7 @@ import { hasRecords } from '../db/accounts.ts'
 import { findCursor, putCursor } from '../db/cursors.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import { applyAccountState } from '../read-model/account.ts'
-import { handlerFor, type PreparedRecord } from './record-handlers.ts'
+import { handlerFor, type PreparedRecord } from '../read-model/record-handlers.ts'
 
 /** What the consumer has done since it started. */
 export interface IndexerCounts {

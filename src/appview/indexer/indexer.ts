@@ -8,7 +8,7 @@ import { findIdentity, upsertIdentity } from '../db/identities.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import { Consumer, type IndexerCounts } from './consumer.ts'
 import { Lookups } from './lookups.ts'
-import { indexedCollections } from './record-handlers.ts'
+import { indexedCollections } from '../read-model/record-handlers.ts'
 
 /** How long what was looked up is believed when events keep mentioning it. Identity events end it at once. */
 const identityFreshMs = 24 * 3_600_000

@@ -17,6 +17,7 @@ export function applyCaptain(tx: AppViewDb, change: RecordPut<CaptainRecord>): P
         isPublic: record.isPublic,
         allowAllCrew: record.allowAllCrew,
         ...(record.successorDid !== undefined && { successorDid: normalizeDid(record.successorDid) }),
+        region: record.region,
       },
       updatedAt: recordTime('', rev),
     }),

@@ -5,7 +5,8 @@ import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
-import type { BrowserSessions } from './sessions.ts'
+import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
+import type { BrowserSessions, SignedIn } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
 import { installPage } from './pages/install.ts'
@@ -20,7 +21,7 @@ import { registryAddress } from './views/pull-commands.ts'
 import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
-export interface PagesNeeds extends ViewNeeds, InstallNeeds {
+export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds {
   assets: Assets
   sessions: BrowserSessions
   log: Logger
@@ -28,36 +29,49 @@ export interface PagesNeeds extends ViewNeeds, InstallNeeds {
 
 const namedLengthMax = 120
 
+/** One request for a page: who looks, and what the page is framed with. */
+export interface Visit {
+  context: Context<ServerEnv>
+  signedIn: SignedIn | undefined
+  /** What views ask, on behalf of who looks. */
+  needs: PagesNeeds & ViewNeeds
+  /** For the page under `path`, its address without query. */
+  shell: (path: string) => Shell
+}
+
+/** One page below `/r/`. */
+type RepositoryPage = (visit: Visit, address: RepositoryAddress) => Promise<Response>
+
+/** The pages of a repository, by what {@link parseRepositoryAddress} calls them. */
+const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([['overview', showRepository]])
+
 /** Mounts the pages and what they load. */
 export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   const registry = registryAddress(needs.baseUrl)
-  const { sessions } = needs
-  const shellOf = async (context: Context<ServerEnv>, path: string): Promise<Shell> =>
-    sessions.shell(path, await sessions.find(context))
+  const page = (path: string, show: (visit: Visit) => Promise<Response>) =>
+    app.get(path, async (context) => show(await visitOf(context, needs)))
 
-  app.get('/', async (context) => {
+  page('/', async ({ context, shell }) => {
     const view = await viewHome(needs)
-    return answerPage(context, homePage(await shellOf(context, '/'), { ...view, registry }))
+    return answerPage(context, homePage(shell('/'), { ...view, registry }))
   })
 
-  app.get('/u/:actor', async (context) => {
-    const actor = context.req.param('actor')
+  page('/u/:actor', async ({ context, needs, shell }) => {
+    const actor = context.req.param('actor') ?? ''
     const view = await viewOwner(needs, actor)
     if (view === undefined) return notFound(context, needs, 'owner', actor)
-    return answerPage(context, ownerPage(await shellOf(context, view.owner.path), view))
+    return answerPage(context, ownerPage(shell(view.owner.path), view))
   })
 
-  app.get('/r/:path{.+}', async (context) => {
-    const path = context.req.param('path')
-    const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
-    if (view === undefined) return notFound(context, needs, 'repository', path)
-    return answerPage(context, repositoryPage(await shellOf(context, view.path), view))
+  page('/r/:path{.+}', async (visit) => {
+    const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')
+    const show = repositoryPages.get(address.page)
+    return show === undefined ? notFound(visit.context, needs, 'page', '') : show(visit, address)
   })
 
-  app.get('/install', async (context) => {
-    const view = await viewInstall(needs)
-    return answerPage(context, installPage(await shellOf(context, '/install'), view))
-  })
+  page('/install', async ({ context, shell }) =>
+    answerPage(context, installPage(shell('/install'), await viewInstall(needs))),
+  )
 
   app.get('/assets/:file', async (context) => {
     const asset = needs.assets.find(context.req.param('file'))
@@ -67,6 +81,26 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
       'cache-control': 'public, max-age=31536000, immutable',
     })
   })
+}
+
+async function visitOf(context: Context<ServerEnv>, needs: PagesNeeds): Promise<Visit> {
+  const signedIn = await needs.sessions.find(context)
+  return {
+    context,
+    signedIn,
+    needs: { ...needs, viewer: signedIn?.did },
+    shell: (path) => needs.sessions.shell(path, signedIn),
+  }
+}
+
+async function showRepository(
+  { context, needs, shell }: Visit,
+  { path }: RepositoryAddress,
+): Promise<Response> {
+  const registry = registryAddress(needs.baseUrl)
+  const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
+  if (view === undefined) return notFound(context, needs, 'repository', path)
+  return answerPage(context, repositoryPage(shell(view.path), view))
 }
 
 /** The answer to an address that nothing is mounted at, for people. */

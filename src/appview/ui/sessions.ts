@@ -4,10 +4,12 @@ import type { Did } from '../../atproto/syntax.ts'
 import { clientAddressOf } from '../../http/client-address.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
 import { FormError, formErrorStatus, formToken, readForm, type Form } from '../../http/forms.ts'
+import { ownPath } from '../../http/own-path.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { AppContext } from '../context.ts'
 import { webSessionLifetimeSeconds } from '../services/web-sessions.ts'
-import { answerPage, seeOther } from './answer.ts'
+import { AppViewError, type AppViewErrorCode } from '../errors.ts'
+import { answerPage, seeOther, type PageStatus } from './answer.ts'
 import { messagePage } from './pages/errors.ts'
 import type { Shell, SignedInAccount } from './pages/layout.ts'
 import type { Assets } from './assets.ts'
@@ -90,6 +92,7 @@ export class BrowserSessions {
         return await handle(context, signedIn, form)
       } catch (error) {
         if (error instanceof FormError) return this.answerFormError(context, error, signedIn)
+        if (error instanceof AppViewError) return this.#answerFailedAction(context, error, signedIn)
         throw error
       }
     }
@@ -102,6 +105,28 @@ export class BrowserSessions {
       text: 'It came from another site, was open while you signed in anew, or is not one of ours. Nothing was changed. Go back, load the page again, and send it once more.',
     })
     return answerPage(context, page, { status: formErrorStatus[error.code], isPrivate: true })
+  }
+
+  /** What a form asked for could not be done, by no fault of ours; the person is told what to do. */
+  #answerFailedAction(context: Ctx, error: AppViewError, signedIn: SignedIn): Response | Promise<Response> {
+    const { retryAfterSeconds } = error
+    if (retryAfterSeconds !== undefined) context.header('retry-after', String(retryAfterSeconds))
+    const back = ownPath(pathOfReferer(context) ?? '', '/settings')
+    const shell = this.shell(context.req.path, signedIn)
+    if (error.code === 'session_lost') {
+      const page = messagePage(shell, {
+        title: 'Sign in once more',
+        text: 'Your server has ended the access it gave to this registry, so nothing can be written for you there. Nothing was changed.',
+        link: { href: loginPath(back), text: 'Sign in' },
+      })
+      return answerPage(context, page, { status: 403, isPrivate: true })
+    }
+    const page = messagePage(shell, {
+      title: 'That did not work',
+      text: `${error.message.slice(0, 1).toUpperCase()}${error.message.slice(1)}.`,
+      link: { href: back, text: 'Back' },
+    })
+    return answerPage(context, page, { status: statusOf(error), isPrivate: true })
   }
 
   async #find(context: Ctx): Promise<{ signedIn: SignedIn; formSecret: string } | undefined> {
@@ -123,9 +148,34 @@ export class BrowserSessions {
 /** To the login, and back to where somebody wanted to be; who sent a form, to the page that it is on. */
 function toLogin(context: Ctx): Response {
   const { method, url } = context.req
-  const wanted = method === 'GET' ? url : context.req.header('referer')
-  if (wanted === undefined || !URL.canParse(wanted)) return seeOther(context, '/auth/oauth/login')
-  // Of the address of another site its path is left, under which there is nothing here; the login form checks it.
-  const { pathname, search } = new URL(wanted)
-  return seeOther(context, `/auth/oauth/login?${new URLSearchParams({ next: pathname + search }).toString()}`)
+  const wanted = method === 'GET' ? pathOf(url) : pathOfReferer(context)
+  return seeOther(context, wanted === undefined ? '/auth/oauth/login' : loginPath(wanted))
 }
+
+function loginPath(next: string): string {
+  return `/auth/oauth/login?${new URLSearchParams({ next }).toString()}`
+}
+
+/** The page that a form is on. Of the address of another site its path is left, under which there is nothing here. */
+function pathOfReferer(context: Ctx): string | undefined {
+  const referer = context.req.header('referer')
+  return referer === undefined || !URL.canParse(referer) ? undefined : pathOf(referer)
+}
+
+function pathOf(url: string): string {
+  const { pathname, search } = new URL(url)
+  return pathname + search
+}
+
+/** Whose fault it was, in HTTP's words. */
+function statusOf({ code }: AppViewError): PageStatus {
+  if (code === 'rate_limited') return 429
+  return unreachable.has(code) ? 503 : 422
+}
+
+const unreachable: ReadonlySet<AppViewErrorCode> = new Set([
+  'pds_failed',
+  'pds_unreachable',
+  'hold_unreachable',
+  'identity_unreachable',
+])

@@ -27,6 +27,13 @@ export function layout(
   page: {
     title: string
     description?: string | undefined
+    /** Path of the picture that shared links show, 1200 × 630. */
+    card?: string | undefined
+    feeds?: readonly { path: string; type: 'application/atom+xml' | 'application/feed+json'; title: string }[]
+    /** What stands in the search field. */
+    searched?: string | undefined
+    /** Not for search engines: lists of changing things, and pages for one person. */
+    isUnlisted?: boolean
     /** Below the header. */
     nav?: Html
     main: Html
@@ -41,10 +48,17 @@ export function layout(
         <meta name="color-scheme" content="light dark" />
         <title>${page.title === '' ? 'ATCR' : `${page.title} · ATCR`}</title>
         ${page.description && html`<meta name="description" content="${page.description}" />`}
-        ${canonicalUrl && html`<link rel="canonical" href="${canonicalUrl}" />`}
+        ${canonicalUrl && html`<link rel="canonical" href="${canonicalUrl}" />`} ${shared(shell, page)}
+        ${page.isUnlisted && html`<meta name="robots" content="noindex" />`}
+        ${page.feeds?.map(
+          ({ path, title, type }) =>
+            html`<link rel="alternate" type="${type}" title="${title}" href="${path}" />`,
+        )}
+        <link rel="search" type="application/opensearchdescription+xml" title="ATCR" href="/opensearch.xml" />
         <link rel="icon" href="${assets.path('logo.svg')}" type="image/svg+xml" />
         <link rel="stylesheet" href="${assets.path('atcr.css')}" />
         <script type="module" src="${assets.path('copy.js')}"></script>
+        <script type="module" src="${assets.path('keys.js')}"></script>
         ${shell.account && html`<script type="module" src="${assets.path('menu.js')}"></script>`}
       </head>
       <body>
@@ -52,8 +66,7 @@ export function layout(
         <header class="site-header">
           <div class="column">
             <a class="brand" href="/">${logo}<span>ATCR</span></a>
-            <span class="tagline">container registry on the AT&nbsp;Protocol</span>
-            ${accountNav(shell.account)}
+            ${searchForm(page.searched)} ${accountNav(shell.account)}
           </div>
         </header>
         ${page.nav}
@@ -64,12 +77,91 @@ export function layout(
               Image manifests are signed records in their owners’ own data repos. This page follows the
               network’s event stream.
             </p>
+            <ul class="footer-links">
+              <li><a href="/install">Install</a></li>
+              <li><button class="plain" type="button" data-opens="keys" hidden>Keyboard</button></li>
+            </ul>
           </div>
         </footer>
+        ${keysDialog}
         <p id="copy-status" class="visually-hidden" role="status"></p>
       </body>
     </html>`
 }
+
+/** What a shared link shows, in the words of the Open Graph protocol. */
+function shared(
+  { canonicalUrl }: Shell,
+  {
+    card,
+    description,
+    title,
+  }: { title: string; description?: string | undefined; card?: string | undefined },
+): Html | '' {
+  if (canonicalUrl === undefined) return ''
+  return html`<meta property="og:type" content="website" />
+    <meta property="og:site_name" content="ATCR" />
+    <meta property="og:title" content="${title === '' ? 'ATCR' : title}" />
+    <meta property="og:url" content="${canonicalUrl}" />
+    ${description && html`<meta property="og:description" content="${description}" />`}
+    ${
+      card &&
+      html`<meta property="og:image" content="${new URL(card, canonicalUrl).href}" />
+        <meta property="og:image:width" content="1200" />
+        <meta property="og:image:height" content="630" />
+        <meta name="twitter:card" content="summary_large_image" />`
+    }`
+}
+
+function searchForm(searched: string | undefined): Html {
+  return html`<form class="search" role="search" action="/search">
+    <label class="visually-hidden" for="search">Search images and people</label>
+    <input
+      class="input"
+      type="search"
+      id="search"
+      name="q"
+      value="${searched ?? ''}"
+      maxlength="200"
+      placeholder="Search images and people"
+      aria-keyshortcuts="/"
+    />
+  </form>`
+}
+
+/** The keys that `keys.js` listens to. */
+const keysDialog = html`<dialog class="dialog" id="keys" aria-labelledby="keys-title">
+  <form method="dialog">
+    <h2 id="keys-title">Keyboard</h2>
+    <dl class="fact-list">
+      <div>
+        <dt><kbd>/</kbd></dt>
+        <dd>Search</dd>
+      </div>
+      <div>
+        <dt><kbd>?</kbd></dt>
+        <dd>This list</dd>
+      </div>
+      <div>
+        <dt><kbd>g</kbd> <kbd>h</kbd></dt>
+        <dd>Home</dd>
+      </div>
+      <div>
+        <dt><kbd>g</kbd> <kbd>s</kbd></dt>
+        <dd>Your stars</dd>
+      </div>
+      <div>
+        <dt><kbd>j</kbd> <kbd>k</kbd></dt>
+        <dd>Next, previous entry of a list</dd>
+      </div>
+      <div>
+        <dt><kbd>y</kbd></dt>
+        <dd>Copy the first command of the page</dd>
+      </div>
+    </dl>
+    <p><button class="button">Close</button></p>
+  </form>
+</dialog>`
 
 /** Whose images commands to paste are about: those of who looks, or of nobody. */
 export function exampleOwner({ account }: Shell): string {
@@ -81,7 +173,6 @@ function accountNav(account: SignedInAccount | null | undefined): Html | '' {
   if (account === null) return ''
   if (account === undefined)
     return html`<nav class="account" aria-label="Account">
-      <a href="/install">Install</a>
       <a class="button small" href="/auth/oauth/login">Sign in</a>
     </nav>`
   const { did, formToken, handle } = account
@@ -91,8 +182,8 @@ function accountNav(account: SignedInAccount | null | undefined): Html | '' {
       <div class="menu-items">
         <ul>
           <li><a href="/u/${handle ?? did}">Your images</a></li>
+          <li><a href="/stars">Your stars</a></li>
           <li><a href="/settings">Settings</a></li>
-          <li><a href="/install">Install</a></li>
         </ul>
         <form method="post" action="/auth/logout">
           ${formTokenField(formToken)}

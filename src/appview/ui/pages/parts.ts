@@ -57,6 +57,27 @@ export function breakable(text: string): Html {
 
 const platformCountMax = 6
 
+/** The parts of one thing, each with an address of its own; the present one marked. */
+export function tabs(
+  label: string,
+  places: readonly { path: string; text: string; count?: number | undefined }[],
+  current: string,
+): Html {
+  return html`<nav class="tabs" aria-label="${label}">
+    <ul>
+      ${places.map(
+        ({ count, path, text }) =>
+          html`<li>
+            ${path === current ? html`<a href="${path}" aria-current="page">${tabText(text, count)}</a>` : html`<a href="${path}">${tabText(text, count)}</a>`}
+          </li>`,
+      )}
+    </ul>
+  </nav>`
+}
+
+const tabText = (text: string, count: number | undefined): Html =>
+  html`${text}${count !== undefined && html` <span class="count">${count.toLocaleString('en')}</span>`}`
+
 /** Repositories, one entry each. */
 export function repositoryList(
   entries: readonly RepositoryEntry[],
@@ -75,6 +96,7 @@ function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean
       <h3>
         ${isOwnerShown && html`<a class="owner" href="${owner.path}">${owner.label}</a><span class="slash">/</span><wbr />`}<a
           href="${entry.path}"
+          data-entry
           >${breakable(entry.name)}</a
         >
       </h3>

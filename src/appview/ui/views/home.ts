@@ -11,6 +11,10 @@ const recentCount = 20
 
 /** What changed last, everywhere. */
 export async function viewHome(needs: Pick<ViewNeeds, 'db' | 'now'>): Promise<HomeView> {
-  const recent = await listEntries(needs.db, await listRecentRepositories(needs.db, { limit: recentCount }))
+  const recent = await listEntries(
+    // The same for everyone.
+    { db: needs.db, viewer: undefined },
+    await listRecentRepositories(needs.db, { limit: recentCount }),
+  )
   return { recent, now: needs.now() }
 }

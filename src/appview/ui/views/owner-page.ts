@@ -17,10 +17,12 @@ export async function viewOwner(needs: ViewNeeds, actorText: string): Promise<Ow
   const actor = readActor(actorText)
   const owner = actor === undefined ? undefined : await findOwner(needs, actor)
   if (owner === undefined) return undefined
-  const repositories = await listShownRepositories(needs.db, owner.did, { limit: repositoryCountMax + 1 })
+  const { viewer } = needs
+  const limit = repositoryCountMax + 1
+  const repositories = await listShownRepositories(needs.db, owner.did, { limit, viewer })
   return {
     owner,
-    repositories: await listEntries(needs.db, repositories.slice(0, repositoryCountMax)),
+    repositories: await listEntries(needs, repositories.slice(0, repositoryCountMax)),
     hasMore: repositories.length > repositoryCountMax,
     now: needs.now(),
   }

@@ -5,6 +5,7 @@ import { OciError } from '../../../protocol/oci/errors.ts'
 import { didAlias, parseRepositoryPath, type RepositoryPath } from '../../../protocol/oci/repository-path.ts'
 import { hasRecords } from '../../db/accounts.ts'
 import { findIdentity, findIdentityByHandle } from '../../db/identities.ts'
+import type { Viewer } from '../../db/listings.ts'
 import type { AppViewDb } from '../../db/schema.ts'
 
 /** What a view asks of the rest of the AppView. */
@@ -12,6 +13,8 @@ export interface ViewNeeds {
   db: AppViewDb
   identities: Pick<Identities, 'resolveActor'>
   now: () => Date
+  /** Who looks: what rests in private holds is shown to those who may read there. */
+  viewer: Viewer
 }
 
 /** An account as pages name it. */

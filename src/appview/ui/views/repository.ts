@@ -3,8 +3,8 @@ import type { Digest } from '../../../protocol/oci/digest.ts'
 import {
   countShownTags,
   findShownRepository,
-  isTagShown,
-  listHoldsOfRepository,
+  findShownTag,
+  listShownHolds,
   listShownTags,
   listUntaggedManifests,
   sumShownSize,
@@ -56,15 +56,15 @@ export async function viewRepository(
   const path = readRepositoryPath(pathText)
   const owner = path && (await findOwner(needs, path.owner))
   if (path === undefined || owner === undefined) return undefined
-  const { db } = needs
-  const repository = await findShownRepository(db, { ownerDid: owner.did, name: path.name })
+  const { db, viewer } = needs
+  const repository = await findShownRepository(db, { ownerDid: owner.did, name: path.name }, viewer)
   if (repository === undefined) return undefined
-  const tagCount = await countShownTags(db, repository)
+  const tagCount = await countShownTags(db, repository, viewer)
   const page = { number: readPage(pageText), count: Math.max(1, Math.ceil(tagCount / tagsPerPage)) }
   if (page.number > page.count) return undefined
   const tags = await listTagViews(needs, repository, { page: page.number, limit: tagsPerPage })
   const untagged = await listUntagged(needs, repository)
-  const sizes = await sumShownSize(db, repository)
+  const sizes = await sumShownSize(db, repository, viewer)
   const [newestTag] = page.number === 1 ? tags : await listTagViews(needs, repository, { page: 1, limit: 1 })
   const newest = newestTag?.manifest ?? untagged.views[0]
   return {
@@ -83,18 +83,18 @@ export async function viewRepository(
     hasMoreUntagged: untagged.hasMore,
     ...sizes,
     starCount: await countStars(db, repository),
-    holds: (await listHoldsOfRepository(db, repository)).map((did) => ({ did, host: hostOf(did) })),
+    holds: (await listShownHolds(db, repository, viewer)).map((did) => ({ did, host: hostOf(did) })),
     updatedAt: new Date(repository.updatedAt),
     now: needs.now(),
   }
 }
 
 async function listTagViews(
-  { db }: ViewNeeds,
+  { db, viewer }: ViewNeeds,
   repository: Repository,
   { page, limit }: { page: number; limit: number },
 ): Promise<TagView[]> {
-  const tags = await listShownTags(db, repository, { limit, offset: (page - 1) * limit })
+  const tags = await listShownTags(db, repository, { limit, offset: (page - 1) * limit, viewer })
   const manifests = await describeManifests(db, repository, [...new Set(tags.map((tag) => tag.digest))])
   return tags.flatMap(({ tag, digest, updatedAt }) => {
     const manifest = manifests.get(digest)
@@ -103,10 +103,10 @@ async function listTagViews(
 }
 
 async function listUntagged(
-  { db }: ViewNeeds,
+  { db, viewer }: ViewNeeds,
   repository: Repository,
 ): Promise<{ views: ManifestView[]; hasMore: boolean }> {
-  const digests = await listUntaggedManifests(db, repository, { limit: untaggedCountMax + 1 })
+  const digests = await listUntaggedManifests(db, repository, { limit: untaggedCountMax + 1, viewer })
   const shown = digests.slice(0, untaggedCountMax)
   const manifests = await describeManifests(db, repository, shown)
   const views = shown.flatMap((digest) => manifests.get(digest) ?? [])
@@ -115,12 +115,12 @@ async function listUntagged(
 
 /** `:latest` where there is one, else the tag that moved last, else the newest manifest. */
 async function referenceToPull(
-  { db }: ViewNeeds,
+  { db, viewer }: ViewNeeds,
   repository: Repository,
   newestTag: TagView | undefined,
   untagged: readonly ManifestView[],
 ): Promise<{ tag: string } | { digest: Digest }> {
-  if (await isTagShown(db, repository, 'latest')) return { tag: 'latest' }
+  if ((await findShownTag(db, repository, { tag: 'latest', viewer })) !== undefined) return { tag: 'latest' }
   if (newestTag !== undefined) return { tag: newestTag.tag }
   const digest = untagged[0]?.digest
   return digest === undefined ? { tag: 'latest' } : { digest }

@@ -20,13 +20,13 @@ import {
 import { parseStarRecord, starCollection } from '../../protocol/lexicon/star-record.ts'
 import { parseTagRecord, tagCollection, tagRkey } from '../../protocol/lexicon/tag-record.ts'
 import type { AppViewDb } from '../db/schema.ts'
-import type { RecordPut, RecordVersion } from '../read-model/change.ts'
-import { applyCaptain, applyCrew, removeCaptain, removeCrew } from '../read-model/hold.ts'
-import { applyManifest, removeManifest } from '../read-model/manifest.ts'
-import { applyProfile, removeProfile } from '../read-model/profile.ts'
-import { applyRepoPage, removeRepoPage } from '../read-model/repo-page.ts'
-import { applyStar, removeStar } from '../read-model/star.ts'
-import { applyTag, removeTag } from '../read-model/tag.ts'
+import type { RecordPut, RecordVersion } from './change.ts'
+import { applyCaptain, applyCrew, removeCaptain, removeCrew } from './hold.ts'
+import { applyManifest, removeManifest } from './manifest.ts'
+import { applyProfile, removeProfile } from './profile.ts'
+import { applyRepoPage, removeRepoPage } from './repo-page.ts'
+import { applyStar, removeStar } from './star.ts'
+import { applyTag, removeTag } from './tag.ts'
 
 /** A change of a record, understood and ready for a transaction. */
 export interface PreparedRecord {

@@ -1,0 +1,136 @@
+import type { Kysely } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+import { createTables, type TableShape } from './table-shapes.ts'
+
+const tables: Record<string, TableShape> = {
+  tag_moves: {
+    columns: {
+      owner_did: 'text',
+      repository: 'text',
+      tag: 'text',
+      rev: 'text',
+      digest: 'text?',
+      moved_at: 'text',
+    },
+    key: ['owner_did', 'repository', 'tag', 'rev'],
+    indexes: [['owner_did', 'repository', 'moved_at']],
+  },
+  hold_stats: {
+    columns: {
+      hold_did: 'text',
+      rkey: 'text',
+      owner_did: 'text',
+      repository: 'text',
+      pull_count: 'bigint',
+      push_count: 'bigint',
+      last_pull: 'text?',
+      last_push: 'text?',
+      updated_at: 'text',
+    },
+    key: ['hold_did', 'rkey'],
+    indexes: [['owner_did', 'repository']],
+  },
+  scans: {
+    columns: {
+      hold_did: 'text',
+      rkey: 'text',
+      owner_did: 'text',
+      digest: 'text',
+      repository: 'text',
+      critical: 'integer',
+      high: 'integer',
+      medium: 'integer',
+      low: 'integer',
+      total: 'integer',
+      scanner_version: 'text',
+      scanned_at: 'text',
+      sbom_cid: 'text?',
+      report_cid: 'text?',
+    },
+    key: ['hold_did', 'rkey'],
+    indexes: [['owner_did', 'digest']],
+  },
+  backfill_repos: {
+    columns: {
+      did: 'text',
+      status: 'text',
+      attempts: 'integer',
+      next_at: 'text?',
+      record_count: 'bigint',
+      updated_at: 'text',
+    },
+    key: ['did'],
+    indexes: [['status', 'next_at']],
+  },
+  actor_profiles: {
+    columns: {
+      did: 'text',
+      display_name: 'text?',
+      description: 'text?',
+      avatar_cid: 'text?',
+      fetched_at: 'text',
+    },
+    key: ['did'],
+  },
+  hold_health: {
+    columns: {
+      hold_did: 'text',
+      is_up: 'integer',
+      detail: 'text?',
+      latency_ms: 'integer?',
+      checked_at: 'text',
+      changed_at: 'text',
+    },
+    key: ['hold_did'],
+  },
+  pull_days: {
+    columns: { owner_did: 'text', repository: 'text', day: 'text', pull_count: 'bigint' },
+    key: ['owner_did', 'repository', 'day'],
+    indexes: [['day']],
+  },
+  config_bytes: {
+    columns: { digest: 'text', bytes: 'blob', cached_at: 'text' },
+    key: ['digest'],
+    indexes: [['cached_at']],
+  },
+  webhooks: {
+    columns: {
+      id: 'text',
+      owner_did: 'text',
+      sealed: 'text',
+      host: 'text',
+      triggers: 'integer',
+      repository: 'text?',
+      is_enabled: 'integer',
+      created_at: 'text',
+    },
+    key: ['id'],
+    indexes: [['owner_did']],
+  },
+  webhook_deliveries: {
+    columns: {
+      id: 'text',
+      webhook_id: 'text',
+      trigger: 'text',
+      payload: 'text',
+      status: 'text',
+      attempts: 'integer',
+      next_at: 'text?',
+      response_status: 'integer?',
+      response_text: 'text?',
+      created_at: 'text',
+      finished_at: 'text?',
+    },
+    key: ['id'],
+    indexes: [['webhook_id', 'created_at'], ['next_at']],
+  },
+}
+
+/** What the pages show beyond records as they stand: how tags moved, counters, health, webhooks. */
+export const web: Migration = {
+  up: async (db: Kysely<unknown>) => {
+    await createTables(db, tables)
+    await db.schema.alterTable('holds').addColumn('region', 'text').execute()
+  },
+}
