@@ -70,14 +70,25 @@ function wantsPage(c: Context<ServerEnv>): boolean {
   return c.req.header('accept')?.includes('text/html') ?? false
 }
 
-function pagesNeeds(
-  { db, identities, now, log, config, webSessions }: AppContext,
-  builds: HelperBuilds,
-): PagesNeeds {
+function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
+  const { db, identities, now, log, config, webSessions } = context
+  const { blobs, imageConfigs, manifestLookup } = context
   const assets = loadAssets()
   const baseUrl = config.server.base_url
   const origin = oauthOrigin(new URL(baseUrl))
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds, downloadBase: config.credential_helper.download_base }
-  return { db, identities, now, log, baseUrl, sessions, assets, helper }
+  return {
+    db,
+    identities,
+    now,
+    log,
+    baseUrl,
+    sessions,
+    assets,
+    helper,
+    blobs,
+    imageConfigs,
+    manifestLookup,
+  }
 }

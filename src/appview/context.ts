@@ -36,6 +36,7 @@ import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
 import { loadSealingKey } from './services/key-files.ts'
+import { ImageConfigs } from './services/image-configs.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
 import { LoginLimits } from './services/login-limits.ts'
@@ -101,6 +102,8 @@ export interface AppContext {
   tokenRealm: string
   repositories: Repositories
   manifests: Manifests
+  manifestLookup: ManifestLookup
+  imageConfigs: ImageConfigs
   listings: Listings
   blobs: Blobs
   blobUploads: BlobUploads
@@ -287,6 +290,8 @@ export async function createContext(
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,
     manifests,
+    manifestLookup: lookup,
+    imageConfigs: new ImageConfigs({ db, holds, blobs: holdBlobs, now }),
     listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
