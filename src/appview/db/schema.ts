@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import type { Generated, Kysely } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
@@ -47,6 +47,11 @@ export interface AppViewTables {
   config_bytes: ConfigBytesTable
   webhooks: WebhooksTable
   webhook_deliveries: WebhookDeliveriesTable
+
+  search_changes: SearchChangesTable
+  search_documents: SearchDocumentsTable
+  search_words: SearchWordsTable
+  search_trigrams: SearchTrigramsTable
 }
 
 /** The database or a transaction in it; every function in `db/` takes either. */
@@ -455,4 +460,47 @@ interface WebhookDeliveriesTable {
   response_text: string | null
   created_at: string
   finished_at: string | null
+}
+
+/** `repository`: did and name; `owner`: everything of the DID; `hold`: everything that rests in the DID. */
+export type SearchChangeScope = 'repository' | 'owner' | 'hold'
+
+/** What the search index does not know yet; written by triggers, in the transactions that change the rows. */
+interface SearchChangesTable {
+  id: Generated<number>
+  scope: SearchChangeScope
+  did: Did
+  name: string
+}
+
+/** What can be found: repositories that everyone may see, and (without a name) the people who have some. */
+interface SearchDocumentsTable {
+  /** The greater, the better known: matches are read from the greatest on. */
+  id: number
+  owner_did: Did
+  name: string
+  /** The last component of the name. */
+  base: string
+  handle: string | null
+  display_name: string | null
+  kind: string
+  /** With a space between. */
+  platforms: string
+  /** A hold that shows it. It is looked at whenever somebody searches. */
+  hold_did: Did
+  star_count: number
+  pull_count: number
+  updated_at: string
+}
+
+/** Words of names: what typing errors are compared with. */
+interface SearchWordsTable {
+  word: string
+}
+
+interface SearchTrigramsTable {
+  trigram: string
+  /** Of the word. */
+  length: number
+  word: string
 }
