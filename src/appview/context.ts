@@ -14,6 +14,7 @@ import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
+import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
 import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
@@ -252,10 +253,12 @@ export async function createContext(
     now,
   })
 
+  const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
   const indexer = new Indexer({
     db,
     identities,
     getCaptain: (did) => crew.getCaptain(did),
+    getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
     now,
     log: logger('appview:indexer'),
