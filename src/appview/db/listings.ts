@@ -190,7 +190,7 @@ const toRepository = (row: {
 })
 
 /** Whether the `holds` row of a query shows its manifests to `viewer`; who may write to a hold may read there. */
-const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
+export const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
   viewer === undefined
     ? sql`holds.is_public = 1`
     : sql`(holds.is_public = 1 or holds.owner_did = ${viewer} or exists (

@@ -107,6 +107,7 @@ function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean
       ${latest && html`<span class="tag">${latest.tag}</span>`} ${manifest && platforms(manifest)}
       ${manifest && html`<span>${formatSize(manifest.sizeBytes)}</span>`}
       <span>${formatCount(entry.tagCount, 'tag')}</span>
+      ${entry.starCount > 0 && html`<span>${formatCount(entry.starCount, 'star')}</span>`}
     </p>
   </li>`
 }
