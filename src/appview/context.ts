@@ -31,6 +31,7 @@ import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
+import { Avatars } from './services/avatars.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
@@ -105,6 +106,7 @@ export interface AppContext {
   listings: Listings
   blobs: Blobs
   blobUploads: BlobUploads
+  avatars: Avatars
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
@@ -293,6 +295,7 @@ export async function createContext(
     listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
+    avatars: new Avatars({ db, pds: pdsReads, now }),
     holds,
     holdBlobs,
     notifications,
