@@ -55,6 +55,7 @@ import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
 import { SignOuts } from './services/sign-outs.ts'
+import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
 
 const userAgent = `atcr-appview/${version}`
@@ -87,6 +88,7 @@ export interface AppContext {
   pdsAccounts: PdsAccounts
   pdsSessions: PdsSessions
   ownRecords: OwnRecords
+  stars: Stars
   oauthLogins: OAuthLogins
   signOuts: SignOuts
   sailorSetups: SailorSetups
@@ -274,6 +276,7 @@ export async function createContext(
     pdsAccounts,
     pdsSessions,
     ownRecords,
+    stars: new Stars({ db, ownRecords, now }),
     oauthLogins,
     signOuts,
     sailorSetups,
