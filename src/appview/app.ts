@@ -19,6 +19,7 @@ import { mountLogin } from './ui/login-routes.ts'
 import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
+import { mountStars } from './ui/star-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -46,6 +47,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
+    mountStars(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...context, sessions })

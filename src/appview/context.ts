@@ -57,6 +57,7 @@ import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
 import { SignOuts } from './services/sign-outs.ts'
+import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
 
 const userAgent = `atcr-appview/${version}`
@@ -89,6 +90,7 @@ export interface AppContext {
   pdsAccounts: PdsAccounts
   pdsSessions: PdsSessions
   ownRecords: OwnRecords
+  stars: Stars
   oauthLogins: OAuthLogins
   signOuts: SignOuts
   sailorSetups: SailorSetups
@@ -279,6 +281,7 @@ export async function createContext(
     pdsAccounts,
     pdsSessions,
     ownRecords,
+    stars: new Stars({ db, ownRecords, now }),
     oauthLogins,
     signOuts,
     sailorSetups,

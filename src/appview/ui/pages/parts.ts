@@ -3,6 +3,7 @@ import { age } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount, shortDigest } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
+import type { PageNumber } from '../views/paging.ts'
 import type { RepositoryEntry } from '../views/repository-list.ts'
 
 /** A digest by its first digits; the whole of it on hover, and to copy. */
@@ -110,6 +111,20 @@ export function tabs(
 
 const tabText = (text: string, count: number | undefined): Html =>
   html`${text}${count !== undefined && html` <span class="count">${count.toLocaleString('en')}</span>`}`
+
+/** The way to the pages before and after; nothing where there is but one. */
+export function pager(
+  { count, number }: Pick<PageNumber, 'count' | 'number'>,
+  { href, label }: { label: string; href: (number: number) => string },
+): Html | '' {
+  if (count === 1) return ''
+  const link = (to: number, text: string, rel: string) => html`<a href="${href(to)}" rel="${rel}">${text}</a>`
+  return html`<nav class="pager" aria-label="${label}">
+    ${number > 1 && link(number - 1, '← Previous', 'prev')}
+    <span>Page ${number} of ${count}</span>
+    ${number < count && link(number + 1, 'Next →', 'next')}
+  </nav>`
+}
 
 /** Repositories, one entry each. */
 export function repositoryList(
