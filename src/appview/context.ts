@@ -50,6 +50,7 @@ import { appViewScope } from './services/oauth-scope.ts'
 import { OwnRecords } from './services/own-records.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
 import { PdsSessions } from './services/pds-sessions.ts'
+import { PushEvents } from './services/push-events.ts'
 import { RefreshTokens } from './services/refresh-tokens.ts'
 import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
@@ -105,6 +106,7 @@ export interface AppContext {
   tokenRealm: string
   repositories: Repositories
   manifests: Manifests
+  pushEvents: PushEvents
   listings: Listings
   blobs: Blobs
   blobUploads: BlobUploads
@@ -245,6 +247,7 @@ export async function createContext(
   const pds = new PdsManifestsClient({ sessions: pdsSessions, reads: pdsReads })
   const lookup = new ManifestLookup({ db, pds, store, now })
   const onNotification = () => notifications.wake()
+  const pushEvents = new PushEvents()
   const manifests = new Manifests({
     db,
     pds,
@@ -253,6 +256,7 @@ export async function createContext(
     blobs,
     holds,
     allowsSparseImages: config.server.allow_sparse_images,
+    pushEvents,
     onNotification,
     now,
   })
@@ -295,6 +299,7 @@ export async function createContext(
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,
     manifests,
+    pushEvents,
     listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
