@@ -177,7 +177,7 @@ const toTag = (row: { tag: string; digest: Digest; created_at: string; updated_a
   updatedAt: row.updated_at,
 })
 
-const toRepository = (row: {
+export const toRepository = (row: {
   owner_did: Did
   name: string
   created_at: string
@@ -197,7 +197,8 @@ export const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
         select 1 from hold_crew where hold_crew.hold_did = holds.did and hold_crew.member_did = ${viewer}
         and (hold_crew.permissions like '%"blob:read"%' or hold_crew.permissions like '%"blob:write"%')))`
 
-const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
+/** Repositories of whom `viewer` may see anything; a query to go on with. */
+export const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
   db
     .selectFrom('repositories')
     .leftJoin('identities', 'identities.did', 'repositories.owner_did')
