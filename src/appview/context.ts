@@ -12,6 +12,7 @@ import { AppPasswordLogin } from './clients/app-password-login.ts'
 import { HoldBlobsClient } from './clients/hold-blobs.ts'
 import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
+import { HoldProbeClient } from './clients/hold-probe.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
 import { PdsManifestsClient } from './clients/pds-manifests.ts'
@@ -22,6 +23,7 @@ import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
+import { HoldHealthChecks } from './jobs/hold-health.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
@@ -110,6 +112,7 @@ export interface AppContext {
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
   pullNotices: PullNotices
+  holdHealth: HoldHealthChecks
   indexer: Indexer
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -254,6 +257,16 @@ export async function createContext(
     now,
   })
 
+  const holdHealth = opened.use(
+    new HoldHealthChecks({
+      db,
+      probe: new HoldProbeClient({ identities, fetch: network.metadata, now }),
+      intervalMs: config.health.check_interval,
+      log: logger('appview:health'),
+      now,
+    }),
+  )
+
   const indexer = new Indexer({
     db,
     identities,
@@ -297,6 +310,7 @@ export async function createContext(
     holdBlobs,
     notifications,
     pullNotices,
+    holdHealth,
     indexer,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
