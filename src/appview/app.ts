@@ -16,6 +16,7 @@ import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
+import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
 import { mountStars } from './ui/star-routes.ts'
@@ -43,6 +44,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
+    mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
     mountStars(app, { ...context, sessions })

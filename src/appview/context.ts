@@ -15,6 +15,7 @@ import { HoldCrewClient } from './clients/hold-crew.ts'
 import { HoldProbeClient } from './clients/hold-probe.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
+import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
 import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
@@ -32,6 +33,7 @@ import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
+import { Avatars } from './services/avatars.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
@@ -50,6 +52,7 @@ import { appViewScope } from './services/oauth-scope.ts'
 import { OwnRecords } from './services/own-records.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
 import { PdsSessions } from './services/pds-sessions.ts'
+import { PushEvents } from './services/push-events.ts'
 import { RefreshTokens } from './services/refresh-tokens.ts'
 import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
@@ -105,9 +108,11 @@ export interface AppContext {
   tokenRealm: string
   repositories: Repositories
   manifests: Manifests
+  pushEvents: PushEvents
   listings: Listings
   blobs: Blobs
   blobUploads: BlobUploads
+  avatars: Avatars
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
@@ -245,6 +250,7 @@ export async function createContext(
   const pds = new PdsManifestsClient({ sessions: pdsSessions, reads: pdsReads })
   const lookup = new ManifestLookup({ db, pds, store, now })
   const onNotification = () => notifications.wake()
+  const pushEvents = new PushEvents()
   const manifests = new Manifests({
     db,
     pds,
@@ -253,6 +259,7 @@ export async function createContext(
     blobs,
     holds,
     allowsSparseImages: config.server.allow_sparse_images,
+    pushEvents,
     onNotification,
     now,
   })
@@ -267,10 +274,12 @@ export async function createContext(
     }),
   )
 
+  const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
   const indexer = new Indexer({
     db,
     identities,
     getCaptain: (did) => crew.getCaptain(did),
+    getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
     now,
     log: logger('appview:indexer'),
@@ -303,9 +312,11 @@ export async function createContext(
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,
     manifests,
+    pushEvents,
     listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
+    avatars: new Avatars({ db, pds: pdsReads, now }),
     holds,
     holdBlobs,
     notifications,

@@ -14,6 +14,39 @@ export function digest(text: string): Html {
   >`
 }
 
+/** The picture of an account or a repository, beside its name; where there is none, its first letter. */
+export function avatar(
+  of: { label: string; picturePath?: string | undefined },
+  size: 'small' | 'large' = 'small',
+): Html {
+  const { label, picturePath } = of
+  if (picturePath === undefined) {
+    const [letter = ''] = label.replace(/^did:[a-z]+:/, '').replace(/^[^\p{L}\p{N}]+/u, '')
+    return html`<span class="avatar ${size} ${toneOf(label)}" aria-hidden="true"
+      >${letter.toUpperCase()}</span
+    >`
+  }
+  const pixels = size === 'small' ? '32' : '72'
+  return html`<img
+    class="avatar ${size}"
+    src="${picturePath}"
+    alt=""
+    width="${pixels}"
+    height="${pixels}"
+    loading="lazy"
+    decoding="async"
+  />`
+}
+
+const tones = ['accent', 'warm', 'good', 'bad'] as const
+
+/** The same for the same name, everywhere. */
+function toneOf(label: string): string {
+  let sum = 0
+  for (const character of label) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9973
+  return tones[sum % tones.length] as string
+}
+
 /** A button that copies; without JavaScript it is not there. */
 export function copyButton(text: string, label: string): Html {
   return html`<button
@@ -122,6 +155,7 @@ function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean
       ${latest && html`<span class="tag">${latest.tag}</span>`} ${manifest && platforms(manifest)}
       ${manifest && html`<span>${formatSize(manifest.sizeBytes)}</span>`}
       <span>${formatCount(entry.tagCount, 'tag')}</span>
+      ${entry.starCount > 0 && html`<span>${formatCount(entry.starCount, 'star')}</span>`}
     </p>
   </li>`
 }
