@@ -74,26 +74,21 @@ export async function findSearchFacts(
     join repositories on repositories.owner_did = newest.owner_did and repositories.name = newest.name
     left join identities on identities.did = newest.owner_did
     where identities.is_active is null or identities.is_active = 1`.execute(db)
-  const facts = rows.map(
-    (row): SearchFacts => ({
-      ownerDid: row.owner_did,
-      name: row.name,
-      digest: row.digest,
-      holdDid: row.hold_did,
-      updatedAt: row.updated_at,
-      starCount: Number(row.star_count),
-      pullCount: Number(row.pull_count ?? 0),
-      description: row.description ?? undefined,
-    }),
-  )
+  const facts = rows.map((row): SearchFacts => ({
+    ownerDid: row.owner_did,
+    name: row.name,
+    digest: row.digest,
+    holdDid: row.hold_did,
+    updatedAt: row.updated_at,
+    starCount: Number(row.star_count),
+    pullCount: Number(row.pull_count ?? 0),
+    description: row.description ?? undefined,
+  }))
   return new Map(facts.map((fact) => [repositoryKey(fact), fact]))
 }
 
 /** What is known of accounts, by DID. */
-export async function findPersonFacts(
-  db: AppViewDb,
-  dids: readonly Did[],
-): Promise<Map<Did, PersonFacts>> {
+export async function findPersonFacts(db: AppViewDb, dids: readonly Did[]): Promise<Map<Did, PersonFacts>> {
   if (dids.length === 0) return new Map()
   const handles = await db
     .selectFrom('identities')
