@@ -16,8 +16,11 @@ import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
+import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
+import { mountStars } from './ui/star-routes.ts'
+import { mountWebhooks } from './ui/webhook-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -42,8 +45,11 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
+    mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
+    mountStars(app, { ...context, sessions })
+    mountWebhooks(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...context, sessions })
@@ -78,6 +84,7 @@ function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
   const origin = oauthOrigin(new URL(baseUrl))
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds, downloadBase: config.credential_helper.download_base }
+  const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
   return {
     db,
     identities,
@@ -87,6 +94,7 @@ function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
     sessions,
     assets,
     helper,
+    healthBelievedMs,
     blobs,
     imageConfigs,
     manifestLookup,

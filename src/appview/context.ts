@@ -12,24 +12,30 @@ import { AppPasswordLogin } from './clients/app-password-login.ts'
 import { HoldBlobsClient } from './clients/hold-blobs.ts'
 import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
+import { HoldProbeClient } from './clients/hold-probe.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
+import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
 import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
 import { PdsReads } from './clients/pds-reads.ts'
+import { WebhookSenderClient } from './clients/webhook-sender.ts'
 import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
+import { HoldHealthChecks } from './jobs/hold-health.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
+import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
+import { Avatars } from './services/avatars.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
@@ -49,6 +55,7 @@ import { appViewScope } from './services/oauth-scope.ts'
 import { OwnRecords } from './services/own-records.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
 import { PdsSessions } from './services/pds-sessions.ts'
+import { PushEvents } from './services/push-events.ts'
 import { RefreshTokens } from './services/refresh-tokens.ts'
 import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
@@ -56,12 +63,16 @@ import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
 import { SignOuts } from './services/sign-outs.ts'
+import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
+import { WebhookNews } from './services/webhook-news.ts'
+import { Webhooks } from './services/webhooks.ts'
 
 const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+const webhookTimeoutMs = 10_000
 const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
@@ -88,6 +99,7 @@ export interface AppContext {
   pdsAccounts: PdsAccounts
   pdsSessions: PdsSessions
   ownRecords: OwnRecords
+  stars: Stars
   oauthLogins: OAuthLogins
   signOuts: SignOuts
   sailorSetups: SailorSetups
@@ -104,13 +116,18 @@ export interface AppContext {
   manifests: Manifests
   manifestLookup: ManifestLookup
   imageConfigs: ImageConfigs
+  pushEvents: PushEvents
+  webhooks: Webhooks
+  webhookDeliveries: WebhookDeliveries
   listings: Listings
   blobs: Blobs
   blobUploads: BlobUploads
+  avatars: Avatars
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
   pullNotices: PullNotices
+  holdHealth: HoldHealthChecks
   indexer: Indexer
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -243,6 +260,29 @@ export async function createContext(
   const pds = new PdsManifestsClient({ sessions: pdsSessions, reads: pdsReads })
   const lookup = new ManifestLookup({ db, pds, store, now })
   const onNotification = () => notifications.wake()
+  const pushEvents = new PushEvents()
+  const webhookDeliveries = opened.use(
+    new WebhookDeliveries({
+      db,
+      sender: new WebhookSenderClient({ fetch: network.webhook }),
+      sealing,
+      log: logger('appview:webhooks'),
+      now,
+    }),
+  )
+  const webhookNews = new WebhookNews({
+    baseUrl: config.server.base_url,
+    onNews: () => webhookDeliveries.wake(),
+    now,
+  })
+  pushEvents.subscribe(webhookNews)
+  const webhooks = new Webhooks({
+    db,
+    sealing,
+    allowsPrivate: config.server.test_mode,
+    baseUrl: config.server.base_url,
+    now,
+  })
   const manifests = new Manifests({
     db,
     pds,
@@ -251,14 +291,27 @@ export async function createContext(
     blobs,
     holds,
     allowsSparseImages: config.server.allow_sparse_images,
+    pushEvents,
     onNotification,
     now,
   })
 
+  const holdHealth = opened.use(
+    new HoldHealthChecks({
+      db,
+      probe: new HoldProbeClient({ identities, fetch: network.metadata, now }),
+      intervalMs: config.health.check_interval,
+      log: logger('appview:health'),
+      now,
+    }),
+  )
+
+  const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
   const indexer = new Indexer({
     db,
     identities,
     getCaptain: (did) => crew.getCaptain(did),
+    getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
     now,
     log: logger('appview:indexer'),
@@ -277,6 +330,7 @@ export async function createContext(
     pdsAccounts,
     pdsSessions,
     ownRecords,
+    stars: new Stars({ db, ownRecords, now }),
     oauthLogins,
     signOuts,
     sailorSetups,
@@ -292,13 +346,18 @@ export async function createContext(
     manifests,
     manifestLookup: lookup,
     imageConfigs: new ImageConfigs({ db, holds, blobs: holdBlobs, now }),
+    pushEvents,
+    webhooks,
+    webhookDeliveries,
     listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
+    avatars: new Avatars({ db, pds: pdsReads, now }),
     holds,
     holdBlobs,
     notifications,
     pullNotices,
+    holdHealth,
     indexer,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
@@ -314,6 +373,13 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
+    // Of long answers only the beginning is read.
+    webhook:
+      overrides.fetch ??
+      createOutboundFetch(outbound, {
+        timeoutMs: webhookTimeoutMs,
+        responseBytesMax: Number.MAX_SAFE_INTEGER,
+      }),
     transfer: overrides.transferFetch ?? createTransferFetch(outbound),
   }
 }

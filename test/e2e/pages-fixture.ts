@@ -292,6 +292,7 @@ export async function pagesFixture(
       findBytes: async ({ digest }: { digest: Digest }) => (await findManifestBytes(db, digest))?.bytes,
     },
     blobs: { find: async () => undefined, locate: async () => undefined },
+    healthBelievedMs: 30 * 60_000,
   }
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())

@@ -1,19 +1,20 @@
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
-import { createTables, type TableShape } from './table-shapes.ts'
+import { createIndexes, createTables, type TableShape } from './table-shapes.ts'
 
 const tables: Record<string, TableShape> = {
   tag_moves: {
     columns: {
       owner_did: 'text',
-      repository: 'text',
-      tag: 'text',
+      rkey: 'text',
       rev: 'text',
+      repository: 'text?',
+      tag: 'text?',
       digest: 'text?',
       moved_at: 'text',
     },
-    key: ['owner_did', 'repository', 'tag', 'rev'],
+    key: ['owner_did', 'rkey', 'rev'],
     indexes: [['owner_did', 'repository', 'moved_at']],
   },
   hold_stats: {
@@ -38,18 +39,18 @@ const tables: Record<string, TableShape> = {
       owner_did: 'text',
       digest: 'text',
       repository: 'text',
-      critical: 'integer',
-      high: 'integer',
-      medium: 'integer',
-      low: 'integer',
-      total: 'integer',
+      critical: 'bigint',
+      high: 'bigint',
+      medium: 'bigint',
+      low: 'bigint',
+      total: 'bigint',
       scanner_version: 'text',
       scanned_at: 'text',
       sbom_cid: 'text?',
       report_cid: 'text?',
     },
     key: ['hold_did', 'rkey'],
-    indexes: [['owner_did', 'digest']],
+    indexes: [['digest']],
   },
   backfill_repos: {
     columns: {
@@ -72,6 +73,10 @@ const tables: Record<string, TableShape> = {
       fetched_at: 'text',
     },
     key: ['did'],
+  },
+  former_handles: {
+    columns: { handle: 'text', did: 'text', lost_at: 'text' },
+    key: ['handle', 'did'],
   },
   hold_health: {
     columns: {
@@ -100,9 +105,11 @@ const tables: Record<string, TableShape> = {
       owner_did: 'text',
       sealed: 'text',
       host: 'text',
+      form: 'text',
       triggers: 'integer',
       repository: 'text?',
       is_enabled: 'integer',
+      disabled_reason: 'text?',
       created_at: 'text',
     },
     key: ['id'],
@@ -123,7 +130,10 @@ const tables: Record<string, TableShape> = {
       finished_at: 'text?',
     },
     key: ['id'],
-    indexes: [['webhook_id', 'created_at'], ['next_at']],
+    indexes: [
+      ['webhook_id', 'created_at'],
+      ['status', 'next_at'],
+    ],
   },
 }
 
@@ -132,5 +142,7 @@ export const web: Migration = {
   up: async (db: Kysely<unknown>) => {
     await createTables(db, tables)
     await db.schema.alterTable('holds').addColumn('region', 'text').execute()
+    // Holds by those who use them.
+    await createIndexes(db, { manifests: ['hold_did'], holds: ['owner_did'], hold_crew: ['member_did'] })
   },
 }

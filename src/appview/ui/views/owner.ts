@@ -7,12 +7,11 @@ import { hasRecords } from '../../db/accounts.ts'
 import { findIdentity, findIdentityByHandle } from '../../db/identities.ts'
 import type { Viewer } from '../../db/listings.ts'
 import type { AppViewDb } from '../../db/schema.ts'
+import type { HealthNeeds } from './health.ts'
 
 /** What a view asks of the rest of the AppView. */
-export interface ViewNeeds {
-  db: AppViewDb
+export interface ViewNeeds extends HealthNeeds {
   identities: Pick<Identities, 'resolveActor'>
-  now: () => Date
   /** Who looks: what rests in private holds is shown to those who may read there. */
   viewer: Viewer
 }
@@ -63,12 +62,8 @@ export async function findOwner(needs: ViewNeeds, actor: string): Promise<OwnerV
   }
 }
 
-/** The account behind a row; nothing is asked over the network. */
-export async function ownerOfRow(db: AppViewDb, did: Did): Promise<OwnerView> {
-  return ownerView(did, (await findIdentity(db, did))?.handle)
-}
-
-function ownerView(did: Did, handle: string | undefined): OwnerView {
+/** An account by what is known of it; nothing is asked over the network. */
+export function ownerView(did: Did, handle: string | undefined): OwnerView {
   const label = handle ?? did
   return { did, label, path: `/u/${label}`, imageName: handle ?? didAlias(did) ?? did }
 }
