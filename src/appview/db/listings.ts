@@ -96,6 +96,49 @@ export async function findShownTag(
   return row && toTag(row)
 }
 
+/** A move of a tag to a manifest that is there to be seen. */
+export interface ShownMove {
+  repository: string
+  tag: string
+  /** Of the commit. */
+  rev: string
+  digest: Digest
+  movedAt: string
+}
+
+/** How the tags of an owner, or of one of the repositories, were moved; the last first. */
+export async function listShownMoves(
+  db: AppViewDb,
+  { ownerDid, name }: { ownerDid: Did; name?: string | undefined },
+  { limit, viewer }: { limit: number; viewer: Viewer },
+): Promise<ShownMove[]> {
+  let query = db
+    .selectFrom('tag_moves')
+    .innerJoin('manifests', (join) =>
+      join
+        .onRef('manifests.owner_did', '=', 'tag_moves.owner_did')
+        .onRef('manifests.digest', '=', 'tag_moves.digest'),
+    )
+    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
+    .select([
+      'tag_moves.repository',
+      'tag_moves.tag',
+      'tag_moves.rev',
+      'manifests.digest',
+      'tag_moves.moved_at',
+    ])
+    .where('tag_moves.owner_did', '=', ownerDid)
+    .where(isHoldShown(viewer))
+  if (name !== undefined) query = query.where('tag_moves.repository', '=', name)
+  const rows = await query
+    .orderBy('tag_moves.moved_at', 'desc')
+    .orderBy('tag_moves.rev', 'desc')
+    .orderBy('tag_moves.tag')
+    .limit(limit)
+    .execute()
+  return rows.map(({ moved_at: movedAt, ...move }) => ({ ...move, movedAt }))
+}
+
 /** Whether a manifest of this digest is there to be seen in a repository. */
 export async function isManifestShown(
   db: AppViewDb,

@@ -5,6 +5,7 @@ import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
+import { answerFeed, type FeedForm } from './feeds/feed-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
@@ -13,6 +14,7 @@ import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
 import { ownerPage } from './pages/owner.ts'
 import { repositoryPage } from './pages/repository.ts'
+import { viewOwnerFeed, viewRepositoryFeed } from './views/feed.ts'
 import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
 import { viewOwner } from './views/owner-page.ts'
@@ -45,6 +47,18 @@ type RepositoryPage = (visit: Visit, address: RepositoryAddress) => Promise<Resp
 /** The pages of a repository, by what {@link parseRepositoryAddress} calls them. */
 const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([['overview', showRepository]])
 
+/** What is below `/r/` for programs, the same for everyone: no cookie is read, none is set, any cache may keep it. */
+type RepositoryFile = (
+  context: Context<ServerEnv>,
+  needs: PagesNeeds,
+  address: RepositoryAddress,
+) => Promise<Response>
+
+const repositoryFiles: ReadonlyMap<string, RepositoryFile> = new Map([
+  ['-/feed.atom', repositoryFeed('feed.atom')],
+  ['-/feed.json', repositoryFeed('feed.json')],
+])
+
 /** Mounts the pages and what they load. */
 export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   const registry = registryAddress(needs.baseUrl)
@@ -63,10 +77,21 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
     return answerPage(context, ownerPage(shell(view.owner.path), view))
   })
 
-  page('/r/:path{.+}', async (visit) => {
-    const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')
+  for (const form of ['feed.atom', 'feed.json'] as const) {
+    app.get(`/u/:actor/${form}`, async (context) => {
+      const view = await viewOwnerFeed(needs, context.req.param('actor') ?? '')
+      return answerFeed(context, { form, view, path: `${view?.path}/${form}`, baseUrl: needs.baseUrl })
+    })
+  }
+
+  app.get('/r/:path{.+}', async (context) => {
+    const address = parseRepositoryAddress(context.req.param('path'))
+    const file = repositoryFiles.get(address.page)
+    if (file !== undefined) return file(context, needs, address)
     const show = repositoryPages.get(address.page)
-    return show === undefined ? notFound(visit.context, needs, 'page', '') : show(visit, address)
+    return show === undefined
+      ? notFound(context, needs, 'page', '')
+      : show(await visitOf(context, needs), address)
   })
 
   page('/install', async ({ context, shell }) =>
@@ -101,6 +126,13 @@ async function showRepository(
   const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
   if (view === undefined) return notFound(context, needs, 'repository', path)
   return answerPage(context, repositoryPage(shell(view.path), view))
+}
+
+function repositoryFeed(form: FeedForm): RepositoryFile {
+  return async (context, needs, { path }) => {
+    const view = await viewRepositoryFeed(needs, path)
+    return answerFeed(context, { form, view, path: `${view?.path}/-/${form}`, baseUrl: needs.baseUrl })
+  }
 }
 
 /** The answer to an address that nothing is mounted at, for people. */

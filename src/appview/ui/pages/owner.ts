@@ -1,6 +1,6 @@
 import { html, type Html } from '../../../http/html.ts'
 import type { OwnerPageView } from '../views/owner-page.ts'
-import { layout, type Shell } from './layout.ts'
+import { feedLinks, layout, type Shell } from './layout.ts'
 import { repositoryList } from './parts.ts'
 
 export function ownerPage(shell: Shell, view: OwnerPageView): Html {
@@ -8,6 +8,7 @@ export function ownerPage(shell: Shell, view: OwnerPageView): Html {
   return layout(shell, {
     title: owner.label,
     description: `Container images of ${owner.label}`,
+    feeds: feedLinks(owner.path, owner.label),
     main: html`
       <header class="page-header">
         <h1>${owner.label}</h1>

@@ -4,7 +4,7 @@ import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
 import type { RepositoryView, TagView } from '../views/repository.ts'
-import { layout, type Shell } from './layout.ts'
+import { feedLinks, layout, type Shell } from './layout.ts'
 import { breakable, command, digest, platforms } from './parts.ts'
 
 export function repositoryPage(shell: Shell, view: RepositoryView): Html {
@@ -12,6 +12,7 @@ export function repositoryPage(shell: Shell, view: RepositoryView): Html {
   return layout(shell, {
     title: `${owner.label}/${name}`,
     description: view.description ?? `Container image ${owner.label}/${name}`,
+    feeds: feedLinks(`${view.path}/-`, `${owner.label}/${name}`),
     main: html`
       <header class="page-header">
         <h1>
