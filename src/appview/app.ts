@@ -12,12 +12,16 @@ import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
+import { Cards } from './ui/cards/answer-card.ts'
+import { CardRenderer } from './ui/cards/card-renderer.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
+import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
+import { mountStars } from './ui/star-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -42,8 +46,10 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
+    mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
+    mountStars(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...context, sessions })
@@ -79,5 +85,6 @@ function pagesNeeds(
   const origin = oauthOrigin(new URL(baseUrl))
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds, downloadBase: config.credential_helper.download_base }
-  return { db, identities, now, log, baseUrl, sessions, assets, helper }
+  const cards = new Cards({ renderer: new CardRenderer(), now })
+  return { cards, db, identities, now, log, baseUrl, sessions, assets, helper }
 }

@@ -14,6 +14,7 @@ import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
+import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
 import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
@@ -30,6 +31,7 @@ import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
+import { Avatars } from './services/avatars.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
@@ -48,6 +50,7 @@ import { appViewScope } from './services/oauth-scope.ts'
 import { OwnRecords } from './services/own-records.ts'
 import { PdsAccounts } from './services/pds-accounts.ts'
 import { PdsSessions } from './services/pds-sessions.ts'
+import { PushEvents } from './services/push-events.ts'
 import { RefreshTokens } from './services/refresh-tokens.ts'
 import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
@@ -55,6 +58,7 @@ import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
 import { SignOuts } from './services/sign-outs.ts'
+import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
 
 const userAgent = `atcr-appview/${version}`
@@ -87,6 +91,7 @@ export interface AppContext {
   pdsAccounts: PdsAccounts
   pdsSessions: PdsSessions
   ownRecords: OwnRecords
+  stars: Stars
   oauthLogins: OAuthLogins
   signOuts: SignOuts
   sailorSetups: SailorSetups
@@ -101,9 +106,11 @@ export interface AppContext {
   tokenRealm: string
   repositories: Repositories
   manifests: Manifests
+  pushEvents: PushEvents
   listings: Listings
   blobs: Blobs
   blobUploads: BlobUploads
+  avatars: Avatars
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
@@ -240,6 +247,7 @@ export async function createContext(
   const pds = new PdsManifestsClient({ sessions: pdsSessions, reads: pdsReads })
   const lookup = new ManifestLookup({ db, pds, store, now })
   const onNotification = () => notifications.wake()
+  const pushEvents = new PushEvents()
   const manifests = new Manifests({
     db,
     pds,
@@ -248,14 +256,17 @@ export async function createContext(
     blobs,
     holds,
     allowsSparseImages: config.server.allow_sparse_images,
+    pushEvents,
     onNotification,
     now,
   })
 
+  const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
   const indexer = new Indexer({
     db,
     identities,
     getCaptain: (did) => crew.getCaptain(did),
+    getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
     now,
     log: logger('appview:indexer'),
@@ -274,6 +285,7 @@ export async function createContext(
     pdsAccounts,
     pdsSessions,
     ownRecords,
+    stars: new Stars({ db, ownRecords, now }),
     oauthLogins,
     signOuts,
     sailorSetups,
@@ -287,9 +299,11 @@ export async function createContext(
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,
     manifests,
+    pushEvents,
     listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
+    avatars: new Avatars({ db, pds: pdsReads, now }),
     holds,
     holdBlobs,
     notifications,

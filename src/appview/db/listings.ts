@@ -100,13 +100,17 @@ export async function findShownTag(
 export interface ShownMove {
   repository: string
   tag: string
+  rkey: string
   /** Of the commit. */
   rev: string
   digest: Digest
   movedAt: string
 }
 
-/** How the tags of an owner, or of one of the repositories, were moved; the last first. */
+/**
+ * How the tags of an owner, or of one of the repositories, were moved; the last first. Writes that left a tag where it
+ * was are no moves.
+ */
 export async function listShownMoves(
   db: AppViewDb,
   { ownerDid, name }: { ownerDid: Did; name?: string | undefined },
@@ -120,15 +124,17 @@ export async function listShownMoves(
         .onRef('manifests.digest', '=', 'tag_moves.digest'),
     )
     .innerJoin('holds', 'holds.did', 'manifests.hold_did')
-    .select([
-      'tag_moves.repository',
-      'tag_moves.tag',
+    .select((eb) => [
+      eb.ref('tag_moves.repository').$notNull().as('repository'),
+      eb.ref('tag_moves.tag').$notNull().as('tag'),
+      'tag_moves.rkey',
       'tag_moves.rev',
       'manifests.digest',
       'tag_moves.moved_at',
     ])
     .where('tag_moves.owner_did', '=', ownerDid)
     .where(isHoldShown(viewer))
+    .where(isMove)
   if (name !== undefined) query = query.where('tag_moves.repository', '=', name)
   const rows = await query
     .orderBy('tag_moves.moved_at', 'desc')
@@ -220,7 +226,7 @@ const toTag = (row: { tag: string; digest: Digest; created_at: string; updated_a
   updatedAt: row.updated_at,
 })
 
-const toRepository = (row: {
+export const toRepository = (row: {
   owner_did: Did
   name: string
   created_at: string
@@ -233,14 +239,24 @@ const toRepository = (row: {
 })
 
 /** Whether the `holds` row of a query shows its manifests to `viewer`; who may write to a hold may read there. */
-const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
+export const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
   viewer === undefined
     ? sql`holds.is_public = 1`
     : sql`(holds.is_public = 1 or holds.owner_did = ${viewer} or exists (
         select 1 from hold_crew where hold_crew.hold_did = holds.did and hold_crew.member_did = ${viewer}
         and (hold_crew.permissions like '%"blob:read"%' or hold_crew.permissions like '%"blob:write"%')))`
 
-const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
+/** Repositories of whom `viewer` may see anything; a query to go on with. */
+/** Whether the write of a tag record before it, if one is known, says something else. */
+const isMove = sql<SqlBool>`not exists (
+  select 1 from tag_moves as before
+  where before.owner_did = tag_moves.owner_did and before.rkey = tag_moves.rkey
+  and before.repository = tag_moves.repository and before.tag = tag_moves.tag and before.digest = tag_moves.digest
+  and before.rev = (
+    select max(earlier.rev) from tag_moves as earlier
+    where earlier.owner_did = tag_moves.owner_did and earlier.rkey = tag_moves.rkey and earlier.rev < tag_moves.rev))`
+
+export const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
   db
     .selectFrom('repositories')
     .leftJoin('identities', 'identities.did', 'repositories.owner_did')

@@ -18,6 +18,7 @@ import { applyManifest } from '../read-model/manifest.ts'
 import { applyTag } from '../read-model/tag.ts'
 import { CommitQueue } from './commit-queue.ts'
 import type { ManifestStore } from './manifest-store.ts'
+import type { PushEvent, PushEvents } from './push-events.ts'
 import {
   blobJson,
   recordOf,
@@ -37,6 +38,7 @@ interface Needs {
   db: AppViewDb
   pds: PdsManifests
   store: ManifestStore
+  pushEvents: Pick<PushEvents, 'note' | 'tell'>
 }
 
 type Outcome = PromiseSettledResult<void>
@@ -127,7 +129,8 @@ export class ManifestCommits {
     pushes: readonly Push[],
     { manifests, tags }: WrittenManifests,
   ): Promise<void> {
-    const { db, store } = this.#needs
+    const { db, pushEvents, store } = this.#needs
+    const events = pushes.flatMap(eventsOf)
     await db.transaction().execute(async (tx) => {
       for (const [digest, { wanted, ...state }] of manifests) {
         const { ownerDid: did, bytes } = wanted
@@ -152,8 +155,25 @@ export class ManifestCommits {
           createdAt: now.toISOString(),
         })
       }
+      await pushEvents.note(tx, events)
     })
+    pushEvents.tell(events)
   }
+}
+
+/** One for each tag; one without for a manifest that is pushed by its digest alone. */
+function eventsOf({ manifest, now: at, tags, writer, ...push }: Push): PushEvent[] {
+  const { digest, holdDid, ownerDid, repository } = push
+  const event = {
+    ownerDid,
+    repository,
+    digest,
+    mediaType: manifest.mediaType,
+    holdDid,
+    pusherDid: writer,
+    at,
+  }
+  return tags.length === 0 ? [event] : tags.map((tag) => ({ ...event, tag }))
 }
 
 interface TagName {

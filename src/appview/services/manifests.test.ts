@@ -13,6 +13,7 @@ import { AppViewError } from '../errors.ts'
 import { ManifestLookup } from './manifest-lookup.ts'
 import { ManifestStore } from './manifest-store.ts'
 import { Manifests } from './manifests.ts'
+import { PushEvents, type PushEvent } from './push-events.ts'
 
 const alice: Did = 'did:plc:alice'
 const hold: Did = 'did:web:hold.example'
@@ -26,6 +27,7 @@ let isReadable: boolean
 /** How many pushes were let through to be committed. */
 let queuedCount: number
 let pds: PdsManifestsTwin
+let pushEvents: PushEvents
 let db: Database<AppViewTables>
 let manifests: Manifests
 
@@ -54,6 +56,7 @@ function service(database: Database<AppViewTables>): Manifests {
       canRead: async () => isReadable,
     },
     allowsSparseImages: false,
+    pushEvents,
     onNotification: () => undefined,
     now,
   })
@@ -64,6 +67,7 @@ beforeEach(async () => {
   isReadable = true
   queuedCount = 0
   pds = new PdsManifestsTwin()
+  pushEvents = new PushEvents()
   db = await openDb()
   manifests = service(db)
 })
@@ -143,6 +147,41 @@ test('several tags are set in the same commit', async () => {
   })
   expect(pds.calls.filter((call) => call === 'commit')).toHaveLength(1)
   for (const tag of ['latest', ...tags]) expect((await get(tag))?.digest).toBe(digestOfBytes(bytes))
+})
+
+describe('what is told of pushes', () => {
+  let told: PushEvent[]
+  beforeEach(() => {
+    told = []
+    pushEvents.subscribe({ tell: (push) => told.push(push) })
+  })
+
+  test('every tag that was put is told once, in order, with what it names', async () => {
+    const bytes = image('told')
+    const tags = ['v1', 'v1.2', 'v1'].map(parseTag)
+    const { digest } = await manifests.put({ repository: app, writer: alice, reference: parseReference('v1'), tags, bytes, contentType: mediaType }) // prettier-ignore
+    await put(bytes)
+    expect(told.map(({ tag }) => tag)).toEqual(['v1', 'v1.2', 'latest'])
+    expect(told[0]).toEqual({ ownerDid: alice, repository: 'app', tag: 'v1', digest, mediaType, holdDid: hold, pusherDid: alice, at: now() }) // prettier-ignore
+  })
+
+  test('a push by digest is told without a tag, and not again when nothing was to be written', async () => {
+    const bytes = image('by digest')
+    for (let count = 0; count < 2; count++) await put(bytes, digestOfBytes(bytes))
+    expect(told.map(({ digest, tag }) => [digest, tag])).toEqual([[digestOfBytes(bytes), undefined]])
+  })
+
+  test('a push that failed is not told; one that failed by its subscriber is in no row', async () => {
+    pds.isDown = new AppViewError('pds_unreachable', 'down')
+    await put(image('down')).catch(() => undefined)
+    delete pds.isDown
+    const end = pushEvents.subscribe({ write: () => Promise.reject(new Error('no room')) })
+    await expect(put(image('no room'))).rejects.toThrow('no room')
+    expect([told, await waitingCount()]).toEqual([[], 0])
+    end()
+    await put(image('no room'))
+    expect([told.length, await waitingCount()]).toEqual([1, 1])
+  })
 })
 
 test('a manifest in a second repository grows the record, without another blob', async () => {

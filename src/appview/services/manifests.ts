@@ -15,6 +15,7 @@ import { ManifestCommits } from './manifest-commits.ts'
 import type { ManifestLookup } from './manifest-lookup.ts'
 import type { ManifestStore } from './manifest-store.ts'
 import { deleteReference } from './manifest-deletion.ts'
+import type { PushEvents } from './push-events.ts'
 
 /** A manifest to be put. */
 export interface NewManifest {
@@ -57,6 +58,7 @@ interface Needs {
   holds: Pick<Holds, 'pushHold' | 'currentHold' | 'checkWrite' | 'canRead'>
   /** Whether an image may name layers that are not here. */
   allowsSparseImages: boolean
+  pushEvents: Pick<PushEvents, 'note' | 'tell'>
   /** Called after a push is acknowledged in the database: there is something to tell a hold. */
   onNotification: () => void
   now: Now

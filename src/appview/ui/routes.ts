@@ -5,7 +5,6 @@ import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
-import { answerFeed, type FeedForm } from './feeds/feed-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
@@ -14,7 +13,8 @@ import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
 import { ownerPage } from './pages/owner.ts'
 import { repositoryPage } from './pages/repository.ts'
-import { viewOwnerFeed, viewRepositoryFeed } from './views/feed.ts'
+import { mountPublicFiles, type PublicFilesNeeds } from './public-routes.ts'
+import { showStars } from './star-routes.ts'
 import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
 import { viewOwner } from './views/owner-page.ts'
@@ -23,7 +23,7 @@ import { registryAddress } from './views/pull-commands.ts'
 import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
-export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds {
+export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, PublicFilesNeeds {
   assets: Assets
   sessions: BrowserSessions
   log: Logger
@@ -47,20 +47,9 @@ type RepositoryPage = (visit: Visit, address: RepositoryAddress) => Promise<Resp
 /** The pages of a repository, by what {@link parseRepositoryAddress} calls them. */
 const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([['overview', showRepository]])
 
-/** What is below `/r/` for programs, the same for everyone: no cookie is read, none is set, any cache may keep it. */
-type RepositoryFile = (
-  context: Context<ServerEnv>,
-  needs: PagesNeeds,
-  address: RepositoryAddress,
-) => Promise<Response>
-
-const repositoryFiles: ReadonlyMap<string, RepositoryFile> = new Map([
-  ['-/feed.atom', repositoryFeed('feed.atom')],
-  ['-/feed.json', repositoryFeed('feed.json')],
-])
-
 /** Mounts the pages and what they load. */
 export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
+  mountPublicFiles(app, needs)
   const registry = registryAddress(needs.baseUrl)
   const page = (path: string, show: (visit: Visit) => Promise<Response>) =>
     app.get(path, async (context) => show(await visitOf(context, needs)))
@@ -77,21 +66,12 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
     return answerPage(context, ownerPage(shell(view.owner.path), view))
   })
 
-  for (const form of ['feed.atom', 'feed.json'] as const) {
-    app.get(`/u/:actor/${form}`, async (context) => {
-      const view = await viewOwnerFeed(needs, context.req.param('actor') ?? '')
-      return answerFeed(context, { form, view, path: `${view?.path}/${form}`, baseUrl: needs.baseUrl })
-    })
-  }
+  page('/stars', showStars)
 
-  app.get('/r/:path{.+}', async (context) => {
-    const address = parseRepositoryAddress(context.req.param('path'))
-    const file = repositoryFiles.get(address.page)
-    if (file !== undefined) return file(context, needs, address)
+  page('/r/:path{.+}', async (visit) => {
+    const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')
     const show = repositoryPages.get(address.page)
-    return show === undefined
-      ? notFound(context, needs, 'page', '')
-      : show(await visitOf(context, needs), address)
+    return show === undefined ? notFound(visit.context, needs, 'page', '') : show(visit, address)
   })
 
   page('/install', async ({ context, shell }) =>
@@ -126,13 +106,6 @@ async function showRepository(
   const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
   if (view === undefined) return notFound(context, needs, 'repository', path)
   return answerPage(context, repositoryPage(shell(view.path), view))
-}
-
-function repositoryFeed(form: FeedForm): RepositoryFile {
-  return async (context, needs, { path }) => {
-    const view = await viewRepositoryFeed(needs, path)
-    return answerFeed(context, { form, view, path: `${view?.path}/-/${form}`, baseUrl: needs.baseUrl })
-  }
 }
 
 /** The answer to an address that nothing is mounted at, for people. */

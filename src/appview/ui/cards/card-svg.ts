@@ -1,19 +1,7 @@
 import { html, type Html } from '../../../http/html.ts'
+import type { Card } from '../views/card.ts'
 import type { Font } from './font.ts'
 import { cut, showable, widthOf, wrap } from './text.ts'
-
-/** What a card says. */
-export interface Card {
-  /** Whose it is; above the name. */
-  owner: string | undefined
-  /** What it is called; the first of these that the font can show. */
-  names: readonly string[]
-  description: string | undefined
-  /** `12 tags`, `106 MB`: as many as there is room for. */
-  facts: readonly string[]
-  /** Where it is. */
-  host: string
-}
 
 export interface CardFonts {
   regular: Font
@@ -85,9 +73,9 @@ function header({ host }: Card, { regular }: CardFonts) {
 }
 
 /** Name and description share the middle: a long name leaves less to the description. */
-function title({ owner, names, description }: Card, { bold, regular }: CardFonts) {
+function title({ above, names, description }: Card, { bold, regular }: CardFonts) {
   const name = names.map((name) => showable(bold, name)).find((name) => name !== undefined) ?? ''
-  const top = owner === undefined ? 250 : 290
+  const top = above === undefined ? 250 : 290
   const size = widthOf(bold, name, 84) <= room ? 84 : 62
   const lines = wrap(bold, name, { width: room, size, lineCountMax: 2 })
   const below = top + (lines.length - 1) * size * 1.15
@@ -96,7 +84,7 @@ function title({ owner, names, description }: Card, { bold, regular }: CardFonts
     shown === undefined
       ? []
       : wrap(regular, shown, { width: room, size: 36, lineCountMax: lines.length > 1 ? 2 : 3 })
-  return html`${owner !== undefined && text(margin, 190, { size: 40, fill: colors.accent }, cut(regular, `${owner} /`, { width: room, size: 40 }))}
+  return html`${above !== undefined && text(margin, 190, { size: 40, fill: colors.accent }, cut(regular, above, { width: room, size: 40 }))}
   ${lines.map((line, index) => text(margin, top + index * size * 1.15, { size, fill: colors.text, weight: 700 }, line))}
   ${descriptionLines.map((line, index) => text(margin, below + 72 + index * 50, { size: 36, fill: colors.quiet }, line))}`
 }

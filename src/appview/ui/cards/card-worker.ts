@@ -5,7 +5,8 @@ import { parentPort } from 'node:worker_threads'
 
 import { initWasm, Resvg } from '@resvg/resvg-wasm'
 
-import { cardSvg, type Card } from './card-svg.ts'
+import type { Card } from '../views/card.ts'
+import { cardSvg } from './card-svg.ts'
 import { readFont } from './font.ts'
 
 /** `id` is the caller's, and comes back. */

@@ -28,14 +28,6 @@ export interface FeedLink {
   title: string
 }
 
-/** Both forms of a feed, below `path`. */
-export function feedLinks(path: string, title: string): FeedLink[] {
-  return [
-    { path: `${path}/feed.atom`, type: 'application/atom+xml', title: `${title} (Atom)` },
-    { path: `${path}/feed.json`, type: 'application/feed+json', title: `${title} (JSON Feed)` },
-  ]
-}
-
 /** A whole document around a page's main content. */
 export function layout(
   shell: Shell,

@@ -1,6 +1,7 @@
 import { html, type Html } from '../../../http/html.ts'
 import type { OwnerPageView } from '../views/owner-page.ts'
-import { feedLinks, layout, type Shell } from './layout.ts'
+import { feedLinks } from './feed-links.ts'
+import { layout, type Shell } from './layout.ts'
 import { repositoryList } from './parts.ts'
 
 export function ownerPage(shell: Shell, view: OwnerPageView): Html {
@@ -8,6 +9,7 @@ export function ownerPage(shell: Shell, view: OwnerPageView): Html {
   return layout(shell, {
     title: owner.label,
     description: `Container images of ${owner.label}`,
+    card: `${owner.path}/card.png`,
     feeds: feedLinks(owner.path, owner.label),
     main: html`
       <header class="page-header">

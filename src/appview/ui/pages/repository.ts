@@ -3,18 +3,21 @@ import { age } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
+import { feedLinks } from './feed-links.ts'
 import type { RepositoryView, TagView } from '../views/repository.ts'
-import { feedLinks, layout, type Shell } from './layout.ts'
-import { breakable, command, digest, platforms } from './parts.ts'
+import { layout, type Shell } from './layout.ts'
+import { avatar, breakable, command, digest, platforms } from './parts.ts'
 
 export function repositoryPage(shell: Shell, view: RepositoryView): Html {
   const { owner, name } = view
   return layout(shell, {
     title: `${owner.label}/${name}`,
     description: view.description ?? `Container image ${owner.label}/${name}`,
+    card: `${view.path}/-/card.png`,
     feeds: feedLinks(`${view.path}/-`, `${owner.label}/${name}`),
     main: html`
       <header class="page-header">
+        ${avatar({ label: name, picturePath: view.picturePath }, 'large')}
         <h1>
           <a class="owner" href="${owner.path}">${owner.label}</a><span class="slash">/</span
           ><wbr />${breakable(name)}

@@ -1,10 +1,9 @@
 import type { Did } from '../../../atproto/syntax.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { repoPageCollection, repoPageRkey } from '../../../protocol/lexicon/repo-page-record.ts'
-import { tagCollection, tagRkey } from '../../../protocol/lexicon/tag-record.ts'
+import { tagCollection } from '../../../protocol/lexicon/tag-record.ts'
 import type { Digest } from '../../../protocol/oci/digest.ts'
 import { findShownRepository, listShownMoves, type ShownMove } from '../../db/listings.ts'
-import type { AppViewDb } from '../../db/schema.ts'
 import { describeManifests, type ManifestView } from './manifest.ts'
 import { findOwner, readActor, readRepositoryPath, type OwnerView, type ViewNeeds } from './owner.ts'
 import { pullCommands, registryAddress, type RegistryAddress } from './pull-commands.ts'
@@ -85,28 +84,16 @@ async function listEntries(needs: Needs, owner: OwnerView, name: string | undefi
     { ownerDid: owner.did, name },
     { limit: feedEntryCountMax, viewer: undefined },
   )
-  const manifests = await describeAll(needs.db, owner.did, moves)
+  const digests = [...new Set(moves.map((move) => move.digest))]
+  const manifests = await describeManifests(needs.db, { ownerDid: owner.did }, digests)
   const registry = registryAddress(needs.baseUrl)
-  return moves.map((move) =>
-    entryOf(registry, owner, move, manifests.get(`${move.repository} ${move.digest}`)),
-  )
-}
-
-async function describeAll(db: AppViewDb, ownerDid: Did, moves: readonly ShownMove[]) {
-  const manifests = new Map<string, ManifestView>()
-  for (const [name, ofOne] of Map.groupBy(moves, (move) => move.repository)) {
-    const digests = [...new Set(ofOne.map((move) => move.digest))]
-    for (const [digest, view] of await describeManifests(db, { ownerDid, name }, digests)) {
-      manifests.set(`${name} ${digest}`, view)
-    }
-  }
-  return manifests
+  return moves.map((move) => entryOf(registry, owner, move, manifests.get(move.digest)))
 }
 
 function entryOf(
   registry: RegistryAddress,
   owner: OwnerView,
-  { digest, movedAt, repository, rev, tag }: ShownMove,
+  { digest, movedAt, repository, rev, rkey, tag }: ShownMove,
   manifest: ManifestView | undefined,
 ): FeedEntry {
   const image = `${owner.label}/${repository}:${tag}`
@@ -121,7 +108,7 @@ function entryOf(
   ]
   const about = manifest?.description === undefined ? [] : [manifest.description]
   return {
-    id: `${recordId(owner.did, tagCollection, tagRkey(repository, tag))}?rev=${rev}`,
+    id: `${recordId(owner.did, tagCollection, rkey)}?rev=${rev}`,
     title: `${image} was pushed`,
     text: [...about, `${image} is ${digest} (${facts.join(', ')}).`, ...(pull ? [pull.command] : [])].join(
       '\n\n',

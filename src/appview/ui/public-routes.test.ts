@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { pagesFixture, putManifest } from '../../../../test/e2e/pages-fixture.ts'
-import type { Did } from '../../../atproto/syntax.ts'
-import type { Digest } from '../../../protocol/oci/digest.ts'
-import { setAccountActive, upsertIdentity } from '../../db/identities.ts'
-import { feedEntryCountMax } from '../views/feed.ts'
+import { pagesFixture, putManifest } from '../../../test/e2e/pages-fixture.ts'
+import type { Did } from '../../atproto/syntax.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
+import { setAccountActive, upsertIdentity } from '../db/identities.ts'
+import { feedEntryCountMax } from './views/feed.ts'
 
 const carol: Did = 'did:plc:carolcarolcarolcarolcaro'
 const dave: Did = 'did:plc:davedavedavedavedavedave'
@@ -44,13 +44,17 @@ beforeAll(async () => {
   await move('open', 'hush', 100, secret)
   await move('closed', 'v1', 101, secret)
   await move('open', 'gone', 102, null)
+  // Pushed again as it was: no move.
+  await move('open', 'v54', 103, open)
 })
 afterAll(() => fixture[Symbol.asyncDispose]())
 
 async function move(repository: string, tag: string, minute: number, digest: Digest | null) {
-  const rev = `3k${String(minute).padStart(11, '2')}`
+  const rev = `3k${String(minute).padStart(11, '0')}`
   const at = new Date(Date.parse('2026-11-20T00:00:00Z') + minute * 60_000).toISOString()
-  const row = { owner_did: carol, repository, tag, rev, digest, moved_at: at }
+  const isGone = digest === null
+  const target = { repository: isGone ? null : repository, tag: isGone ? null : tag, digest }
+  const row = { owner_did: carol, rkey: `${repository}_${tag}`, rev, ...target, moved_at: at }
   await fixture.db.insertInto('tag_moves').values(row).execute()
 }
 
@@ -68,7 +72,7 @@ test('a feed has the last pushes that everyone may see, and no others', async ()
     expect(feed).toMatchObject({ home_page_url: page, feed_url: `https://registry.example${path}` })
     expect(feed.items).toHaveLength(feedEntryCountMax)
     expect(feed.items[0]).toMatchObject({
-      id: `${carol}/io.atcr.tag/open_v54?rev=3k22222222254`,
+      id: `${carol}/io.atcr.tag/open_v54?rev=3k00000000054`,
       title: 'carol.test/open:v54 was pushed',
       _atcr: { tag: 'v54' },
     })
@@ -96,10 +100,10 @@ test('a reader that comes again is told that nothing is new, until something is'
   const stale = { 'if-none-match': '"other"', 'if-modified-since': lastModified }
   expect((await get('/r/carol.test/open/-/feed.atom', stale)).status).toBe(200)
   const { digest } = await fixture.db.selectFrom('manifests').select('digest').where('owner_did', '=', carol).where('hold_did', '!=', privateHold).executeTakeFirstOrThrow() // prettier-ignore
-  await move('open', 'v9', 200, digest)
+  await move('open', 'new', 200, digest)
   const news = await get('/r/carol.test/open/-/feed.atom', { 'if-none-match': etag })
   expect(news.status).toBe(200)
-  expect(await news.text()).toContain('carol.test/open:v9 was pushed')
+  expect(await news.text()).toContain('carol.test/open:new was pushed')
 })
 
 test('no cookie is read or set, so that caches may keep a feed', async () => {
