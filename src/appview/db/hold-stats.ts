@@ -59,16 +59,17 @@ export async function sumStatsOfAll(
   const rows = await db
     .selectFrom('hold_stats')
     .select(['hold_did', 'owner_did', 'repository', 'pull_count', 'push_count', 'last_pull', 'last_push'])
-    .where(({ eb, or }) =>
-      or(
+    .where((eb) =>
+      eb.or(
         repositories.map(({ ownerDid, name }) =>
           eb.and({ 'hold_stats.owner_did': ownerDid, 'hold_stats.repository': name }),
         ),
       ),
     )
-    .where(({ exists, selectFrom }) =>
-      exists(
-        selectFrom('manifest_repositories')
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('manifest_repositories')
           .innerJoin('manifests', (join) =>
             join
               .onRef('manifests.owner_did', '=', 'manifest_repositories.owner_did')
@@ -78,10 +79,10 @@ export async function sumStatsOfAll(
           .select('manifests.digest')
           .whereRef('manifest_repositories.owner_did', '=', 'hold_stats.owner_did')
           .whereRef('manifest_repositories.repository', '=', 'hold_stats.repository')
-          .where(({ eb, or, ref }) =>
-            or([
-              eb('manifests.hold_did', '=', ref('hold_stats.hold_did')),
-              eb('holds.successor_did', '=', ref('hold_stats.hold_did')),
+          .where((inner) =>
+            inner.or([
+              inner('manifests.hold_did', '=', inner.ref('hold_stats.hold_did')),
+              inner('holds.successor_did', '=', inner.ref('hold_stats.hold_did')),
             ]),
           ),
       ),

@@ -64,10 +64,10 @@ export async function findScans(
     .selectAll('scans')
     .where('manifests.owner_did', '=', ownerDid)
     .where('scans.digest', 'in', digests)
-    .where(({ eb, or, ref }) =>
-      or([
-        eb('scans.hold_did', '=', ref('manifests.hold_did')),
-        eb('scans.hold_did', '=', ref('holds.successor_did')),
+    .where((eb) =>
+      eb.or([
+        eb('scans.hold_did', '=', eb.ref('manifests.hold_did')),
+        eb('scans.hold_did', '=', eb.ref('holds.successor_did')),
       ]),
     )
     .orderBy('scans.scanned_at')

@@ -1,7 +1,8 @@
+import { findIdentity } from '../../db/identities.ts'
 import { countShownStars, listShownStars, listUnseenStars } from '../../db/shown-stars.ts'
 import type { RepositoryKey } from '../../db/schema.ts'
 import { countStars, listStarRkeys } from '../../db/stars.ts'
-import { ownerOfRow, type OwnerView, type ViewNeeds } from './owner.ts'
+import { ownerView, type OwnerView, type ViewNeeds } from './owner.ts'
 import { readPage, type PageNumber } from './paging.ts'
 import { listEntries, type RepositoryEntry } from './repository-list.ts'
 
@@ -59,5 +60,10 @@ export async function listUnseen(
   { did }: Pick<OwnerView, 'did'>,
 ): Promise<UnseenStar[]> {
   const stars = await listUnseenStars(db, did, { limit: unseenCountMax })
-  return Promise.all(stars.map(async (star) => ({ ...star, owner: await ownerOfRow(db, star.ownerDid) })))
+  return Promise.all(
+    stars.map(async (star) => ({
+      ...star,
+      owner: ownerView(star.ownerDid, (await findIdentity(db, star.ownerDid))?.handle),
+    })),
+  )
 }
