@@ -12,6 +12,8 @@ import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
+import { Cards } from './ui/cards/answer-card.ts'
+import { CardRenderer } from './ui/cards/card-renderer.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
@@ -86,5 +88,6 @@ function pagesNeeds(
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds, downloadBase: config.credential_helper.download_base }
   const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
-  return { db, identities, now, log, baseUrl, sessions, assets, helper, healthBelievedMs }
+  const cards = new Cards({ renderer: new CardRenderer(), now })
+  return { cards, db, identities, now, log, baseUrl, sessions, assets, helper, healthBelievedMs }
 }
