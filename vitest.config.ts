@@ -1,4 +1,18 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** Files that take minutes begin first, so that the second worker does not wait for them in the end. */
+const longest = ['hold-crash-s3', 'hold-crash-disk', 'hold-migrate', 'credential-helper-login']
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const index = longest.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`))
+      return index === -1 ? longest.length : index
+    }
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b))
+  }
+}
 
 /**
  * Five projects, by what they need. `unit` shares one process per worker (fast; no global state in units); the others start
@@ -10,6 +24,7 @@ const own = { isolate: true, fileParallelism: false, testTimeout: 60_000, hookTi
 export default defineConfig({
   test: {
     reporters: ['default'],
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

@@ -16,9 +16,11 @@ import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
+import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
 import { mountWebhooks } from './ui/webhook-routes.ts'
+import { mountStars } from './ui/star-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -43,9 +45,11 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
+    mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
     mountWebhooks(app, { ...context, sessions })
+    mountStars(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...context, sessions })

@@ -14,6 +14,7 @@ import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
+import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
 import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
@@ -32,6 +33,7 @@ import { UploadSweep } from './jobs/upload-sweep.ts'
 import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
+import { Avatars } from './services/avatars.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
 import { DeviceGrants } from './services/device-grants.ts'
@@ -58,6 +60,7 @@ import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
 import { SignOuts } from './services/sign-outs.ts'
+import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
 import { WebhookNews } from './services/webhook-news.ts'
 import { Webhooks } from './services/webhooks.ts'
@@ -93,6 +96,7 @@ export interface AppContext {
   pdsAccounts: PdsAccounts
   pdsSessions: PdsSessions
   ownRecords: OwnRecords
+  stars: Stars
   oauthLogins: OAuthLogins
   signOuts: SignOuts
   sailorSetups: SailorSetups
@@ -113,6 +117,7 @@ export interface AppContext {
   listings: Listings
   blobs: Blobs
   blobUploads: BlobUploads
+  avatars: Avatars
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
@@ -285,10 +290,12 @@ export async function createContext(
     now,
   })
 
+  const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
   const indexer = new Indexer({
     db,
     identities,
     getCaptain: (did) => crew.getCaptain(did),
+    getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
     now,
     log: logger('appview:indexer'),
@@ -307,6 +314,7 @@ export async function createContext(
     pdsAccounts,
     pdsSessions,
     ownRecords,
+    stars: new Stars({ db, ownRecords, now }),
     oauthLogins,
     signOuts,
     sailorSetups,
@@ -326,6 +334,7 @@ export async function createContext(
     listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
+    avatars: new Avatars({ db, pds: pdsReads, now }),
     holds,
     holdBlobs,
     notifications,

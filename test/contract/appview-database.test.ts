@@ -19,7 +19,7 @@ import { RefreshTokens, refreshTokenCountMax } from '../../src/appview/services/
 import { openDatabase, type Database } from '../../src/lib/database.ts'
 import { pagesFixture } from '../e2e/pages-fixture.ts'
 import { startPostgres, type Postgres } from '../network/postgres.ts'
-import { alice, applyAll, history, hold, rowsOf, sha, tag, tid } from './record-history.ts'
+import { alice, applyAll, derivedTables, history, hold, rowsOf, sha, tag, tid } from './record-history.ts'
 import { applyTag } from '../../src/appview/read-model/tag.ts'
 
 // The same code runs on both databases; here it runs on PostgreSQL, and must tell what SQLite tells.
@@ -162,20 +162,7 @@ async function textOf(url: string): Promise<string> {
 
 /** Empties every table that follows from records. */
 async function clear(): Promise<void> {
-  for (const table of [
-    'record_revs',
-    'repositories',
-    'manifests',
-    'manifest_repositories',
-    'manifest_links',
-    'tags',
-    'sailor_profiles',
-    'holds',
-    'hold_crew',
-    'blob_links',
-    'repo_pages',
-    'identities',
-  ] as const) {
+  for (const table of [...derivedTables, 'repo_pages', 'identities'] as const) {
     await db.deleteFrom(table).execute()
   }
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 
 import type { AppViewDb } from '../../src/appview/db/schema.ts'
 import { applyCaptain, applyCrew, removeCaptain, removeCrew } from '../../src/appview/read-model/hold.ts'
+import { applyScan, applyStats, removeScan, removeStats } from '../../src/appview/read-model/hold-word.ts'
 import { applyManifest, removeManifest } from '../../src/appview/read-model/manifest.ts'
 import { applyProfile, removeProfile } from '../../src/appview/read-model/profile.ts'
 import { applyTag, removeTag } from '../../src/appview/read-model/tag.ts'
@@ -10,6 +11,7 @@ import type { Did } from '../../src/atproto/syntax.ts'
 import type { CaptainRecord } from '../../src/protocol/lexicon/captain-record.ts'
 import type { ManifestRecord } from '../../src/protocol/lexicon/manifest-record.ts'
 import type { TagRecord } from '../../src/protocol/lexicon/tag-record.ts'
+import type { ScanRecord } from '../../src/protocol/lexicon/scan-record.ts'
 import { parseDigest } from '../../src/protocol/oci/digest.ts'
 import { parseTag } from '../../src/protocol/oci/reference.ts'
 
@@ -60,6 +62,19 @@ export const tag = (repository: string, name: string, letter: string): TagRecord
   digest: sha(letter),
   createdAt: '2026-11-22T09:00:00Z',
   updatedAt: '2026-11-22T09:30:00Z',
+})
+
+export const scan = (letter: string, total: number): ScanRecord => ({
+  ownerDid: alice,
+  digest: sha(letter),
+  repository: 'app',
+  critical: total,
+  high: 0,
+  medium: 0,
+  low: 0,
+  total,
+  scannerVersion: 'x 1',
+  scannedAt: '2026-11-22T09:30:00Z',
 })
 
 /** One commit of one account, and how it is applied. */
@@ -156,9 +171,26 @@ const commit: fc.Arbitrary<Commit> = fc.oneof(
         : removeCrew(db, { did: hold, rkey: 'm', rev })
     },
   })),
+  fc.record({ isSet: fc.boolean(), pullCount: fc.nat(9) }).map(({ isSet, pullCount }) => ({
+    name: `${isSet ? 'put' : 'delete'} stats ${pullCount}`,
+    apply: (db: AppViewDb, rev: string) => {
+      const record = { ownerDid: alice, repository: 'app', pullCount, pushCount: 1, updatedAt: '' }
+      return isSet
+        ? applyStats(db, { did: hold, rkey: 'app', rev, record })
+        : removeStats(db, { did: hold, rkey: 'app', rev })
+    },
+  })),
+  fc.record({ isSet: fc.boolean(), letter, total: fc.nat(9) }).map(({ isSet, letter, total }) => ({
+    name: `${isSet ? 'put' : 'delete'} scan ${letter} ${total}`,
+    apply: (db: AppViewDb, rev: string) =>
+      isSet
+        ? applyScan(db, { did: hold, rkey: hex(letter), rev, record: scan(letter, total) })
+        : removeScan(db, { did: hold, rkey: hex(letter), rev }),
+  })),
 )
 
-const derivedTables = [
+/** The tables that follow from records. */
+export const derivedTables = [
   'record_revs',
   'repositories',
   'manifests',
@@ -169,6 +201,9 @@ const derivedTables = [
   'holds',
   'hold_crew',
   'blob_links',
+  'tag_moves',
+  'hold_stats',
+  'scans',
 ] as const
 
 /** Every row that follows from records, comparable. */

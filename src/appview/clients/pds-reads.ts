@@ -5,12 +5,13 @@ import { findPdsBlob, findRecord, listRecords, type FetchedRecord } from '../../
 import type { Did } from '../../atproto/syntax.ts'
 import { ByteLimitError } from '../../lib/streams.ts'
 import { AppViewError } from '../errors.ts'
+import type { PdsBlobs } from '../ports/pds-blobs.ts'
 import { pdsFailure } from './failures.ts'
 
 const recordCountMax = 100
 
 /** What anyone may read in anyone's PDS. Accounts that do not exist have no records. */
-export class PdsReads {
+export class PdsReads implements PdsBlobs {
   readonly #identities: Pick<Identities, 'resolveDid'>
   readonly #fetch: Fetch
 

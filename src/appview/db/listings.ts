@@ -177,7 +177,7 @@ const toTag = (row: { tag: string; digest: Digest; created_at: string; updated_a
   updatedAt: row.updated_at,
 })
 
-const toRepository = (row: {
+export const toRepository = (row: {
   owner_did: Did
   name: string
   created_at: string
@@ -190,14 +190,15 @@ const toRepository = (row: {
 })
 
 /** Whether the `holds` row of a query shows its manifests to `viewer`; who may write to a hold may read there. */
-const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
+export const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
   viewer === undefined
     ? sql`holds.is_public = 1`
     : sql`(holds.is_public = 1 or holds.owner_did = ${viewer} or exists (
         select 1 from hold_crew where hold_crew.hold_did = holds.did and hold_crew.member_did = ${viewer}
         and (hold_crew.permissions like '%"blob:read"%' or hold_crew.permissions like '%"blob:write"%')))`
 
-const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
+/** Repositories of whom `viewer` may see anything; a query to go on with. */
+export const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
   db
     .selectFrom('repositories')
     .leftJoin('identities', 'identities.did', 'repositories.owner_did')

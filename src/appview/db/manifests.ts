@@ -291,7 +291,8 @@ const manifestsIn = (db: AppViewDb, repository: RepositoryKey) =>
     .where('manifest_repositories.owner_did', '=', repository.ownerDid)
     .where('manifest_repositories.repository', '=', repository.name)
 
-function toManifest(row: Selectable<AppViewTables['manifests']>): Manifest {
+/** A row as the rest of the program knows it. */
+export function toManifest(row: Selectable<AppViewTables['manifests']>): Manifest {
   return {
     ownerDid: row.owner_did,
     digest: row.digest,
@@ -307,7 +308,8 @@ function toManifest(row: Selectable<AppViewTables['manifests']>): Manifest {
   }
 }
 
-function toLink(row: {
+/** A row as the rest of the program knows it. */
+export function toLink(row: {
   kind: ManifestLinkKind
   target_digest: Digest
   media_type: string

@@ -336,12 +336,16 @@ interface RefreshTokensTable {
   expires_at: string
 }
 
-/** Where a tag pointed from a commit on, as seen; without a digest it was deleted. Never rewritten. */
+/**
+ * What every commit seen made of a tag record, in whatever order they were seen; without a digest the record was
+ * deleted, and which tag it stood for the commits before say. Which of them moved the tag is found out when they are read.
+ */
 interface TagMovesTable {
   owner_did: Did
-  repository: string
-  tag: string
+  rkey: string
   rev: string
+  repository: string | null
+  tag: string | null
   digest: Digest | null
   moved_at: string
 }

@@ -21,13 +21,28 @@ export async function deleteStar(db: AppViewDb, sailorDid: Did, rkey: string): P
   await db.deleteFrom('stars').where('sailor_did', '=', sailorDid).where('rkey', '=', rkey).execute()
 }
 
-/** How many sailors starred a repository: one counts once, however many records it wrote. */
+/** Keys of the records by which a sailor starred a repository: ours, and those of other software. */
+export async function listStarRkeys(
+  db: AppViewDb,
+  sailorDid: Did,
+  repository: RepositoryKey,
+): Promise<string[]> {
+  const rows = await starsOn(db, repository).select('rkey').where('sailor_did', '=', sailorDid).execute()
+  return rows.map((row) => row.rkey)
+}
+
+/**
+ * How many sailors starred a repository: one counts once, however many records it wrote, and not while its account is
+ * away.
+ */
 export async function countStars(db: AppViewDb, repository: RepositoryKey): Promise<number> {
-  const row = await db
-    .selectFrom('stars')
-    .select((eb) => eb.fn.count('sailor_did').distinct().as('count'))
-    .where('owner_did', '=', repository.ownerDid)
-    .where('repository', '=', repository.name)
+  const row = await starsOn(db, repository)
+    .leftJoin('identities', 'identities.did', 'stars.sailor_did')
+    .where((eb) => eb.or([eb('identities.is_active', 'is', null), eb('identities.is_active', '=', 1)]))
+    .select((eb) => eb.fn.count('stars.sailor_did').distinct().as('count'))
     .executeTakeFirstOrThrow()
   return Number(row.count)
 }
+
+const starsOn = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
+  db.selectFrom('stars').where('stars.owner_did', '=', ownerDid).where('stars.repository', '=', name)

@@ -3,6 +3,7 @@ import { jetstreamEvents } from '../../atproto/jetstream.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import type { Logger } from '../../lib/log.ts'
+import { findActorProfileFreshness, putActorProfile, type ActorProfile } from '../db/actor-profiles.ts'
 import { findHoldFreshness, putCaptain, type Captain } from '../db/holds.ts'
 import { findIdentity, upsertIdentity } from '../db/identities.ts'
 import type { AppViewDb } from '../db/schema.ts'
@@ -19,6 +20,8 @@ interface Needs {
   identities: Pick<Identities, 'resolveDid' | 'forget'>
   /** Asks a hold for its captain record, for holds whose own events do not reach us. */
   getCaptain: (holdDid: Did) => Promise<Captain>
+  /** How an account shows itself on the network; empty when it does not. */
+  getActorProfile: (did: Did) => Promise<ActorProfile>
   jetstreamUrls: readonly string[]
   now: Now
   log: Logger
@@ -85,13 +88,17 @@ export class Indexer {
   }
 
   async #lookUpIdentity(did: Did): Promise<void> {
-    const { db, identities, now } = this.#needs
+    const { db, identities, getActorProfile, now } = this.#needs
     const isChanged = this.#changed.delete(did)
-    const known = await findIdentity(db, did)
-    const ageMs = now().getTime() - Date.parse(known?.handleAt ?? '')
-    if (!isChanged && ageMs < identityFreshMs) return
-    const { handle, pdsUrl } = await identities.resolveDid(did)
-    await upsertIdentity(db, { did, handle, pdsUrl, resolvedAt: now().toISOString() })
+    const isFresh = (at: string | undefined) =>
+      !isChanged && now().getTime() - Date.parse(at ?? '') < identityFreshMs
+    if (!isFresh((await findIdentity(db, did))?.handleAt)) {
+      const { handle, pdsUrl } = await identities.resolveDid(did)
+      await upsertIdentity(db, { did, handle, pdsUrl, resolvedAt: now().toISOString() })
+    }
+    if (isFresh(await findActorProfileFreshness(db, did))) return
+    const profile = await getActorProfile(did)
+    await putActorProfile(db, { did, profile, fetchedAt: now().toISOString() })
   }
 
   async #lookUpHold(did: Did): Promise<void> {

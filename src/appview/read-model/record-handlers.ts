@@ -17,11 +17,14 @@ import {
   sailorProfileCollection,
   sailorProfileRkey,
 } from '../../protocol/lexicon/sailor-profile-record.ts'
+import { parseScanRecord, scanCollection } from '../../protocol/lexicon/scan-record.ts'
 import { parseStarRecord, starCollection } from '../../protocol/lexicon/star-record.ts'
+import { parseStatsRecord, statsCollection } from '../../protocol/lexicon/stats-record.ts'
 import { parseTagRecord, tagCollection, tagRkey } from '../../protocol/lexicon/tag-record.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import type { RecordPut, RecordVersion } from './change.ts'
 import { applyCaptain, applyCrew, removeCaptain, removeCrew } from './hold.ts'
+import { applyScan, applyStats, removeScan, removeStats } from './hold-word.ts'
 import { applyManifest, removeManifest } from './manifest.ts'
 import { applyProfile, removeProfile } from './profile.ts'
 import { applyRepoPage, removeRepoPage } from './repo-page.ts'
@@ -87,6 +90,13 @@ const handlers: { readonly [nsid: string]: RecordHandler } = {
     remove: removeCaptain,
   }),
   [crewCollection]: handler({ parse: parseCrewRecord, apply: applyCrew, remove: removeCrew }),
+  [statsCollection]: handler({ parse: parseStatsRecord, apply: applyStats, remove: removeStats }),
+  [scanCollection]: handler({
+    parse: parseScanRecord,
+    rkey: (record) => manifestRkey(record.digest),
+    apply: applyScan,
+    remove: removeScan,
+  }),
 }
 
 /** The collections to ask an event source for. */

@@ -1,6 +1,7 @@
 import { tagCollection, type TagRecord } from '../../protocol/lexicon/tag-record.ts'
 import { refreshRepository } from '../db/repositories.ts'
 import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
+import { noteTagWrite } from '../db/tag-moves.ts'
 import { deleteTagsOfRecord, upsertTag } from '../db/tags.ts'
 import { ifNewer, type RecordPut, type RecordVersion } from './change.ts'
 import { recordTime } from './record-time.ts'
@@ -9,30 +10,35 @@ const collection = tagCollection
 
 /**
  * A tag record was written. Its key must be the one that repository and tag give; since `a_b` + `c` and `a` + `b_c`
- * share a key, the record may have stood for another tag before, which then goes.
+ * share a key, the record may have stood for another tag before, which then goes. A write that comes too late to
+ * change the tag is still a part of its history.
  */
-export function applyTag(tx: AppViewDb, change: RecordPut<TagRecord>): Promise<boolean> {
+export async function applyTag(tx: AppViewDb, change: RecordPut<TagRecord>): Promise<boolean> {
   const { did, rkey, rev, record } = change
+  const updatedAt = recordTime(record.updatedAt, rev)
+  const { repository: name, tag, digest } = record
+  await noteTagWrite(tx, {
+    ownerDid: did,
+    rkey,
+    rev,
+    target: { repository: name, tag, digest },
+    writtenAt: updatedAt,
+  })
   return ifNewer(tx, { ...change, collection, isDeleted: false }, async () => {
     const before = await deleteTagsOfRecord(tx, did, rkey)
-    const repository: RepositoryKey = { ownerDid: did, name: record.repository }
-    await upsertTag(tx, repository, {
-      tag: record.tag,
-      digest: record.digest,
-      createdAt: recordTime(record.createdAt, rev),
-      updatedAt: recordTime(record.updatedAt, rev),
-      recordRkey: rkey,
-    })
+    const repository: RepositoryKey = { ownerDid: did, name }
+    const createdAt = recordTime(record.createdAt, rev)
+    await upsertTag(tx, repository, { tag, digest, createdAt, updatedAt, recordRkey: rkey })
     await refreshRepository(tx, repository)
-    for (const other of before) if (other.name !== repository.name) await refreshRepository(tx, other)
+    for (const other of before) if (other.name !== name) await refreshRepository(tx, other)
   })
 }
 
 /** A tag record was deleted. */
-export function removeTag(tx: AppViewDb, change: RecordVersion): Promise<boolean> {
+export async function removeTag(tx: AppViewDb, change: RecordVersion): Promise<boolean> {
+  const { did, rkey, rev } = change
+  await noteTagWrite(tx, { ownerDid: did, rkey, rev, writtenAt: recordTime('', rev) })
   return ifNewer(tx, { ...change, collection, isDeleted: true }, async () => {
-    for (const repository of await deleteTagsOfRecord(tx, change.did, change.rkey)) {
-      await refreshRepository(tx, repository)
-    }
+    for (const repository of await deleteTagsOfRecord(tx, did, rkey)) await refreshRepository(tx, repository)
   })
 }

@@ -13,6 +13,7 @@ import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
 import { ownerPage } from './pages/owner.ts'
 import { repositoryPage } from './pages/repository.ts'
+import { showStars } from './star-routes.ts'
 import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
 import { viewOwner } from './views/owner-page.ts'
@@ -62,6 +63,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
     if (view === undefined) return notFound(context, needs, 'owner', actor)
     return answerPage(context, ownerPage(shell(view.owner.path), view))
   })
+
+  page('/stars', showStars)
 
   page('/r/:path{.+}', async (visit) => {
     const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')

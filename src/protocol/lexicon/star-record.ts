@@ -3,6 +3,7 @@ import type { DidString } from '@atproto/lex'
 import { isRepositoryName } from '../oci/repository-path.ts'
 import * as schema from './generated/io/atcr/sailor/star.ts'
 import {
+  derivedRkey,
   isDidText,
   jsonObject,
   type JsonRecord,
@@ -22,6 +23,14 @@ export interface StarRecord {
   repository: string
   /** RFC 3339, UTC. */
   createdAt: string
+}
+
+/**
+ * Record key of a sailor's star on a repository, from the owner's DID in its normal spelling: however often it is
+ * given, it is one record. Other software uses keys of its own.
+ */
+export function starRkey(ownerDid: string, repository: string): string {
+  return derivedRkey(`${ownerDid}/${repository}`)
 }
 
 /** Reads a star; legacy ones have `{did, repository}` as subject. @throws RecordError */

@@ -3,6 +3,7 @@ import { age } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount, shortDigest } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
+import type { PageNumber } from '../views/paging.ts'
 import type { RepositoryEntry } from '../views/repository-list.ts'
 
 /** A digest by its first digits; the whole of it on hover, and to copy. */
@@ -11,6 +12,39 @@ export function digest(text: string): Html {
     ><code title="${text}">${shortDigest(text)}</code
     >${copyButton(text, `Copy digest ${shortDigest(text)}`)}</span
   >`
+}
+
+/** The picture of an account or a repository, beside its name; where there is none, its first letter. */
+export function avatar(
+  of: { label: string; picturePath?: string | undefined },
+  size: 'small' | 'large' = 'small',
+): Html {
+  const { label, picturePath } = of
+  if (picturePath === undefined) {
+    const [letter = ''] = label.replace(/^did:[a-z]+:/, '').replace(/^[^\p{L}\p{N}]+/u, '')
+    return html`<span class="avatar ${size} ${toneOf(label)}" aria-hidden="true"
+      >${letter.toUpperCase()}</span
+    >`
+  }
+  const pixels = size === 'small' ? '32' : '72'
+  return html`<img
+    class="avatar ${size}"
+    src="${picturePath}"
+    alt=""
+    width="${pixels}"
+    height="${pixels}"
+    loading="lazy"
+    decoding="async"
+  />`
+}
+
+const tones = ['accent', 'warm', 'good', 'bad'] as const
+
+/** The same for the same name, everywhere. */
+function toneOf(label: string): string {
+  let sum = 0
+  for (const character of label) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9973
+  return tones[sum % tones.length] as string
 }
 
 /** A button that copies; without JavaScript it is not there. */
@@ -78,6 +112,20 @@ export function tabs(
 const tabText = (text: string, count: number | undefined): Html =>
   html`${text}${count !== undefined && html` <span class="count">${count.toLocaleString('en')}</span>`}`
 
+/** The way to the pages before and after; nothing where there is but one. */
+export function pager(
+  { count, number }: Pick<PageNumber, 'count' | 'number'>,
+  { href, label }: { label: string; href: (number: number) => string },
+): Html | '' {
+  if (count === 1) return ''
+  const link = (to: number, text: string, rel: string) => html`<a href="${href(to)}" rel="${rel}">${text}</a>`
+  return html`<nav class="pager" aria-label="${label}">
+    ${number > 1 && link(number - 1, '← Previous', 'prev')}
+    <span>Page ${number} of ${count}</span>
+    ${number < count && link(number + 1, 'Next →', 'next')}
+  </nav>`
+}
+
 /** Repositories, one entry each. */
 export function repositoryList(
   entries: readonly RepositoryEntry[],
@@ -107,6 +155,7 @@ function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean
       ${latest && html`<span class="tag">${latest.tag}</span>`} ${manifest && platforms(manifest)}
       ${manifest && html`<span>${formatSize(manifest.sizeBytes)}</span>`}
       <span>${formatCount(entry.tagCount, 'tag')}</span>
+      ${entry.starCount > 0 && html`<span>${formatCount(entry.starCount, 'star')}</span>`}
     </p>
   </li>`
 }

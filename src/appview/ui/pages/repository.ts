@@ -5,7 +5,7 @@ import { formatCount } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
 import type { RepositoryView, TagView } from '../views/repository.ts'
 import { layout, type Shell } from './layout.ts'
-import { breakable, command, digest, platforms } from './parts.ts'
+import { avatar, breakable, command, digest, platforms } from './parts.ts'
 
 export function repositoryPage(shell: Shell, view: RepositoryView): Html {
   const { owner, name } = view
@@ -14,6 +14,7 @@ export function repositoryPage(shell: Shell, view: RepositoryView): Html {
     description: view.description ?? `Container image ${owner.label}/${name}`,
     main: html`
       <header class="page-header">
+        ${avatar({ label: name, picturePath: view.picturePath }, 'large')}
         <h1>
           <a class="owner" href="${owner.path}">${owner.label}</a><span class="slash">/</span
           ><wbr />${breakable(name)}

@@ -1,12 +1,12 @@
 import type { Digest } from '../../../protocol/oci/digest.ts'
 import { isIndexMediaType, isManifestMediaType } from '../../../protocol/oci/media-types.ts'
 import {
-  findManifestLinks,
-  findManifests,
-  type Manifest,
-  type ManifestLink,
-  type Platform,
-} from '../../db/manifests.ts'
+  findLinksOfOwners,
+  findManifestsOfOwners,
+  manifestKey,
+  type ManifestKey,
+} from '../../db/manifest-batches.ts'
+import type { Manifest, ManifestLink, Platform } from '../../db/manifests.ts'
 import type { AppViewDb, RepositoryKey } from '../../db/schema.ts'
 import { cleanText } from '../../../lib/format.ts'
 
@@ -50,30 +50,45 @@ const imageConfigs = new Set([
 /** Views of several manifests of a repository, by digest. Three queries, however many they are. */
 export async function describeManifests(
   db: AppViewDb,
-  repository: RepositoryKey,
+  { ownerDid }: Pick<RepositoryKey, 'ownerDid'>,
   digests: readonly Digest[],
 ): Promise<Map<Digest, ManifestView>> {
-  const { ownerDid } = repository
-  const manifests = await findManifests(db, ownerDid, digests)
-  const links = await findManifestLinks(db, ownerDid, digests)
-  const children = [...links.values()]
-    .flat()
-    .filter((link) => link.kind === 'manifest')
-    .map((link) => link.targetDigest)
-  const childLinks = await findManifestLinks(db, ownerDid, [...new Set(children)])
+  const views = await describeManifestsOfOwners(
+    db,
+    digests.map((digest) => ({ ownerDid, digest })),
+  )
+  return new Map([...views.values()].map((view) => [view.digest, view]))
+}
+
+/** The same of several owners, by {@link manifestKey}. Three queries. */
+export async function describeManifestsOfOwners(
+  db: AppViewDb,
+  keys: readonly ManifestKey[],
+): Promise<Map<string, ManifestView>> {
+  const manifests = await findManifestsOfOwners(db, keys)
+  const links = await findLinksOfOwners(db, keys)
+  const children = new Map<string, ManifestKey>()
+  for (const { ownerDid, digest } of manifests.values()) {
+    for (const link of links.get(manifestKey({ ownerDid, digest })) ?? []) {
+      const child = { ownerDid, digest: link.targetDigest }
+      if (link.kind === 'manifest') children.set(manifestKey(child), child)
+    }
+  }
+  const childLinks = await findLinksOfOwners(db, [...children.values()])
   return new Map(
-    [...manifests].map(([digest, manifest]) => [
-      digest,
-      describe(manifest, links.get(digest) ?? [], childLinks),
+    [...manifests].map(([key, manifest]) => [
+      key,
+      describe(manifest, links.get(key) ?? [], (digest) =>
+        childLinks.get(manifestKey({ ownerDid: manifest.ownerDid, digest })),
+      ),
     ]),
   )
 }
 
-function describe(
-  manifest: Manifest,
-  links: readonly ManifestLink[],
-  childLinks: ReadonlyMap<Digest, readonly ManifestLink[]>,
-): ManifestView {
+/** What is listed below an index, by the digest of what lists it. */
+type LinksBelow = (digest: Digest) => readonly ManifestLink[] | undefined
+
+function describe(manifest: Manifest, links: readonly ManifestLink[], childLinks: LinksBelow): ManifestView {
   const { kind, label } = kindOf(manifest)
   const description = manifest.annotations?.['org.opencontainers.image.description']
   return {
@@ -110,15 +125,11 @@ function platformName({ os, architecture, variant }: Platform): string {
   return cleanText([os, architecture, ...(variant ? [variant] : [])].join('/'), textLengthMax)
 }
 
-function sumBelow(
-  links: readonly ManifestLink[],
-  childLinks: ReadonlyMap<Digest, readonly ManifestLink[]>,
-): number {
+function sumBelow(links: readonly ManifestLink[], childLinks: LinksBelow): number {
   const sizes = new Map<Digest, number>()
   for (const link of links) {
     sizes.set(link.targetDigest, link.sizeBytes)
-    for (const below of childLinks.get(link.targetDigest) ?? [])
-      sizes.set(below.targetDigest, below.sizeBytes)
+    for (const below of childLinks(link.targetDigest) ?? []) sizes.set(below.targetDigest, below.sizeBytes)
   }
   return [...sizes.values()].reduce((sum, sizeBytes) => sum + sizeBytes, 0)
 }

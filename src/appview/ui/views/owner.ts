@@ -63,12 +63,8 @@ export async function findOwner(needs: ViewNeeds, actor: string): Promise<OwnerV
   }
 }
 
-/** The account behind a row; nothing is asked over the network. */
-export async function ownerOfRow(db: AppViewDb, did: Did): Promise<OwnerView> {
-  return ownerView(did, (await findIdentity(db, did))?.handle)
-}
-
-function ownerView(did: Did, handle: string | undefined): OwnerView {
+/** An account by what is known of it; nothing is asked over the network. */
+export function ownerView(did: Did, handle: string | undefined): OwnerView {
   const label = handle ?? did
   return { did, label, path: `/u/${label}`, imageName: handle ?? didAlias(did) ?? did }
 }

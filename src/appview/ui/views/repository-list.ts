@@ -1,10 +1,11 @@
-import { countShownTags, listShownTags } from '../../db/listings.ts'
+import { manifestKey } from '../../db/manifest-batches.ts'
 import { findRepoPage } from '../../db/repo-pages.ts'
 import type { Repository } from '../../db/repositories.ts'
+import { findListed, repositoryKey } from '../../db/repository-lists.ts'
 import type { AppViewDb } from '../../db/schema.ts'
 import { cleanText } from '../../../lib/format.ts'
-import { describeManifests, type ManifestView } from './manifest.ts'
-import { ownerOfRow, type OwnerView, type ViewNeeds } from './owner.ts'
+import { describeManifestsOfOwners, type ManifestView } from './manifest.ts'
+import { ownerView, type OwnerView, type ViewNeeds } from './owner.ts'
 
 /** A repository as one entry of a list. */
 export interface RepositoryEntry {
@@ -12,6 +13,7 @@ export interface RepositoryEntry {
   name: string
   path: string
   tagCount: number
+  starCount: number
   updatedAt: Date
   /** The tag that moved last, with what it names. */
   latest: { tag: string; manifest: ManifestView | undefined } | undefined
@@ -24,39 +26,45 @@ export function repositoryPath(owner: OwnerView, name: string): string {
   return `/r/${owner.label}/${name}`
 }
 
-/** Entries for repositories that may be shown to who looks. */
+/** Entries for repositories that may be shown to who looks. Four queries, however many they are. */
 export async function listEntries(
-  needs: Pick<ViewNeeds, 'db' | 'viewer'>,
+  { db, viewer }: Pick<ViewNeeds, 'db' | 'viewer'>,
   repositories: readonly Repository[],
 ): Promise<RepositoryEntry[]> {
-  const entries: RepositoryEntry[] = []
-  for (const repository of repositories) entries.push(await entryOf(needs, repository))
-  return entries
-}
-
-async function entryOf(
-  { db, viewer }: Pick<ViewNeeds, 'db' | 'viewer'>,
-  repository: Repository,
-): Promise<RepositoryEntry> {
-  const { name } = repository
-  const owner = await ownerOfRow(db, repository.ownerDid)
-  const [tag] = await listShownTags(db, repository, { limit: 1, viewer })
-  const manifest = tag && (await describeManifests(db, repository, [tag.digest])).get(tag.digest)
-  return {
-    owner,
-    name,
-    path: repositoryPath(owner, name),
-    tagCount: await countShownTags(db, repository, viewer),
-    updatedAt: new Date(tag?.updatedAt ?? repository.updatedAt),
-    latest: tag && { tag: tag.tag, manifest },
-    description: (await ownDescription(db, repository)) ?? manifest?.description,
-  }
+  const listed = await findListed(db, repositories, viewer)
+  const manifestKeys = repositories.flatMap((repository) => {
+    const latest = listed.get(repositoryKey(repository))?.latest
+    return latest === undefined ? [] : [{ ownerDid: repository.ownerDid, digest: latest.digest }]
+  })
+  const manifests = await describeManifestsOfOwners(db, manifestKeys)
+  return repositories.flatMap((repository) => {
+    const { ownerDid, name } = repository
+    const facts = listed.get(repositoryKey(repository))
+    if (facts === undefined) return []
+    const { latest, starCount, tagCount } = facts
+    const owner = ownerView(ownerDid, facts.handle)
+    const manifest = latest && manifests.get(manifestKey({ ownerDid, digest: latest.digest }))
+    const entry: RepositoryEntry = {
+      owner,
+      name,
+      path: repositoryPath(owner, name),
+      tagCount,
+      starCount,
+      updatedAt: new Date(latest?.updatedAt ?? repository.updatedAt),
+      latest: latest && { tag: latest.tag, manifest },
+      description: firstLine(facts.description) ?? manifest?.description,
+    }
+    return [entry]
+  })
 }
 
 /** The first line of what the owner wrote about a repository, headings aside, as plain text. */
 export async function ownDescription(db: AppViewDb, repository: Repository): Promise<string | undefined> {
-  const page = await findRepoPage(db, repository)
-  const line = page?.description
+  return firstLine((await findRepoPage(db, repository))?.description)
+}
+
+function firstLine(markdown: string | undefined): string | undefined {
+  const line = markdown
     ?.split('\n')
     .map((text) => text.trim())
     .find((text) => /^[^#<!=-]/.test(text))

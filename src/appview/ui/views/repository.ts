@@ -10,7 +10,9 @@ import {
   sumShownSize,
 } from '../../db/listings.ts'
 import type { Repository } from '../../db/repositories.ts'
+import { findRepoPage } from '../../db/repo-pages.ts'
 import { countStars } from '../../db/stars.ts'
+import { avatarPath } from '../avatars.ts'
 import { describeManifests, type ManifestView } from './manifest.ts'
 import { findOwner, readRepositoryPath, type OwnerView, type ViewNeeds } from './owner.ts'
 import { pullCommands, type PullCommand, type RegistryAddress } from './pull-commands.ts'
@@ -27,6 +29,7 @@ export interface RepositoryView {
   name: string
   path: string
   description: string | undefined
+  picturePath: string | undefined
   pulls: PullCommand[]
   tags: TagView[]
   tagCount: number
@@ -67,11 +70,13 @@ export async function viewRepository(
   const sizes = await sumShownSize(db, repository, viewer)
   const [newestTag] = page.number === 1 ? tags : await listTagViews(needs, repository, { page: 1, limit: 1 })
   const newest = newestTag?.manifest ?? untagged.views[0]
+  const avatarCid = (await findRepoPage(db, repository))?.avatarCid
   return {
     owner,
     name: path.name,
     path: repositoryPath(owner, path.name),
     description: (await ownDescription(db, repository)) ?? newest?.description,
+    picturePath: avatarCid === undefined ? undefined : avatarPath(owner.did, avatarCid),
     pulls: pullCommands(needs.registry, `${owner.imageName}/${path.name}`, {
       kind: newest?.kind ?? 'image',
       reference: await referenceToPull(needs, repository, newestTag, untagged.views),
