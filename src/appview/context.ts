@@ -65,6 +65,9 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+/** A page of records when whole data repos are read; a server that cannot give so much is asked for less. */
+const repoPageBytesMax = 16 * 1024 * 1024
+const repoTimeoutMs = 60_000
 const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
@@ -203,13 +206,14 @@ export async function createContext(
   const crew = new HoldCrewClient({ caller })
   const profiles = new PdsProfiles({ reads: pdsReads, sessions: pdsSessions, now })
   const defaultHoldDid = holdDid(config.server.default_hold_did)
+  const managedHoldDids = config.server.managed_holds.map(holdDid)
   const holds = new Holds({
     db,
     crew,
     blobs: holdBlobs,
     profiles,
     defaultHoldDid,
-    managedHoldDids: config.server.managed_holds.map(holdDid),
+    managedHoldDids,
     now,
   })
   const sailorSetups = opened.use(
@@ -268,6 +272,13 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
+    backfill: config.jetstream.backfill_enabled
+      ? {
+          relayUrls: config.jetstream.relay_endpoints,
+          knownDids: [...new Set([defaultHoldDid, ...managedHoldDids])],
+          fetch: network.repos,
+        }
+      : undefined,
     now,
     log: logger('appview:indexer'),
   })
@@ -300,7 +311,7 @@ export async function createContext(
     repositories,
     manifests,
     pushEvents,
-    listings: new Listings({ db, holds }),
+    listings: new Listings({ db, holds, requestOwner: (did) => indexer.requestBackfill(did) }),
     blobs,
     blobUploads,
     avatars: new Avatars({ db, pds: pdsReads, now }),
@@ -322,6 +333,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     pds:
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
+    repos:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
     transfer: overrides.transferFetch ?? createTransferFetch(outbound),
   }
