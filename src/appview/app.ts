@@ -1,5 +1,6 @@
 import { Hono, type Context } from 'hono'
 
+import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { clientAddress, proxyList } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
@@ -79,7 +80,7 @@ function wantsPage(c: Context<ServerEnv>): boolean {
 }
 
 function pagesNeeds(
-  { db, identities, now, log, config, webSessions }: AppContext,
+  { db, identities, indexer, now, log, config, webSessions }: AppContext,
   builds: HelperBuilds,
 ): PagesNeeds {
   const assets = loadAssets()
@@ -89,5 +90,18 @@ function pagesNeeds(
   const helper = { builds, downloadBase: config.credential_helper.download_base }
   const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
   const cards = new Cards({ renderer: new CardRenderer(), now })
-  return { cards, db, identities, now, log, baseUrl, sessions, assets, helper, healthBelievedMs }
+  const requestOwner = (did: Did) => indexer.requestBackfill(did)
+  return {
+    cards,
+    db,
+    identities,
+    requestOwner,
+    now,
+    log,
+    baseUrl,
+    sessions,
+    assets,
+    helper,
+    healthBelievedMs,
+  }
 }
