@@ -105,9 +105,11 @@ const tables: Record<string, TableShape> = {
       owner_did: 'text',
       sealed: 'text',
       host: 'text',
+      form: 'text',
       triggers: 'integer',
       repository: 'text?',
       is_enabled: 'integer',
+      disabled_reason: 'text?',
       created_at: 'text',
     },
     key: ['id'],
@@ -128,7 +130,10 @@ const tables: Record<string, TableShape> = {
       finished_at: 'text?',
     },
     key: ['id'],
-    indexes: [['webhook_id', 'created_at'], ['next_at']],
+    indexes: [
+      ['webhook_id', 'created_at'],
+      ['status', 'next_at'],
+    ],
   },
 }
 

@@ -1,4 +1,6 @@
-import { PostgresAdapter, sql, type Kysely, type RawBuilder } from 'kysely'
+import { sql, type Kysely, type RawBuilder } from 'kysely'
+
+import { isPostgres } from '../dialect.ts'
 
 type ColumnType = 'text' | 'integer' | 'bigint' | 'blob'
 
@@ -7,12 +9,12 @@ type ColumnType = 'text' | 'integer' | 'bigint' | 'blob'
  * order, and revs and ISO times rely on it.
  */
 function columnTypes(db: Kysely<unknown>): Record<ColumnType, RawBuilder<unknown>> {
-  const isPostgres = db.getExecutor().adapter instanceof PostgresAdapter
+  const postgres = isPostgres(db)
   return {
-    text: isPostgres ? sql`text collate "C"` : sql`text`,
+    text: postgres ? sql`text collate "C"` : sql`text`,
     integer: sql`integer`,
     bigint: sql`bigint`,
-    blob: isPostgres ? sql`bytea` : sql`blob`,
+    blob: postgres ? sql`bytea` : sql`blob`,
   }
 }
 

@@ -3,6 +3,7 @@ import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount } from '../../../lib/format.ts'
 import type { OwnerHeader, OwnerRepositories } from '../views/owner-page.ts'
 import type { StarListView } from '../views/stars.ts'
+import { feedLinks } from './feed-links.ts'
 import { healthDot } from './health.ts'
 import { layout, type Shell } from './layout.ts'
 import { avatar, copyButton, pager, repositoryList, tabs } from './parts.ts'
@@ -29,6 +30,8 @@ export function ownerPage(shell: Shell, view: OwnerHeader, list: OwnerList): Htm
   return layout(shell, {
     title: `${isStars ? 'Stars of ' : ''}${name}${name === owner.label ? '' : ` (${owner.label})`}`,
     description: `Container images of ${owner.label}`,
+    card: `${owner.path}/card.png`,
+    feeds: feedLinks(owner.path, owner.label),
     main: html`
       ${header(view, name)}
       <section aria-label="${isStars ? 'Stars' : 'Repositories'}">
