@@ -23,6 +23,7 @@ import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
 import { mountStars } from './ui/star-routes.ts'
+import { mountWebhooks } from './ui/webhook-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -52,6 +53,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
     mountStars(app, { ...context, sessions })
+    mountWebhooks(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...context, sessions })
@@ -87,6 +89,7 @@ function pagesNeeds(
   const origin = oauthOrigin(new URL(baseUrl))
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds, downloadBase: config.credential_helper.download_base }
+  const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
   const cards = new Cards({ renderer: new CardRenderer(), now })
-  return { cards, db, identities, now, log, baseUrl, sessions, assets, helper }
+  return { cards, db, identities, now, log, baseUrl, sessions, assets, helper, healthBelievedMs }
 }

@@ -280,6 +280,7 @@ export async function pagesFixture(
     now: () => now,
     identities,
     helper,
+    healthBelievedMs: 30 * 60_000,
   }
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())
