@@ -18,6 +18,7 @@ import { CardRenderer } from './ui/cards/card-renderer.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
+import { mountLegal } from './ui/legal-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
@@ -48,6 +49,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
+    mountLegal(app, { config, sessions })
     mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
