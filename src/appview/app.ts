@@ -12,6 +12,8 @@ import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
+import { Cards } from './ui/cards/answer-card.ts'
+import { CardRenderer } from './ui/cards/card-renderer.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
@@ -20,6 +22,7 @@ import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
 import { mountStars } from './ui/star-routes.ts'
+import { mountWebhooks } from './ui/webhook-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -48,6 +51,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
     mountStars(app, { ...context, sessions })
+    mountWebhooks(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...context, sessions })
@@ -83,5 +87,7 @@ function pagesNeeds(
   const origin = oauthOrigin(new URL(baseUrl))
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds, downloadBase: config.credential_helper.download_base }
-  return { db, identities, now, log, baseUrl, sessions, assets, helper }
+  const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
+  const cards = new Cards({ renderer: new CardRenderer(), now })
+  return { cards, db, identities, now, log, baseUrl, sessions, assets, helper, healthBelievedMs }
 }

@@ -12,6 +12,7 @@ import { AppPasswordLogin } from './clients/app-password-login.ts'
 import { HoldBlobsClient } from './clients/hold-blobs.ts'
 import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
+import { HoldProbeClient } from './clients/hold-probe.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
 import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
@@ -19,16 +20,19 @@ import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
 import { PdsReads } from './clients/pds-reads.ts'
+import { WebhookSenderClient } from './clients/webhook-sender.ts'
 import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
+import { HoldHealthChecks } from './jobs/hold-health.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
+import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
 import { Avatars } from './services/avatars.ts'
@@ -60,11 +64,14 @@ import { Sealing } from './services/sealing.ts'
 import { SignOuts } from './services/sign-outs.ts'
 import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
+import { WebhookNews } from './services/webhook-news.ts'
+import { Webhooks } from './services/webhooks.ts'
 
 const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+const webhookTimeoutMs = 10_000
 const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
@@ -109,6 +116,8 @@ export interface AppContext {
   repositories: Repositories
   manifests: Manifests
   pushEvents: PushEvents
+  webhooks: Webhooks
+  webhookDeliveries: WebhookDeliveries
   listings: Listings
   blobs: Blobs
   blobUploads: BlobUploads
@@ -117,6 +126,7 @@ export interface AppContext {
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
   pullNotices: PullNotices
+  holdHealth: HoldHealthChecks
   indexer: Indexer
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -251,6 +261,28 @@ export async function createContext(
   const lookup = new ManifestLookup({ db, pds, store, now })
   const onNotification = () => notifications.wake()
   const pushEvents = new PushEvents()
+  const webhookDeliveries = opened.use(
+    new WebhookDeliveries({
+      db,
+      sender: new WebhookSenderClient({ fetch: network.webhook }),
+      sealing,
+      log: logger('appview:webhooks'),
+      now,
+    }),
+  )
+  const webhookNews = new WebhookNews({
+    baseUrl: config.server.base_url,
+    onNews: () => webhookDeliveries.wake(),
+    now,
+  })
+  pushEvents.subscribe(webhookNews)
+  const webhooks = new Webhooks({
+    db,
+    sealing,
+    allowsPrivate: config.server.test_mode,
+    baseUrl: config.server.base_url,
+    now,
+  })
   const manifests = new Manifests({
     db,
     pds,
@@ -263,6 +295,16 @@ export async function createContext(
     onNotification,
     now,
   })
+
+  const holdHealth = opened.use(
+    new HoldHealthChecks({
+      db,
+      probe: new HoldProbeClient({ identities, fetch: network.metadata, now }),
+      intervalMs: config.health.check_interval,
+      log: logger('appview:health'),
+      now,
+    }),
+  )
 
   const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
   const indexer = new Indexer({
@@ -303,6 +345,8 @@ export async function createContext(
     repositories,
     manifests,
     pushEvents,
+    webhooks,
+    webhookDeliveries,
     listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
@@ -311,6 +355,7 @@ export async function createContext(
     holdBlobs,
     notifications,
     pullNotices,
+    holdHealth,
     indexer,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
@@ -326,6 +371,13 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
+    // Of long answers only the beginning is read.
+    webhook:
+      overrides.fetch ??
+      createOutboundFetch(outbound, {
+        timeoutMs: webhookTimeoutMs,
+        responseBytesMax: Number.MAX_SAFE_INTEGER,
+      }),
     transfer: overrides.transferFetch ?? createTransferFetch(outbound),
   }
 }

@@ -1,5 +1,7 @@
 import { Hono } from 'hono'
 
+import { Cards } from '../../src/appview/ui/cards/answer-card.ts'
+import { CardRenderer } from '../../src/appview/ui/cards/card-renderer.ts'
 import { loadAssets } from '../../src/appview/ui/assets.ts'
 import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
@@ -267,7 +269,19 @@ export async function pagesFixture(
   const { origin } = new URL(baseUrl)
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds: { list: async () => options.helperBuilds ?? [] }, downloadBase: options.helperDownloadBase } // prettier-ignore
-  const needs = { db, assets, baseUrl, sessions, log: silentLogger(), now: () => now, identities, helper }
+  const cards = new Cards({ renderer: new CardRenderer(), now: () => now })
+  const needs = {
+    cards,
+    db,
+    assets,
+    baseUrl,
+    sessions,
+    log: silentLogger(),
+    now: () => now,
+    identities,
+    helper,
+    healthBelievedMs: 30 * 60_000,
+  }
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())
   mountPages(app, needs)

@@ -1,5 +1,6 @@
 import type { Did } from '../../atproto/syntax.ts'
 import type { AppViewDb } from './schema.ts'
+import { deleteWebhooksOf } from './webhooks.ts'
 
 /** Whether any record of this account was ever seen. Most of the network's accounts have none of ours. */
 export async function hasRecords(db: AppViewDb, did: Did): Promise<boolean> {
@@ -32,4 +33,5 @@ export async function deleteAccountRows(db: AppViewDb, did: Did): Promise<void> 
   await db.deleteFrom('hold_stats').where('hold_did', '=', did).execute()
   await db.deleteFrom('scans').where('hold_did', '=', did).execute()
   await db.deleteFrom('actor_profiles').where('did', '=', did).execute()
+  await deleteWebhooksOf(db, did)
 }

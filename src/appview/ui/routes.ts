@@ -13,6 +13,7 @@ import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
 import { ownerPage } from './pages/owner.ts'
 import { repositoryPage } from './pages/repository.ts'
+import { mountPublicFiles, type PublicFilesNeeds } from './public-routes.ts'
 import { showStars } from './star-routes.ts'
 import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
@@ -22,7 +23,7 @@ import { registryAddress } from './views/pull-commands.ts'
 import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
-export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds {
+export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, PublicFilesNeeds {
   assets: Assets
   sessions: BrowserSessions
   log: Logger
@@ -48,6 +49,7 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([['overview
 
 /** Mounts the pages and what they load. */
 export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
+  mountPublicFiles(app, needs)
   const registry = registryAddress(needs.baseUrl)
   const page = (path: string, show: (visit: Visit) => Promise<Response>) =>
     app.get(path, async (context) => show(await visitOf(context, needs)))

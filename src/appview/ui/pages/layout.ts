@@ -21,6 +21,13 @@ export interface Shell {
   canonicalUrl?: string
 }
 
+/** A feed about what a page shows. */
+export interface FeedLink {
+  path: string
+  type: 'application/atom+xml' | 'application/feed+json'
+  title: string
+}
+
 /** A whole document around a page's main content. */
 export function layout(
   shell: Shell,
@@ -29,7 +36,7 @@ export function layout(
     description?: string | undefined
     /** Path of the picture that shared links show, 1200 × 630. */
     card?: string | undefined
-    feeds?: readonly { path: string; type: 'application/atom+xml' | 'application/feed+json'; title: string }[]
+    feeds?: readonly FeedLink[]
     /** What stands in the search field. */
     searched?: string | undefined
     /** Not for search engines: lists of changing things, and pages for one person. */

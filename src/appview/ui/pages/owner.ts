@@ -1,5 +1,6 @@
 import { html, type Html } from '../../../http/html.ts'
 import type { OwnerPageView } from '../views/owner-page.ts'
+import { feedLinks } from './feed-links.ts'
 import { layout, type Shell } from './layout.ts'
 import { repositoryList } from './parts.ts'
 
@@ -8,6 +9,8 @@ export function ownerPage(shell: Shell, view: OwnerPageView): Html {
   return layout(shell, {
     title: owner.label,
     description: `Container images of ${owner.label}`,
+    card: `${owner.path}/card.png`,
+    feeds: feedLinks(owner.path, owner.label),
     main: html`
       <header class="page-header">
         <h1>${owner.label}</h1>
