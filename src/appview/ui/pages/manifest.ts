@@ -36,7 +36,7 @@ export function manifestPage(shell: Shell, view: ManifestPageView): Html {
         ${manifest.description && html`<p class="lead" dir="auto">${manifest.description}</p>`} ${facts(view)}
       </header>
       ${manifestTabs({ ...view, tag: tag?.name }, 'overview')} ${pull(view)} ${content(view)} ${about(view)}
-      ${referrers(view)} ${details(view)}
+      ${scan(view)} ${referrers(view)} ${details(view)}
     `,
   })
 }
