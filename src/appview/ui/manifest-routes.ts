@@ -6,12 +6,14 @@ import type { Blobs } from '../services/blobs.ts'
 import type { ImageConfigs } from '../services/image-configs.ts'
 import type { ManifestLookup } from '../services/manifest-lookup.ts'
 import { answerPage } from './answer.ts'
+import { manifestDiffPage } from './pages/manifest-diff.ts'
 import { missingManifestPage } from './pages/missing-manifest.ts'
 import { manifestPage } from './pages/manifest.ts'
 import { rawManifestPage } from './pages/raw-manifest.ts'
 import { tagHistoryPage } from './pages/tag-history.ts'
 import type { RepositoryAddress } from './repository-address.ts'
 import type { Visit } from './routes.ts'
+import { viewManifestDiff } from './views/manifest-diff.ts'
 import { viewManifestPage } from './views/manifest-page.ts'
 import { registryAddress } from './views/pull-commands.ts'
 import { findRawManifest, viewRawManifest } from './views/raw-manifest.ts'
@@ -90,6 +92,18 @@ export async function showTagHistory(
   const view = await viewTagHistory(needs, repository, options)
   if (view === undefined) return answerMissingTag(visit, address)
   return answerPage(context, tagHistoryPage(shell(view.path), view))
+}
+
+/** `/r/<owner>/<name>/-/diff?from=<tag or digest>&to=<tag or digest>` */
+export async function showDiff(visit: Visit, { path }: RepositoryAddress): Promise<Response | undefined> {
+  const { context, needs, shell } = visit
+  const repository = await findRepositoryOf(needs, path)
+  if (repository === undefined) return undefined
+  const registry = registryAddress(needs.baseUrl)
+  const texts = { from: context.req.query('from') ?? '', to: context.req.query('to') ?? '' }
+  const view = await viewManifestDiff({ ...needs, registry }, repository, texts)
+  const isMissing = [view.from, view.to].some(({ found, text }) => text !== '' && found === undefined)
+  return answerPage(context, manifestDiffPage(shell(view.path), view), { status: isMissing ? 404 : 200 })
 }
 
 /** `/r/<owner>/<name>/-/blob/<digest>`: a layer or file, from the hold that keeps it. */

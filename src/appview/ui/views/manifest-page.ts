@@ -95,13 +95,10 @@ export async function viewManifestPage(
   const tag = 'tag' in reference ? await findShownTag(db, key, { ...reference, viewer }) : undefined
   const digest = 'tag' in reference ? tag?.digest : reference.digest
   if (digest === undefined || !(await isManifestShown(db, key, { digest, viewer }))) return undefined
-  const row = (await findManifests(db, key.ownerDid, [digest])).get(digest)
-  const manifest = (await describeManifests(db, key, [digest])).get(digest)
-  if (row === undefined || manifest === undefined) return undefined
-  const links = (await findManifestLinks(db, key.ownerDid, [digest])).get(digest) ?? []
-
+  const found = await findContent(needs, shown, digest)
+  if (found === undefined) return undefined
+  const { content, manifest, row } = found
   const pathOf = (other: Digest) => manifestPath(repositoryPath, other)
-  const content = await viewContent(needs, key, { row, links, manifest, pathOf })
   const config = content.kind === 'image' ? content.config : undefined
   const name = `${owner.imageName}/${key.name}`
   const image = `${needs.registry.host}/${name}@${digest}`
@@ -136,30 +133,49 @@ export async function viewManifestPage(
   }
 }
 
+type ContentNeeds = Pick<ManifestPageNeeds, 'db' | 'viewer' | 'imageConfigs'>
+
+/** A manifest with what is in it. */
+export interface FoundContent {
+  row: Manifest
+  links: readonly ManifestLink[]
+  manifest: ManifestView
+  content: ManifestContent
+}
+
+/** What is in a manifest that the caller has found to be shown; undefined when it went meanwhile. */
+export async function findContent(
+  needs: ContentNeeds,
+  { key, path }: ShownRepository,
+  digest: Digest,
+): Promise<FoundContent | undefined> {
+  const { db } = needs
+  const row = (await findManifests(db, key.ownerDid, [digest])).get(digest)
+  const manifest = (await describeManifests(db, key, [digest])).get(digest)
+  if (row === undefined || manifest === undefined) return undefined
+  const links = (await findManifestLinks(db, key.ownerDid, [digest])).get(digest) ?? []
+  const pathOf = (other: Digest) => manifestPath(path, other)
+  const content = await viewContent(needs, key, { row, links, manifest, pathOf })
+  return { row, links, manifest, content }
+}
+
 const tagHead = ({ tag, updatedAt }: Tag, isOwn: boolean) => ({
   name: tag,
   movedAt: new Date(updatedAt),
   isOwn,
 })
 
-function whatItIs(manifest: ManifestView, content: ManifestContent): string {
+export function whatItIs(manifest: ManifestView, content: ManifestContent): string {
   if (manifest.kindLabel !== undefined) return manifest.kindLabel
   if (content.kind !== 'index') return 'Image'
   return manifest.platforms.length === 1 ? 'Image index' : 'Multi-platform image'
 }
 
-interface Found {
-  row: Manifest
-  links: readonly ManifestLink[]
-  manifest: ManifestView
+interface Found extends Omit<FoundContent, 'content'> {
   pathOf: (digest: Digest) => string
 }
 
-async function viewContent(
-  needs: ManifestPageNeeds,
-  key: RepositoryKey,
-  found: Found,
-): Promise<ManifestContent> {
+async function viewContent(needs: ContentNeeds, key: RepositoryKey, found: Found): Promise<ManifestContent> {
   const { links, manifest, pathOf, row } = found
   if (isManifestMediaType(row.mediaType) && isIndexMediaType(row.mediaType))
     return { kind: 'index', children: await viewChildren(needs, key, { links, pathOf }) }
@@ -192,7 +208,7 @@ const problemOf = (
 const isReadable = (mediaType: string) => imageConfigTypes.has(mediaType) || /[+/]json$/.test(mediaType)
 
 async function readConfig(
-  { imageConfigs, viewer }: ManifestPageNeeds,
+  { imageConfigs, viewer }: ContentNeeds,
   { links, manifest, row }: Found,
 ): Promise<{ bytes: Uint8Array | undefined; problem: ConfigProblem | undefined }> {
   const link = links.find(({ kind }) => kind === 'config')
