@@ -62,6 +62,13 @@ const schema = z.object({
     .prefault({})
     .describe('Registry tokens. Missing files are made on first run.'),
   credential_helper: credentialHelper,
+  legal: z
+    .object({
+      company_name: z.string().min(1).optional().describe('Who runs this registry and answers for it.'),
+      jurisdiction: z.string().min(1).optional().describe('Whose law applies, as it is to be read after “the law of”: `Finland`.'), // prettier-ignore
+    })
+    .prefault({})
+    .describe('What /terms and /privacy say of whoever runs this registry.'),
   identity: z
     .object({
       plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'), // prettier-ignore

@@ -42,6 +42,7 @@ import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
 import { loadSealingKey } from './services/key-files.ts'
+import { ImageConfigs } from './services/image-configs.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
 import { LoginLimits } from './services/login-limits.ts'
@@ -80,6 +81,8 @@ const signOutPatienceMs = 3000
 /** What tests and the dev network put in place of the real thing. */
 export interface AppViewOverrides {
   now?: Now
+  /** Time as PDSes and holds see it, for what they check of our calls; `now` unless told. */
+  callsNow?: Now
   /** For all calls to PDSes, directories and holds. */
   fetch?: Fetch
   /** For blob bytes. */
@@ -116,6 +119,8 @@ export interface AppContext {
   tokenRealm: string
   repositories: Repositories
   manifests: Manifests
+  manifestLookup: ManifestLookup
+  imageConfigs: ImageConfigs
   pushEvents: PushEvents
   webhooks: Webhooks
   webhookDeliveries: WebhookDeliveries
@@ -140,6 +145,7 @@ export async function createContext(
   await using opened = new AsyncDisposableStack()
   const log = logger('appview')
   const now = overrides.now ?? systemNow
+  const callsNow = overrides.callsNow ?? now
   const paths = appViewPaths(config, process.getuid?.() === 0)
   const service = new URL(config.server.base_url).host
 
@@ -210,8 +216,8 @@ export async function createContext(
     db,
     pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
   })
-  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now })
-  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now })
+  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now: callsNow })
+  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now: callsNow })
   const holdUploads = new HoldUploadsClient({ caller, transfer: network.transfer })
   const crew = new HoldCrewClient({ caller })
   const profiles = new PdsProfiles({ reads: pdsReads, sessions: pdsSessions, now })
@@ -352,6 +358,8 @@ export async function createContext(
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,
     manifests,
+    manifestLookup: lookup,
+    imageConfigs: new ImageConfigs({ db, holds, blobs: holdBlobs, now }),
     pushEvents,
     listings: new Listings({ db, holds, requestOwner: (did) => indexer.requestBackfill(did) }),
     webhooks,
