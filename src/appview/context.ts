@@ -28,6 +28,7 @@ import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
+import { SearchIndexing } from './jobs/search-indexing.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
@@ -116,6 +117,7 @@ export interface AppContext {
   notifications: HoldNotifications
   pullNotices: PullNotices
   indexer: Indexer
+  searchIndexing: SearchIndexing
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -273,6 +275,8 @@ export async function createContext(
   })
   opened.use(indexer)
 
+  const searchIndexing = opened.use(new SearchIndexing({ db, log: logger('appview:search') }))
+
   const resources = opened.move()
   return {
     config,
@@ -309,6 +313,7 @@ export async function createContext(
     notifications,
     pullNotices,
     indexer,
+    searchIndexing,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

@@ -31,7 +31,9 @@ const fields = ['name', 'owner', 'body', 'facets'] as const
 /** Makes the document `id`, whose row is there, findable by its words. */
 export async function indexWords(db: AppViewDb, id: number, words: IndexedWords): Promise<void> {
   if (isPostgres(db)) {
-    await sql`update search_documents set lexemes = ${lexemesOf(words)}::tsvector where id = ${id}`.execute(db)
+    await sql`update search_documents set lexemes = ${lexemesOf(words)}::tsvector where id = ${id}`.execute(
+      db,
+    )
     return
   }
   const [name, owner, body, facets] = fields.map((field) => words[field].map(tokenOf).join(' '))

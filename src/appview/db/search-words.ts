@@ -12,7 +12,10 @@ const words = new RegExp(String.raw`[${unspaced}]|(?:(?![${unspaced}])[\p{L}\p{N
  * given these and split nothing themselves, so that they find the same.
  */
 export function wordsOf(text: string): string[] {
-  const plain = text.normalize('NFKD').replaceAll(/\p{M}+/gu, '').toLowerCase()
+  const plain = text
+    .normalize('NFKD')
+    .replaceAll(/\p{M}+/gu, '')
+    .toLowerCase()
   const found = new Set<string>()
   for (const [word] of plain.matchAll(words)) {
     found.add(Array.from(word).slice(0, wordLengthMax).join(''))
@@ -27,7 +30,9 @@ export function wordsOf(text: string): string[] {
  */
 export function tokenOf(word: string): string {
   return Array.from(word, (character) =>
-    /[a-z0-9]/.test(character) ? character : `z${(character.codePointAt(0) ?? 0).toString(16).padStart(6, '0')}`,
+    /[a-z0-9]/.test(character)
+      ? character
+      : `z${(character.codePointAt(0) ?? 0).toString(16).padStart(6, '0')}`,
   ).join('')
 }
 

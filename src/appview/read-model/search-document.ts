@@ -71,10 +71,7 @@ async function putDocument(tx: AppViewDb, document: SearchDocument, words: Index
   const before = await putSearchDocument(tx, document, words)
   const known = new Set([...words.name, ...words.owner])
   await learnWords(tx, [...known])
-  await forgetWords(
-    tx,
-    before === undefined ? [] : vocabularyOf(before).filter((word) => !known.has(word)),
-  )
+  await forgetWords(tx, before === undefined ? [] : vocabularyOf(before).filter((word) => !known.has(word)))
 }
 
 async function dropDocument(tx: AppViewDb, key: RepositoryKey): Promise<void> {

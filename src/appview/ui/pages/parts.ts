@@ -156,6 +156,7 @@ function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean
       ${manifest && html`<span>${formatSize(manifest.sizeBytes)}</span>`}
       <span>${formatCount(entry.tagCount, 'tag')}</span>
       ${entry.starCount > 0 && html`<span>${formatCount(entry.starCount, 'star')}</span>`}
+      ${entry.pullCount > 0 && html`<span>${formatCount(entry.pullCount, 'pull')}</span>`}
     </p>
   </li>`
 }

@@ -1,3 +1,4 @@
+import { sumStatsOfAll } from '../../db/hold-stats.ts'
 import { manifestKey } from '../../db/manifest-batches.ts'
 import { findRepoPage } from '../../db/repo-pages.ts'
 import type { Repository } from '../../db/repositories.ts'
@@ -14,6 +15,7 @@ export interface RepositoryEntry {
   path: string
   tagCount: number
   starCount: number
+  pullCount: number
   updatedAt: Date
   /** The tag that moved last, with what it names. */
   latest: { tag: string; manifest: ManifestView | undefined } | undefined
@@ -26,7 +28,7 @@ export function repositoryPath(owner: OwnerView, name: string): string {
   return `/r/${owner.label}/${name}`
 }
 
-/** Entries for repositories that may be shown to who looks. Four queries, however many they are. */
+/** Entries for repositories that may be shown to who looks. Five queries, however many they are. */
 export async function listEntries(
   { db, viewer }: Pick<ViewNeeds, 'db' | 'viewer'>,
   repositories: readonly Repository[],
@@ -37,7 +39,8 @@ export async function listEntries(
     return latest === undefined ? [] : [{ ownerDid: repository.ownerDid, digest: latest.digest }]
   })
   const manifests = await describeManifestsOfOwners(db, manifestKeys)
-  return repositories.flatMap((repository) => {
+  const stats = await sumStatsOfAll(db, repositories)
+  return repositories.flatMap((repository, index) => {
     const { ownerDid, name } = repository
     const facts = listed.get(repositoryKey(repository))
     if (facts === undefined) return []
@@ -50,6 +53,7 @@ export async function listEntries(
       path: repositoryPath(owner, name),
       tagCount,
       starCount,
+      pullCount: stats[index]?.pullCount ?? 0,
       updatedAt: new Date(latest?.updatedAt ?? repository.updatedAt),
       latest: latest && { tag: latest.tag, manifest },
       description: firstLine(facts.description) ?? manifest?.description,
