@@ -83,5 +83,6 @@ function pagesNeeds(
   const origin = oauthOrigin(new URL(baseUrl))
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds, downloadBase: config.credential_helper.download_base }
-  return { db, identities, now, log, baseUrl, sessions, assets, helper }
+  const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
+  return { db, identities, now, log, baseUrl, sessions, assets, helper, healthBelievedMs }
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 
 import { z } from 'zod'
 
-import { type SettingsDeclaration } from '../lib/config.ts'
+import { duration, type SettingsDeclaration } from '../lib/config.ts'
 
 const server = z
   .object({
@@ -41,6 +41,14 @@ const credentialHelper = z
   .prefault({})
   .describe('What /install.sh, /install.ps1 and /install/<file> offer.')
 
+const health = z
+  .object({
+    check_interval: duration().prefault('15m').describe('How often each hold that is in use is asked whether it answers. One that has been away for long is asked less often.'), // prettier-ignore
+    cache_ttl: duration().prefault('15m').describe('How long over that an answer counts; after that pages say that they do not know.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('What pages say of holds: whether they answer.')
+
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
@@ -67,6 +75,7 @@ const schema = z.object({
     })
     .prefault({})
     .describe('Where the index gets its events from.'),
+  health,
 })
 
 /** Settings of the AppView as the program uses them: paths as they were written. */

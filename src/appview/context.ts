@@ -12,6 +12,7 @@ import { AppPasswordLogin } from './clients/app-password-login.ts'
 import { HoldBlobsClient } from './clients/hold-blobs.ts'
 import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
+import { HoldProbeClient } from './clients/hold-probe.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
 import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
@@ -23,6 +24,7 @@ import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
+import { HoldHealthChecks } from './jobs/hold-health.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
@@ -116,6 +118,7 @@ export interface AppContext {
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
   pullNotices: PullNotices
+  holdHealth: HoldHealthChecks
   indexer: Indexer
   searchIndexing: SearchIndexing
   [Symbol.asyncDispose](): Promise<void>
@@ -263,6 +266,16 @@ export async function createContext(
     now,
   })
 
+  const holdHealth = opened.use(
+    new HoldHealthChecks({
+      db,
+      probe: new HoldProbeClient({ identities, fetch: network.metadata, now }),
+      intervalMs: config.health.check_interval,
+      log: logger('appview:health'),
+      now,
+    }),
+  )
+
   const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
   const indexer = new Indexer({
     db,
@@ -312,6 +325,7 @@ export async function createContext(
     holdBlobs,
     notifications,
     pullNotices,
+    holdHealth,
     indexer,
     searchIndexing,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

@@ -267,7 +267,17 @@ export async function pagesFixture(
   const { origin } = new URL(baseUrl)
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds: { list: async () => options.helperBuilds ?? [] }, downloadBase: options.helperDownloadBase } // prettier-ignore
-  const needs = { db, assets, baseUrl, sessions, log: silentLogger(), now: () => now, identities, helper }
+  const needs = {
+    db,
+    assets,
+    baseUrl,
+    sessions,
+    log: silentLogger(),
+    now: () => now,
+    identities,
+    helper,
+    healthBelievedMs: 30 * 60_000,
+  }
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())
   mountPages(app, needs)

@@ -41,6 +41,7 @@ export interface AppViewTables {
   device_grants: DeviceGrantsTable
   devices: DevicesTable
   refresh_tokens: RefreshTokensTable
+  former_handles: FormerHandlesTable
   backfill_repos: BackfillReposTable
   hold_health: HoldHealthTable
   pull_days: PullDaysTable
@@ -393,6 +394,13 @@ interface ActorProfilesTable {
   description: string | null
   avatar_cid: string | null
   fetched_at: string
+}
+
+/** Handles that accounts had before: old links lead on. */
+interface FormerHandlesTable {
+  handle: string
+  did: Did
+  lost_at: string
 }
 
 export type BackfillStatus = 'waiting' | 'done' | 'failed'

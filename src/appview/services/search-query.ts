@@ -2,7 +2,7 @@ import { isDid, normalizeDid } from '../../atproto/syntax.ts'
 import { cleanText } from '../../lib/format.ts'
 import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
-import { parseRepositoryPath, type RepositoryPath } from '../../protocol/oci/repository-path.ts'
+import { formatRepositoryPath, parseRepositoryPath, type RepositoryPath } from '../../protocol/oci/repository-path.ts'
 import { wordsOf } from '../db/search-words.ts'
 
 /** What somebody typed, understood. */
@@ -23,6 +23,8 @@ export type SearchReference =
 
 export const searchTextLengthMax = 200
 const wordCountMax = 8
+/** What stands before an image's name in commands that people paste. */
+const pull = /^(?:\$ )?(?:sudo )?(?:docker|podman|nerdctl|crane|helm|oras) pull /i
 
 /**
  * Reads what was typed or pasted: words, `owner:alice` among them, a handle or a DID, the name of an image, or a whole
@@ -32,12 +34,16 @@ export function parseSearch(typed: string, registryHost: string): SearchQuery {
   const text = cleanText(typed, searchTextLengthMax)
   const parts = text.split(' ')
   const owners = parts.filter((part) => /^owner:./i.test(part))
+  const reference = referenceIn(parts, registryHost)
   const rest = parts.filter((part) => !owners.includes(part)).join(' ')
   return {
     text,
-    words: wordsOf(rest).slice(0, wordCountMax),
+    words: wordsOf(reference?.kind === 'image' ? formatRepositoryPath(reference.path) : rest.replace(pull, '')).slice(
+      0,
+      wordCountMax,
+    ),
     ownerWords: wordsOf(owners.map((part) => part.slice('owner:'.length)).join(' ')).slice(0, wordCountMax),
-    reference: referenceIn(parts, registryHost),
+    reference,
   }
 }
 

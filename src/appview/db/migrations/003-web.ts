@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
-import { createTables, type TableShape } from './table-shapes.ts'
+import { createIndexes, createTables, type TableShape } from './table-shapes.ts'
 
 const tables: Record<string, TableShape> = {
   tag_moves: {
@@ -74,6 +74,10 @@ const tables: Record<string, TableShape> = {
     },
     key: ['did'],
   },
+  former_handles: {
+    columns: { handle: 'text', did: 'text', lost_at: 'text' },
+    key: ['handle', 'did'],
+  },
   hold_health: {
     columns: {
       hold_did: 'text',
@@ -133,5 +137,7 @@ export const web: Migration = {
   up: async (db: Kysely<unknown>) => {
     await createTables(db, tables)
     await db.schema.alterTable('holds').addColumn('region', 'text').execute()
+    // Holds by those who use them.
+    await createIndexes(db, { manifests: ['hold_did'], holds: ['owner_did'], hold_crew: ['member_did'] })
   },
 }

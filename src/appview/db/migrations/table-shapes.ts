@@ -39,12 +39,20 @@ export async function createTables(
       create = create.addColumn(column, sql`${columnType}`, (c) => (isNullable ? c : c.notNull()))
     }
     await create.addPrimaryKeyConstraint(`${table}_pk`, shape.key as never[]).execute()
-    for (const columns of shape.indexes ?? []) {
-      await db.schema
-        .createIndex([table, ...columns].join('__'))
-        .on(table)
-        .columns(columns)
-        .execute()
-    }
+    for (const columns of shape.indexes ?? []) await createIndexes(db, { [table]: columns })
+  }
+}
+
+/** Creates one index on each of these tables, named after its columns. */
+export async function createIndexes(
+  db: Kysely<unknown>,
+  indexes: Readonly<Record<string, readonly string[]>>,
+): Promise<void> {
+  for (const [table, columns] of Object.entries(indexes)) {
+    await db.schema
+      .createIndex([table, ...columns].join('__'))
+      .on(table)
+      .columns([...columns])
+      .execute()
   }
 }

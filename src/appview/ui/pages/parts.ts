@@ -136,11 +136,13 @@ export function repositoryList(
   </ul>`
 }
 
-function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean): Html {
+/** One repository of a list. */
+export function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean): Html {
   const { owner, latest } = entry
   const manifest = latest?.manifest
-  return html`<li>
+  return html`<li data-repository="${entry.path}">
     <div class="repository-head">
+      ${avatar({ label: isOwnerShown ? owner.label : entry.name, picturePath: entry.picturePath })}
       <h3>
         ${isOwnerShown && html`<a class="owner" href="${owner.path}">${owner.label}</a><span class="slash">/</span><wbr />`}<a
           href="${entry.path}"

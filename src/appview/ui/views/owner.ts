@@ -7,12 +7,11 @@ import { hasRecords } from '../../db/accounts.ts'
 import { findIdentity, findIdentityByHandle } from '../../db/identities.ts'
 import type { Viewer } from '../../db/listings.ts'
 import type { AppViewDb } from '../../db/schema.ts'
+import type { HealthNeeds } from './health.ts'
 
 /** What a view asks of the rest of the AppView. */
-export interface ViewNeeds {
-  db: AppViewDb
+export interface ViewNeeds extends HealthNeeds {
   identities: Pick<Identities, 'resolveActor'>
-  now: () => Date
   /** Who looks: what rests in private holds is shown to those who may read there. */
   viewer: Viewer
 }

@@ -5,6 +5,7 @@ import type { Repository } from '../../db/repositories.ts'
 import { findListed, repositoryKey } from '../../db/repository-lists.ts'
 import type { AppViewDb } from '../../db/schema.ts'
 import { cleanText } from '../../../lib/format.ts'
+import { avatarPath } from '../avatars.ts'
 import { describeManifestsOfOwners, type ManifestView } from './manifest.ts'
 import { ownerView, type OwnerView, type ViewNeeds } from './owner.ts'
 
@@ -16,6 +17,8 @@ export interface RepositoryEntry {
   tagCount: number
   starCount: number
   pullCount: number
+  /** Of the repository, else of its owner. */
+  picturePath: string | undefined
   updatedAt: Date
   /** The tag that moved last, with what it names. */
   latest: { tag: string; manifest: ManifestView | undefined } | undefined
@@ -54,6 +57,7 @@ export async function listEntries(
       tagCount,
       starCount,
       pullCount: stats[index]?.pullCount ?? 0,
+      picturePath: facts.avatarCid === undefined ? undefined : avatarPath(ownerDid, facts.avatarCid),
       updatedAt: new Date(latest?.updatedAt ?? repository.updatedAt),
       latest: latest && { tag: latest.tag, manifest },
       description: firstLine(facts.description) ?? manifest?.description,
