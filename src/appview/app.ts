@@ -75,7 +75,7 @@ function wantsPage(c: Context<ServerEnv>): boolean {
 }
 
 function pagesNeeds(
-  { db, identities, now, log, config, webSessions }: AppContext,
+  { db, identities, now, log, config, search, webSessions }: AppContext,
   builds: HelperBuilds,
 ): PagesNeeds {
   const assets = loadAssets()
@@ -84,5 +84,5 @@ function pagesNeeds(
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds, downloadBase: config.credential_helper.download_base }
   const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
-  return { db, identities, now, log, baseUrl, sessions, assets, helper, healthBelievedMs }
+  return { db, identities, now, log, baseUrl, sessions, assets, helper, search, healthBelievedMs }
 }

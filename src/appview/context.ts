@@ -60,6 +60,7 @@ import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
+import { Search } from './services/search.ts'
 import { SignOuts } from './services/sign-outs.ts'
 import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
@@ -121,6 +122,7 @@ export interface AppContext {
   holdHealth: HoldHealthChecks
   indexer: Indexer
   searchIndexing: SearchIndexing
+  search: Search
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -328,6 +330,7 @@ export async function createContext(
     holdHealth,
     indexer,
     searchIndexing,
+    search: new Search({ db, now }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

@@ -3,6 +3,8 @@ import { Hono } from 'hono'
 import { loadAssets } from '../../src/appview/ui/assets.ts'
 import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
+import { SearchIndexing } from '../../src/appview/jobs/search-indexing.ts'
+import { Search } from '../../src/appview/services/search.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
 import { WebSessions } from '../../src/appview/services/web-sessions.ts'
 import { answerFailedPage, answerUnknownPage, mountPages } from '../../src/appview/ui/routes.ts'
@@ -256,6 +258,8 @@ export async function pagesFixture(
 ) {
   const db = options.db ?? (await openDatabase<AppViewTables>({ path: ':memory:' }, migrations))
   if (options.isEmpty !== true) await fillDatabase(db)
+  const searchIndexing = new SearchIndexing({ db, log: silentLogger() })
+  await searchIndexing.settle()
   const nobodyIs = async (actor: string) => {
     throw new AtprotoError('handle_unresolved', `nobody is ${actor}`)
   }
@@ -276,6 +280,7 @@ export async function pagesFixture(
     now: () => now,
     identities,
     helper,
+    search: new Search({ db, now: () => now }),
     healthBelievedMs: 30 * 60_000,
   }
   const app = new Hono<ServerEnv>()
@@ -289,6 +294,7 @@ export async function pagesFixture(
   const server = await serve(app, { hostname: '127.0.0.1', port: 0 })
   return {
     db,
+    searchIndexing,
     url: `http://127.0.0.1:${server.port}`,
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]()

@@ -144,7 +144,7 @@ const stillShown = sql`join holds on holds.did = documents.hold_did and holds.is
   where (identities.is_active is null or identities.is_active = 1)`
 
 const toDocument = (row: DocumentRow): SearchDocument => ({
-  id: Number(row.id),
+  id: row.id,
   ownerDid: row.owner_did,
   name: row.name,
   handle: row.handle ?? undefined,
@@ -152,7 +152,7 @@ const toDocument = (row: DocumentRow): SearchDocument => ({
   kind: row.kind,
   platforms: row.platforms === '' ? [] : row.platforms.split(' '),
   holdDid: row.hold_did,
-  starCount: Number(row.star_count),
-  pullCount: Number(row.pull_count),
+  starCount: row.star_count,
+  pullCount: row.pull_count,
   updatedAt: row.updated_at,
 })

@@ -12,7 +12,7 @@ import { findPersonFacts, findSearchFacts, type PersonFacts, type SearchFacts } 
 import type { IndexedWords } from '../db/search-index.ts'
 import { forgetWords, learnWords } from '../db/search-vocabulary.ts'
 import { wordsOf } from '../db/search-words.ts'
-import { facetToken, searchKindOf, searchKindWords, type SearchKind } from './search-facets.ts'
+import { facetToken, searchKindOf, searchKindWords, type SearchKind } from '../db/search-facets.ts'
 
 /** A repository to be looked at, and the number of what changed. */
 export interface StaleDocument extends RepositoryKey {

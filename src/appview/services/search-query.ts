@@ -2,7 +2,11 @@ import { isDid, normalizeDid } from '../../atproto/syntax.ts'
 import { cleanText } from '../../lib/format.ts'
 import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
-import { formatRepositoryPath, parseRepositoryPath, type RepositoryPath } from '../../protocol/oci/repository-path.ts'
+import {
+  formatRepositoryPath,
+  parseRepositoryPath,
+  type RepositoryPath,
+} from '../../protocol/oci/repository-path.ts'
 import { wordsOf } from '../db/search-words.ts'
 
 /** What somebody typed, understood. */
@@ -38,10 +42,9 @@ export function parseSearch(typed: string, registryHost: string): SearchQuery {
   const rest = parts.filter((part) => !owners.includes(part)).join(' ')
   return {
     text,
-    words: wordsOf(reference?.kind === 'image' ? formatRepositoryPath(reference.path) : rest.replace(pull, '')).slice(
-      0,
-      wordCountMax,
-    ),
+    words: wordsOf(
+      reference?.kind === 'image' ? formatRepositoryPath(reference.path) : rest.replace(pull, ''),
+    ).slice(0, wordCountMax),
     ownerWords: wordsOf(owners.map((part) => part.slice('owner:'.length)).join(' ')).slice(0, wordCountMax),
     reference,
   }

@@ -5,7 +5,7 @@ import { findMatches, findNamed, type SearchDocument } from '../db/search-docume
 import type { SearchTerm } from '../db/search-index.ts'
 import { findSimilarWords, findWordsContaining } from '../db/search-vocabulary.ts'
 import type { AppViewDb } from '../db/schema.ts'
-import { facetToken, type SearchKind } from '../read-model/search-facets.ts'
+import { facetToken, type SearchKind } from '../db/search-facets.ts'
 import type { SearchQuery } from './search-query.ts'
 import { rankMatches } from './search-ranking.ts'
 

@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
+import type { Search } from '../services/search.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
@@ -13,6 +14,7 @@ import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
 import { ownerPage } from './pages/owner.ts'
 import { repositoryPage } from './pages/repository.ts'
+import { describeSearch, showSearch } from './search-routes.ts'
 import { showStars } from './star-routes.ts'
 import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
@@ -25,6 +27,7 @@ import { viewRepository } from './views/repository.ts'
 export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds {
   assets: Assets
   sessions: BrowserSessions
+  search: Search
   log: Logger
 }
 
@@ -65,6 +68,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   })
 
   page('/stars', showStars)
+  page('/search', showSearch)
+  page('/opensearch.xml', describeSearch)
 
   page('/r/:path{.+}', async (visit) => {
     const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')

@@ -6,7 +6,6 @@ import { didAlias, parseRepositoryPath, type RepositoryPath } from '../../../pro
 import { hasRecords } from '../../db/accounts.ts'
 import { findIdentity, findIdentityByHandle } from '../../db/identities.ts'
 import type { Viewer } from '../../db/listings.ts'
-import type { AppViewDb } from '../../db/schema.ts'
 import type { HealthNeeds } from './health.ts'
 
 /** What a view asks of the rest of the AppView. */
