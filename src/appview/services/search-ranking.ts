@@ -37,7 +37,8 @@ function fit(document: SearchDocument, words: readonly string[]): number {
   const typed = words.join('')
   const main = name === '' ? ownerWords.join('') : name
   const isWhole = plain(name.slice(name.lastIndexOf('/') + 1)) === typed || ownerWords.join('') === typed
-  const coverage = Math.min(1, typed.length / Math.max(1, plain(main).length))
+  const isNamed = words.some((word) => plain(main).includes(word))
+  const coverage = isNamed ? Math.min(1, typed.length / plain(main).length) : 0
   return sum / words.length + (isWhole ? wholeNameWorth : 0) + coverage * coverageWorth
 }
 

@@ -36,13 +36,13 @@ function summary(view: SearchView): Html {
       is what there is.
     </p>`
   }
+  if (count === 0 && people.length > 0)
+    return html`<p class="facts" role="status">No images by this name.</p>`
   if (view.isPartial) {
     return html`<p class="lead" role="status">
       Nothing has all words of <q>${text}</q>; these have some of them.
     </p>`
   }
-  if (count === 0 && people.length > 0)
-    return html`<p class="facts" role="status">No images by this name.</p>`
   if (count === 0) return nothing(text)
   const number = isCut ? `More than ${count.toLocaleString('en')} images` : formatCount(count, 'image')
   return html`<p class="facts" role="status">
