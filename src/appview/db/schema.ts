@@ -11,6 +11,7 @@ import type { Digest } from '../../protocol/oci/digest.ts'
  */
 export interface AppViewTables {
   record_revs: RecordRevsTable
+  repo_revs: RepoRevsTable
   identities: IdentitiesTable
   repositories: RepositoriesTable
   manifests: ManifestsTable
@@ -76,6 +77,13 @@ interface RecordRevsTable {
   rkey: string
   rev: string
   is_deleted: Flag
+}
+
+/** Up to which commit an account's whole data repo is accounted for, because it was read or because it was deleted. */
+interface RepoRevsTable {
+  did: Did
+  read_rev: string | null
+  forgotten_rev: string | null
 }
 
 interface IdentitiesTable {
@@ -435,40 +443,52 @@ interface PullDaysTable {
   pull_count: number
 }
 
-/** Image configs read from holds, by digest. */
+/** Image configs as everyone may read them from a public hold; of what another hold keeps, its readers are not told. */
 interface ConfigBytesTable {
+  hold_did: Did
   digest: Digest
   bytes: Uint8Array
   cached_at: string
 }
 
-interface WebhooksTable {
+/** In which words a webhook is told: ours, or those of a chat service. */
+export type WebhookForm = 'json' | 'slack' | 'discord'
+
+export interface WebhooksTable {
   id: string
   owner_did: Did
   /** URL and secret: the URLs of chat services are secrets themselves. */
   sealed: string
-  /** Of the URL, to be shown. */
+  /** Of the URL, to be shown, and to be polite to. */
   host: string
+  form: WebhookForm
   /** Bits: scan:first 1, scan:all 2, scan:changed 4, push 8. */
   triggers: number
   /** Null: all repositories of the owner. */
   repository: string | null
   is_enabled: Flag
+  /** Why it is not enabled, where that was not the owner's doing. */
+  disabled_reason: string | null
   created_at: string
 }
 
 export type WebhookDeliveryStatus = 'waiting' | 'delivered' | 'failed'
 
 /** What was or is to be told to a webhook. */
-interface WebhookDeliveriesTable {
+export interface WebhookDeliveriesTable {
   id: string
   webhook_id: string
   trigger: string
+  /** The body, byte by byte as it is sent. */
   payload: string
   status: WebhookDeliveryStatus
+  /** Those that were begun. */
   attempts: number
+  /** When the next attempt is due; while one is under way, when it is held to be lost. Null when all is over. */
   next_at: string | null
+  /** Of the last attempt that was answered. */
   response_status: number | null
+  /** The beginning of that answer, or in our words why there was none. */
   response_text: string | null
   created_at: string
   finished_at: string | null

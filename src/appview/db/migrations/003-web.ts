@@ -52,6 +52,10 @@ const tables: Record<string, TableShape> = {
     key: ['hold_did', 'rkey'],
     indexes: [['digest']],
   },
+  repo_revs: {
+    columns: { did: 'text', read_rev: 'text?', forgotten_rev: 'text?' },
+    key: ['did'],
+  },
   backfill_repos: {
     columns: {
       did: 'text',
@@ -95,8 +99,8 @@ const tables: Record<string, TableShape> = {
     indexes: [['day']],
   },
   config_bytes: {
-    columns: { digest: 'text', bytes: 'blob', cached_at: 'text' },
-    key: ['digest'],
+    columns: { hold_did: 'text', digest: 'text', bytes: 'blob', cached_at: 'text' },
+    key: ['hold_did', 'digest'],
     indexes: [['cached_at']],
   },
   webhooks: {
@@ -105,9 +109,11 @@ const tables: Record<string, TableShape> = {
       owner_did: 'text',
       sealed: 'text',
       host: 'text',
+      form: 'text',
       triggers: 'integer',
       repository: 'text?',
       is_enabled: 'integer',
+      disabled_reason: 'text?',
       created_at: 'text',
     },
     key: ['id'],
@@ -128,7 +134,10 @@ const tables: Record<string, TableShape> = {
       finished_at: 'text?',
     },
     key: ['id'],
-    indexes: [['webhook_id', 'created_at'], ['next_at']],
+    indexes: [
+      ['webhook_id', 'created_at'],
+      ['status', 'next_at'],
+    ],
   },
 }
 

@@ -136,6 +136,11 @@ export function repositoryList(
   </ul>`
 }
 
+/** Marks what only some may see, the one who looks among them. */
+export const privateChip = html`<span class="chip" title="Its layers rest in a hold that is for crew only"
+  >private</span
+>`
+
 /** One repository of a list. */
 export function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean): Html {
   const { owner, latest } = entry
@@ -149,6 +154,7 @@ export function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: 
           data-entry
           >${breakable(entry.name)}</a
         >
+        ${entry.isPrivate === true && privateChip}
       </h3>
       ${age(entry.updatedAt, now)}
     </div>

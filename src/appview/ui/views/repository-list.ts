@@ -1,5 +1,6 @@
 import { sumStatsOfAll } from '../../db/hold-stats.ts'
 import { manifestKey } from '../../db/manifest-batches.ts'
+import { findPublic } from '../../db/owner-listings.ts'
 import { findRepoPage } from '../../db/repo-pages.ts'
 import type { Repository } from '../../db/repositories.ts'
 import { findListed, repositoryKey } from '../../db/repository-lists.ts'
@@ -23,6 +24,8 @@ export interface RepositoryEntry {
   /** The tag that moved last, with what it names. */
   latest: { tag: string; manifest: ManifestView | undefined } | undefined
   description: string | undefined
+  /** Not for everyone's eyes: who looks sees it because his hold says so. */
+  isPrivate?: boolean
 }
 
 const descriptionLengthMax = 160
@@ -31,12 +34,14 @@ export function repositoryPath(owner: OwnerView, name: string): string {
   return `/r/${owner.label}/${name}`
 }
 
-/** Entries for repositories that may be shown to who looks. Five queries, however many they are. */
+/** Entries for repositories that may be shown to who looks. Five queries, however many they are; one more for who is signed in. */
 export async function listEntries(
   { db, viewer }: Pick<ViewNeeds, 'db' | 'viewer'>,
   repositories: readonly Repository[],
 ): Promise<RepositoryEntry[]> {
   const listed = await findListed(db, repositories, viewer)
+  // Nobody in particular sees only what everyone does.
+  const publicKeys = viewer === undefined ? undefined : await findPublic(db, repositories)
   const manifestKeys = repositories.flatMap((repository) => {
     const latest = listed.get(repositoryKey(repository))?.latest
     return latest === undefined ? [] : [{ ownerDid: repository.ownerDid, digest: latest.digest }]
@@ -61,6 +66,7 @@ export async function listEntries(
       updatedAt: new Date(latest?.updatedAt ?? repository.updatedAt),
       latest: latest && { tag: latest.tag, manifest },
       description: firstLine(facts.description) ?? manifest?.description,
+      isPrivate: publicKeys?.has(repositoryKey(repository)) === false,
     }
     return [entry]
   })
