@@ -196,6 +196,20 @@ export async function findShownOfOwner(
   return new Set(rows.map((row) => row.digest))
 }
 
+/** Those of the digests that are manifests of a repository, there to be seen. */
+export async function findShownManifests(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digests, viewer }: { digests: readonly Digest[]; viewer: Viewer },
+): Promise<Set<Digest>> {
+  if (digests.length === 0) return new Set()
+  const rows = await shownManifests(db, repository, viewer)
+    .select('manifests.digest')
+    .where('manifests.digest', 'in', digests)
+    .execute()
+  return new Set(rows.map((row) => row.digest))
+}
+
 /** Digests of the indexes of a repository that list a manifest, the newest first. */
 export async function listShownParents(
   db: AppViewDb,

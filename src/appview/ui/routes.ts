@@ -12,6 +12,7 @@ import {
   showManifest,
   showRawManifest,
   showTag,
+  showTagHistory,
   type ManifestPagesNeeds,
 } from './manifest-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
@@ -61,6 +62,7 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
   ['tag', showTagOrRepository],
   ['manifest', showManifest],
   ['-/raw', showRawManifest],
+  ['-/history', showTagHistory],
   ['-/blob', showBlob],
 ])
 
