@@ -42,6 +42,7 @@ import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
 import { loadSealingKey } from './services/key-files.ts'
+import { ImageConfigs } from './services/image-configs.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
 import { LoginLimits } from './services/login-limits.ts'
@@ -71,12 +72,17 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+/** A page of records when whole data repos are read; a server that cannot give so much is asked for less. */
+const repoPageBytesMax = 16 * 1024 * 1024
+const repoTimeoutMs = 60_000
 const webhookTimeoutMs = 10_000
 const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
 export interface AppViewOverrides {
   now?: Now
+  /** Time as PDSes and holds see it, for what they check of our calls; `now` unless told. */
+  callsNow?: Now
   /** For all calls to PDSes, directories and holds. */
   fetch?: Fetch
   /** For blob bytes. */
@@ -113,6 +119,8 @@ export interface AppContext {
   tokenRealm: string
   repositories: Repositories
   manifests: Manifests
+  manifestLookup: ManifestLookup
+  imageConfigs: ImageConfigs
   pushEvents: PushEvents
   webhooks: Webhooks
   webhookDeliveries: WebhookDeliveries
@@ -137,6 +145,7 @@ export async function createContext(
   await using opened = new AsyncDisposableStack()
   const log = logger('appview')
   const now = overrides.now ?? systemNow
+  const callsNow = overrides.callsNow ?? now
   const paths = appViewPaths(config, process.getuid?.() === 0)
   const service = new URL(config.server.base_url).host
 
@@ -207,19 +216,20 @@ export async function createContext(
     db,
     pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
   })
-  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now })
-  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now })
+  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now: callsNow })
+  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now: callsNow })
   const holdUploads = new HoldUploadsClient({ caller, transfer: network.transfer })
   const crew = new HoldCrewClient({ caller })
   const profiles = new PdsProfiles({ reads: pdsReads, sessions: pdsSessions, now })
   const defaultHoldDid = holdDid(config.server.default_hold_did)
+  const managedHoldDids = config.server.managed_holds.map(holdDid)
   const holds = new Holds({
     db,
     crew,
     blobs: holdBlobs,
     profiles,
     defaultHoldDid,
-    managedHoldDids: config.server.managed_holds.map(holdDid),
+    managedHoldDids,
     now,
   })
   const sailorSetups = opened.use(
@@ -310,6 +320,13 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
+    backfill: config.jetstream.backfill_enabled
+      ? {
+          relayUrls: config.jetstream.relay_endpoints,
+          knownDids: [...new Set([defaultHoldDid, ...managedHoldDids])],
+          fetch: network.repos,
+        }
+      : undefined,
     now,
     log: logger('appview:indexer'),
   })
@@ -341,10 +358,12 @@ export async function createContext(
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,
     manifests,
+    manifestLookup: lookup,
+    imageConfigs: new ImageConfigs({ db, holds, blobs: holdBlobs, now }),
     pushEvents,
+    listings: new Listings({ db, holds, requestOwner: (did) => indexer.requestBackfill(did) }),
     webhooks,
     webhookDeliveries,
-    listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
     avatars: new Avatars({ db, pds: pdsReads, now }),
@@ -367,6 +386,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     pds:
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
+    repos:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
     // Of long answers only the beginning is read.
     webhook:

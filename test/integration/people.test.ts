@@ -18,7 +18,7 @@ let network: TestNetwork
 let browser: BrowserTwin
 
 beforeAll(async () => {
-  network = await TestNetwork.create()
+  network = await TestNetwork.create({ logLevel: 'error' })
   const { alice, bob } = network.accounts
   await client(alice).pushImage('alice.test/app', imageOfFiles({ hello: 'world' }), 'v1')
   browser = new BrowserTwin(network.appview.url)
@@ -155,7 +155,10 @@ describe('a hold’s page', () => {
     expect(body).toContain('Join the crew')
     network.jetstream.pause()
     const answer = await own.post('/holds/join', hiddenFields(body))
-    expect([answer.status, answer.location]).toEqual([303, `/h/${network.hold.did}?done=joined`])
+    expect([answer.status, answer.location]).toEqual([
+      303,
+      `/h/${network.hold.did.replace('%', '%25')}?done=joined`,
+    ])
     const after = (await own.get(answer.location)).body
     expect(after).toContain('You are crew of this hold now.')
     expect(after).not.toContain('Join the crew')

@@ -10,7 +10,8 @@ import { unknownHoldPage } from './pages/errors.ts'
 import { holdPage } from './pages/hold.ts'
 import type { BrowserSessions } from './sessions.ts'
 import type { HealthNeeds } from './views/health.ts'
-import { viewHold } from './views/hold.ts'
+import { holdView } from './views/hold.ts'
+import { viewHold } from './views/hold-page.ts'
 
 export interface HoldPagesNeeds extends HealthNeeds, Pick<AppContext, 'holds' | 'identities'> {
   sessions: BrowserSessions
@@ -44,7 +45,7 @@ export function mountHolds(app: Hono<ServerEnv>, needs: HoldPagesNeeds): void {
       const did = readHold(form.text('hold'))
       if (did === undefined) throw new AppViewError('hold_unknown', 'this is the DID of no hold')
       await holds.join(did, signedIn.did)
-      return seeOther(context, `/h/${did}?done=joined`)
+      return seeOther(context, `${holdView(did).path}?done=joined`)
     }),
   )
 }

@@ -1,6 +1,7 @@
 import { AtprotoError } from '../../../atproto/errors.ts'
 import type { Identities } from '../../../atproto/identity.ts'
 import { isDid, normalizeDid, type Did } from '../../../atproto/syntax.ts'
+import { waitAtMost } from '../../../lib/clock.ts'
 import { OciError } from '../../../protocol/oci/errors.ts'
 import { didAlias, parseRepositoryPath, type RepositoryPath } from '../../../protocol/oci/repository-path.ts'
 import { hasRecords } from '../../db/accounts.ts'
@@ -8,9 +9,14 @@ import { findFormerHolder, findIdentity, findIdentityByHandle } from '../../db/i
 import type { Viewer } from '../../db/listings.ts'
 import type { HealthNeeds } from './health.ts'
 
+/** How long a page waits for an account to be read that nobody asked for before. */
+const firstReadingMs = 3000
+
 /** What a view asks of the rest of the AppView. */
 export interface ViewNeeds extends HealthNeeds {
   identities: Pick<Identities, 'resolveActor'>
+  /** Reads an account that the index has never seen; resolves when that was tried. */
+  requestOwner?: (did: Did) => Promise<void>
   /** Who looks: what rests in private holds is shown to those who may read there. */
   viewer: Viewer
 }
@@ -52,6 +58,7 @@ export async function findOwner(needs: ViewNeeds, actor: string): Promise<OwnerV
   if (known !== undefined) return known.isActive ? ownerView(known.did, known.handle) : undefined
   try {
     const { did, handle } = await needs.identities.resolveActor(actor)
+    if (needs.requestOwner !== undefined) await waitAtMost(firstReadingMs, needs.requestOwner(did))
     const identity = await findIdentity(needs.db, did)
     return identity?.isActive === false ? undefined : ownerView(did, handle)
   } catch (error) {
