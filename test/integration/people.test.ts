@@ -18,7 +18,7 @@ let network: TestNetwork
 let browser: BrowserTwin
 
 beforeAll(async () => {
-  network = await TestNetwork.create({ logLevel: 'error' })
+  network = await TestNetwork.create()
   const { alice, bob } = network.accounts
   await client(alice).pushImage('alice.test/app', imageOfFiles({ hello: 'world' }), 'v1')
   browser = new BrowserTwin(network.appview.url)

@@ -60,11 +60,7 @@ export async function viewHold(needs: HoldNeeds, did: Did): Promise<HoldPageView
     hold: { ...summarizeHold({ did, captain: known }), captain: known },
     captain: ownerView(known.ownerDid, identity?.handle),
     url,
-    successor: successorDid && {
-      did: successorDid,
-      host: hostOfHold(successorDid),
-      path: `/h/${successorDid}`,
-    },
+    successor: successorDid && holdView(successorDid),
     crewCount,
     ...stats,
     health: health.get(did) ?? { state: 'unknown' },
