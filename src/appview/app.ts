@@ -1,5 +1,6 @@
 import { Hono, type Context } from 'hono'
 
+import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { clientAddress, proxyList } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
@@ -17,6 +18,7 @@ import { CardRenderer } from './ui/cards/card-renderer.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
+import { mountLegal } from './ui/legal-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
@@ -47,6 +49,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
+    mountLegal(app, { config, sessions })
     mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
@@ -79,7 +82,7 @@ function wantsPage(c: Context<ServerEnv>): boolean {
 }
 
 function pagesNeeds(
-  { db, identities, now, log, config, webSessions }: AppContext,
+  { db, identities, indexer, now, log, config, webSessions }: AppContext,
   builds: HelperBuilds,
 ): PagesNeeds {
   const assets = loadAssets()
@@ -89,5 +92,18 @@ function pagesNeeds(
   const helper = { builds, downloadBase: config.credential_helper.download_base }
   const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
   const cards = new Cards({ renderer: new CardRenderer(), now })
-  return { cards, db, identities, now, log, baseUrl, sessions, assets, helper, healthBelievedMs }
+  const requestOwner = (did: Did) => indexer.requestBackfill(did)
+  return {
+    cards,
+    db,
+    identities,
+    requestOwner,
+    now,
+    log,
+    baseUrl,
+    sessions,
+    assets,
+    helper,
+    healthBelievedMs,
+  }
 }

@@ -62,6 +62,13 @@ const schema = z.object({
     .prefault({})
     .describe('Registry tokens. Missing files are made on first run.'),
   credential_helper: credentialHelper,
+  legal: z
+    .object({
+      company_name: z.string().min(1).optional().describe('Who runs this registry and answers for it.'),
+      jurisdiction: z.string().min(1).optional().describe('Whose law applies, as it is to be read after “the law of”: `Finland`.'), // prettier-ignore
+    })
+    .prefault({})
+    .describe('What /terms and /privacy say of whoever runs this registry.'),
   identity: z
     .object({
       plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'), // prettier-ignore
@@ -72,6 +79,9 @@ const schema = z.object({
   jetstream: z
     .object({
       urls: z.array(z.string()).default(['wss://jetstream1.us-east.bsky.network', 'wss://jetstream2.us-west.bsky.network']).describe('Event streams, tried in turn.'), // prettier-ignore
+      firehose_urls: z.array(z.url()).default([]).describe('Relays or PDSes whose signed event stream is followed as well, for networks without Jetstream, such as https://pds.example.'), // prettier-ignore
+      relay_endpoints: z.array(z.url()).default(['https://relay1.us-east.bsky.network', 'https://relay1.us-west.bsky.network']).describe('Relays that list which accounts have records here, tried in turn; a PDS lists its own.'), // prettier-ignore
+      backfill_enabled: z.boolean().default(true).describe('Read what accounts wrote before this index was there, or while it was away.'), // prettier-ignore
     })
     .prefault({})
     .describe('Where the index gets its events from.'),

@@ -71,6 +71,9 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+/** A page of records when whole data repos are read; a server that cannot give so much is asked for less. */
+const repoPageBytesMax = 16 * 1024 * 1024
+const repoTimeoutMs = 60_000
 const webhookTimeoutMs = 10_000
 const signOutPatienceMs = 3000
 
@@ -216,13 +219,14 @@ export async function createContext(
   const crew = new HoldCrewClient({ caller })
   const profiles = new PdsProfiles({ reads: pdsReads, sessions: pdsSessions, now })
   const defaultHoldDid = holdDid(config.server.default_hold_did)
+  const managedHoldDids = config.server.managed_holds.map(holdDid)
   const holds = new Holds({
     db,
     crew,
     blobs: holdBlobs,
     profiles,
     defaultHoldDid,
-    managedHoldDids: config.server.managed_holds.map(holdDid),
+    managedHoldDids,
     now,
   })
   const sailorSetups = opened.use(
@@ -313,6 +317,13 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
+    backfill: config.jetstream.backfill_enabled
+      ? {
+          relayUrls: config.jetstream.relay_endpoints,
+          knownDids: [...new Set([defaultHoldDid, ...managedHoldDids])],
+          fetch: network.repos,
+        }
+      : undefined,
     now,
     log: logger('appview:indexer'),
   })
@@ -345,9 +356,9 @@ export async function createContext(
     repositories,
     manifests,
     pushEvents,
+    listings: new Listings({ db, holds, requestOwner: (did) => indexer.requestBackfill(did) }),
     webhooks,
     webhookDeliveries,
-    listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
     avatars: new Avatars({ db, pds: pdsReads, now }),
@@ -370,6 +381,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     pds:
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
+    repos:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
     // Of long answers only the beginning is read.
     webhook:

@@ -291,9 +291,16 @@ export async function pagesFixture(
   app.notFound((context) => answerUnknownPage(context, needs))
   app.onError((error, context) => answerFailedPage(context, needs, error))
   const server = await serve(app, { hostname: '127.0.0.1', port: 0 })
+  const url = `http://127.0.0.1:${server.port}`
   return {
     db,
-    url: `http://127.0.0.1:${server.port}`,
+    url,
+    /** Pages as somebody sees them who is signed in. */
+    async pageAs(did: Did, path: string): Promise<string> {
+      const token = await webSessions.create(did, { userAgent: 'Firefox', address: '127.0.0.1' })
+      const name = origin.startsWith('https:') ? '__Host-atcr' : `atcr-${new URL(baseUrl).port}`
+      return (await fetch(url + path, { headers: { cookie: `${name}=${token}` } })).text()
+    },
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]()
       if (options.db === undefined) await db.destroy()

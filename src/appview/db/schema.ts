@@ -11,6 +11,7 @@ import type { Digest } from '../../protocol/oci/digest.ts'
  */
 export interface AppViewTables {
   record_revs: RecordRevsTable
+  repo_revs: RepoRevsTable
   identities: IdentitiesTable
   repositories: RepositoriesTable
   manifests: ManifestsTable
@@ -76,6 +77,13 @@ interface RecordRevsTable {
   rkey: string
   rev: string
   is_deleted: Flag
+}
+
+/** Up to which commit an account's whole data repo is accounted for, because it was read or because it was deleted. */
+interface RepoRevsTable {
+  did: Did
+  read_rev: string | null
+  forgotten_rev: string | null
 }
 
 interface IdentitiesTable {

@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import type { ServerEnv } from '../../http/serve.ts'
 import { answerCard, type Cards } from './cards/answer-card.ts'
 
+import { mountCrawlerFiles } from './crawler-routes.ts'
 import { answerFeed, type FeedForm } from './feeds/answer-feed.ts'
 import { parseRepositoryAddress } from './repository-address.ts'
 import { viewOwnerCard, viewRepositoryCard, viewSiteCard } from './views/card.ts'
@@ -18,11 +19,12 @@ type Ctx = Context<ServerEnv>
 type RepositoryFile = (context: Ctx, path: string) => Promise<Response>
 
 /**
- * What is there for programs: feeds, and pictures for shared links. They show what everyone may see, whoever asks: no
+ * What is there for programs: feeds, pictures for shared links, maps for search engines. They show what everyone may see, whoever asks: no
  * cookie is read and none is set, so that any cache may keep them.
  */
 export function mountPublicFiles(app: Hono<ServerEnv>, needs: PublicFilesNeeds): void {
   const { baseUrl } = needs
+  mountCrawlerFiles(app, needs)
   const repositoryFeed =
     (form: FeedForm): RepositoryFile =>
     async (context, path) => {

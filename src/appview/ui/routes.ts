@@ -11,13 +11,12 @@ import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
 import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
-import { ownerPage } from './pages/owner.ts'
 import { repositoryPage } from './pages/repository.ts'
+import { ownerTabs, showOwner } from './owner-routes.ts'
 import { mountPublicFiles, type PublicFilesNeeds } from './public-routes.ts'
 import { showStars } from './star-routes.ts'
 import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
-import { viewOwner } from './views/owner-page.ts'
 import type { ViewNeeds } from './views/owner.ts'
 import { registryAddress } from './views/pull-commands.ts'
 import { viewRepository } from './views/repository.ts'
@@ -59,12 +58,12 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
     return answerPage(context, homePage(shell('/'), { ...view, registry }))
   })
 
-  page('/u/:actor', async ({ context, needs, shell }) => {
-    const actor = context.req.param('actor') ?? ''
-    const view = await viewOwner(needs, actor)
-    if (view === undefined) return notFound(context, needs, 'owner', actor)
-    return answerPage(context, ownerPage(shell(view.owner.path), view))
-  })
+  for (const tab of ownerTabs) {
+    page(`/u/:actor${tab.suffix}`, async (visit) => {
+      const actor = visit.context.req.param('actor') ?? ''
+      return (await showOwner(visit, actor, tab)) ?? notFound(visit.context, needs, 'owner', actor)
+    })
+  }
 
   page('/stars', showStars)
 

@@ -52,6 +52,10 @@ const tables: Record<string, TableShape> = {
     key: ['hold_did', 'rkey'],
     indexes: [['digest']],
   },
+  repo_revs: {
+    columns: { did: 'text', read_rev: 'text?', forgotten_rev: 'text?' },
+    key: ['did'],
+  },
   backfill_repos: {
     columns: {
       did: 'text',

@@ -70,7 +70,7 @@ export class CardRenderer {
     const late = setTimeout(() => reject(new Error('a card took too long to draw')), drawingMsMax).unref()
     worker.once('message', resolve).once('error', reject).once('exit', onExit)
     try {
-      worker.postMessage(job)
+      worker.postMessage(job, [])
       const result = await promise
       if ('error' in result) throw new Error(result.error)
       return result.png

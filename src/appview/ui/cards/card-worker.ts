@@ -28,7 +28,7 @@ const fonts = { regular: readFont(regular), bold: readFont(bold) }
 parentPort?.on('message', ({ id, card }: CardJob) => {
   void draw(card).then(
     (png) => parentPort?.postMessage({ id, png } satisfies CardResult, [png.buffer]),
-    (error: unknown) => parentPort?.postMessage({ id, error: String(error) } satisfies CardResult),
+    (error: unknown) => parentPort?.postMessage({ id, error: String(error) } satisfies CardResult, []),
   )
 })
 

@@ -86,6 +86,8 @@ export function layout(
             </p>
             <ul class="footer-links">
               <li><a href="/install">Install</a></li>
+              <li><a href="/terms">Terms</a></li>
+              <li><a href="/privacy">Privacy</a></li>
               <li><button class="plain" type="button" data-opens="keys" hidden>Keyboard</button></li>
             </ul>
           </div>
