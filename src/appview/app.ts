@@ -81,29 +81,19 @@ function wantsPage(c: Context<ServerEnv>): boolean {
   return c.req.header('accept')?.includes('text/html') ?? false
 }
 
-function pagesNeeds(
-  { db, identities, indexer, now, log, config, webSessions }: AppContext,
-  builds: HelperBuilds,
-): PagesNeeds {
+function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
+  const { identities, indexer, now, config, webSessions } = context
   const assets = loadAssets()
   const baseUrl = config.server.base_url
   const origin = oauthOrigin(new URL(baseUrl))
-  const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
-  const helper = { builds, downloadBase: config.credential_helper.download_base }
-  const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
-  const cards = new Cards({ renderer: new CardRenderer(), now })
-  const requestOwner = (did: Did) => indexer.requestBackfill(did)
   return {
-    cards,
-    db,
-    identities,
-    requestOwner,
-    now,
-    log,
-    baseUrl,
-    sessions,
+    ...context,
     assets,
-    helper,
-    healthBelievedMs,
+    baseUrl,
+    cards: new Cards({ renderer: new CardRenderer(), now }),
+    healthBelievedMs: config.health.check_interval + config.health.cache_ttl,
+    helper: { builds, downloadBase: config.credential_helper.download_base },
+    requestOwner: (did: Did) => indexer.requestBackfill(did),
+    sessions: new BrowserSessions({ webSessions, identities, assets, origin, baseUrl }),
   }
 }

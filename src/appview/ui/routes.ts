@@ -5,6 +5,14 @@ import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
+import {
+  answerMissingTag,
+  showBlob,
+  showManifest,
+  showRawManifest,
+  showTag,
+  type ManifestPagesNeeds,
+} from './manifest-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
@@ -22,7 +30,8 @@ import { registryAddress } from './views/pull-commands.ts'
 import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
-export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, PublicFilesNeeds {
+export interface PagesNeeds
+  extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, ManifestPagesNeeds, PublicFilesNeeds {
   assets: Assets
   sessions: BrowserSessions
   log: Logger
@@ -40,11 +49,17 @@ export interface Visit {
   shell: (path: string) => Shell
 }
 
-/** One page below `/r/`. */
-type RepositoryPage = (visit: Visit, address: RepositoryAddress) => Promise<Response>
+/** One page below `/r/`; nothing where there is no such repository. */
+type RepositoryPage = (visit: Visit, address: RepositoryAddress) => Promise<Response | undefined>
 
 /** The pages of a repository, by what {@link parseRepositoryAddress} calls them. */
-const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([['overview', showRepository]])
+const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
+  ['overview', showRepository],
+  ['tag', showTagOrRepository],
+  ['manifest', showManifest],
+  ['-/raw', showRawManifest],
+  ['-/blob', showBlob],
+])
 
 /** Mounts the pages and what they load. */
 export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
@@ -70,7 +85,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   page('/r/:path{.+}', async (visit) => {
     const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')
     const show = repositoryPages.get(address.page)
-    return show === undefined ? notFound(visit.context, needs, 'page', '') : show(visit, address)
+    if (show === undefined) return notFound(visit.context, needs, 'page', '')
+    return (await show(visit, address)) ?? notFound(visit.context, needs, 'repository', address.path)
   })
 
   page('/install', async ({ context, shell }) =>
@@ -100,11 +116,20 @@ async function visitOf(context: Context<ServerEnv>, needs: PagesNeeds): Promise<
 async function showRepository(
   { context, needs, shell }: Visit,
   { path }: RepositoryAddress,
-): Promise<Response> {
+): Promise<Response | undefined> {
   const registry = registryAddress(needs.baseUrl)
   const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
-  if (view === undefined) return notFound(context, needs, 'repository', path)
-  return answerPage(context, repositoryPage(shell(view.path), view))
+  return view && answerPage(context, repositoryPage(shell(view.path), view))
+}
+
+/** A repository may be called `…/tags/…`: it is looked for when there is no such tag. */
+async function showTagOrRepository(visit: Visit, address: RepositoryAddress): Promise<Response | undefined> {
+  const whole = { ...address, path: `${address.path}/tags/${address.reference}` }
+  return (
+    (await showTag(visit, address)) ??
+    (await showRepository(visit, whole)) ??
+    (await answerMissingTag(visit, address))
+  )
 }
 
 /** The answer to an address that nothing is mounted at, for people. */
