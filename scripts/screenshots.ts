@@ -7,9 +7,8 @@ import type { Page } from 'playwright-core'
 
 import { launchChromium } from '../test/e2e/browser.ts'
 import { demoPages, urlOf, viewerOf, type DemoPage } from '../test/e2e/demo-pages.ts'
-import { DemoStage } from '../test/e2e/demo-stage.ts'
-import { partNames, type Ports } from '../test/network/infrastructure.ts'
-import { shrinkPng } from './screenshots/shrink-png.ts'
+import { openStage, stageHelp, stageOptions } from './demo/open-stage.ts'
+import { shrinkPng } from './demo/shrink-png.ts'
 
 const help = `Takes a picture of every page of the demo (npm start -- --demo), with Debian's Chromium.
 
@@ -17,10 +16,7 @@ const help = `Takes a picture of every page of the demo (npm start -- --demo), w
 
   --out DIR        two pictures of each page: on a desk in light, on a phone in dark (default docs/screenshots)
   --all DIR        whole pages in both sizes and both themes, instead
-  --only TEXT      pages whose name has this in it
-  --data DIR       a dev network that has the demo, and is not running; without it one is made and thrown away
-  --port-base N    the ports of that network, as it was started with
-`
+${stageHelp}`
 
 interface Look {
   name: string
@@ -43,8 +39,7 @@ const all: readonly Look[] = [
 ]
 
 const text = { type: 'string' } as const
-const options = { out: text, all: text, only: text, data: text, 'port-base': text, help: { type: 'boolean' } } as const // prettier-ignore
-const { values } = parseArgs({ options })
+const { values } = parseArgs({ options: { ...stageOptions, out: text, all: text } })
 if (values.help === true) process.stdout.write(help)
 else process.exitCode = await takeAll()
 
@@ -53,10 +48,7 @@ async function takeAll(): Promise<number> {
   const folder = values.all ?? values.out ?? 'docs/screenshots'
   const looks = values.all === undefined ? few : all
   await mkdir(folder, { recursive: true })
-  await using stage = await DemoStage.open({
-    progress: (step, detail) => process.stdout.write(`  ${step.padEnd(16)}${detail}\n`),
-    ...(values.data !== undefined && { kept: { folder: values.data, ports: portsFrom(values['port-base']) } }), // prettier-ignore
-  })
+  await using stage = await openStage(values)
   await using browser = await launchChromium()
   const failures: string[] = []
   for (const entry of demoPages.filter(({ name }) => name.includes(values.only ?? ''))) {
@@ -87,9 +79,4 @@ async function takeOne(
     await writeFile(join(folder, `${entry.name}-${name}.png`), shrinkPng(picture))
   }
   return response?.status()
-}
-
-function portsFrom(base: string | undefined): Partial<Ports> {
-  if (base === undefined) return {}
-  return Object.fromEntries(partNames.map((name, index) => [name, Number(base) + index]))
 }
