@@ -31,6 +31,7 @@ import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
+import { SearchIndexing } from './jobs/search-indexing.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
@@ -62,6 +63,7 @@ import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
+import { Search } from './services/search.ts'
 import { SignOuts } from './services/sign-outs.ts'
 import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
@@ -134,6 +136,8 @@ export interface AppContext {
   pullNotices: PullNotices
   holdHealth: HoldHealthChecks
   indexer: Indexer
+  searchIndexing: SearchIndexing
+  search: Search
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -332,6 +336,8 @@ export async function createContext(
   })
   opened.use(indexer)
 
+  const searchIndexing = opened.use(new SearchIndexing({ db, log: logger('appview:search') }))
+
   const resources = opened.move()
   return {
     config,
@@ -373,6 +379,8 @@ export async function createContext(
     pullNotices,
     holdHealth,
     indexer,
+    searchIndexing,
+    search: new Search({ db, now }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

@@ -42,6 +42,21 @@ export async function findShownRepository(
   return row && toRepository(row)
 }
 
+/** Those of some repositories that there is anything to be seen in, in no order. */
+export async function listShownAmong(
+  db: AppViewDb,
+  repositories: readonly RepositoryKey[],
+  viewer: Viewer,
+): Promise<Repository[]> {
+  if (repositories.length === 0) return []
+  const rows = await shownRepositories(db, viewer)
+    .where('repositories.owner_did', 'in', [...new Set(repositories.map(({ ownerDid }) => ownerDid))])
+    .where('repositories.name', 'in', [...new Set(repositories.map(({ name }) => name))])
+    .execute()
+  const wanted = new Set(repositories.map(({ ownerDid, name }) => `${ownerDid} ${name}`))
+  return rows.map(toRepository).filter(({ ownerDid, name }) => wanted.has(`${ownerDid} ${name}`))
+}
+
 /** The holds that keep what a repository shows. */
 export async function listShownHolds(
   db: AppViewDb,

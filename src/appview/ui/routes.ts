@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
+import type { Search } from '../services/search.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
 import {
@@ -22,6 +23,7 @@ import { homePage } from './pages/home.ts'
 import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
 import { repositoryPage } from './pages/repository.ts'
+import { describeSearch, showSearch } from './search-routes.ts'
 import { ownerTabs, showOwner } from './owner-routes.ts'
 import { mountPublicFiles, type PublicFilesNeeds } from './public-routes.ts'
 import { showStars } from './star-routes.ts'
@@ -36,6 +38,7 @@ export interface PagesNeeds
   extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, ManifestPagesNeeds, PublicFilesNeeds {
   assets: Assets
   sessions: BrowserSessions
+  search: Search
   log: Logger
 }
 
@@ -85,6 +88,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   }
 
   page('/stars', showStars)
+  page('/search', showSearch)
+  page('/opensearch.xml', describeSearch)
 
   page('/r/:path{.+}', async (visit) => {
     const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')
