@@ -16,6 +16,7 @@ import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
+import { Markdown } from './ui/markdown/markdown.ts'
 import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
@@ -75,7 +76,7 @@ function wantsPage(c: Context<ServerEnv>): boolean {
 }
 
 function pagesNeeds(
-  { db, identities, now, log, config, webSessions }: AppContext,
+  { db, identities, now, log, config, webSessions, remoteImages, remoteReadmes }: AppContext,
   builds: HelperBuilds,
 ): PagesNeeds {
   const assets = loadAssets()
@@ -83,5 +84,12 @@ function pagesNeeds(
   const origin = oauthOrigin(new URL(baseUrl))
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds, downloadBase: config.credential_helper.download_base }
-  return { db, identities, now, log, baseUrl, sessions, assets, helper }
+  const showsImages = config.ui.remote_images === 'proxy'
+  const markdown = new Markdown({
+    imagePath: (url) => remoteImages.path(url),
+    images: showsImages ? 'proxy' : 'link',
+  })
+  const imagePath = showsImages ? (url: string) => remoteImages.path(url) : () => undefined
+  const pictures = { markdown, imagePath, remoteReadmes }
+  return { db, identities, now, log, baseUrl, sessions, assets, helper, ...pictures }
 }

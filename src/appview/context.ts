@@ -26,6 +26,7 @@ import { Indexer } from './indexer/indexer.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
+import { PullDays } from './jobs/pull-days.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
@@ -55,6 +56,8 @@ import { RefreshTokens } from './services/refresh-tokens.ts'
 import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
+import { RemoteImages, remoteImageBytesMax } from './services/remote-images.ts'
+import { RemoteReadmes } from './services/remote-readmes.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
 import { SignOuts } from './services/sign-outs.ts'
@@ -65,6 +68,8 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+/** Of what READMEs and pages show. */
+const fileTimeoutMs = 10_000
 const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
@@ -111,10 +116,13 @@ export interface AppContext {
   blobs: Blobs
   blobUploads: BlobUploads
   avatars: Avatars
+  remoteImages: RemoteImages
+  remoteReadmes: RemoteReadmes
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
   pullNotices: PullNotices
+  pullDays: PullDays
   indexer: Indexer
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -233,6 +241,8 @@ export async function createContext(
   const notifier = new HoldNotifierClient({ caller })
   const pullNotices = opened.use(new PullNotices({ notifier, log: logger('appview:pulls') }))
   pullNotices.start()
+  const pullDays = opened.use(new PullDays({ db, now, log: logger('appview:pulls') }))
+  pullDays.start()
   const notifications = new HoldNotifications({
     db,
     notifier,
@@ -304,10 +314,13 @@ export async function createContext(
     blobs,
     blobUploads,
     avatars: new Avatars({ db, pds: pdsReads, now }),
+    remoteImages: new RemoteImages({ fetch: network.file, sealing, now }),
+    remoteReadmes: new RemoteReadmes({ fetch: network.file, now }),
     holds,
     holdBlobs,
     notifications,
     pullNotices,
+    pullDays,
     indexer,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
@@ -323,6 +336,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
+    file:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
     transfer: overrides.transferFetch ?? createTransferFetch(outbound),
   }
 }

@@ -5,6 +5,7 @@ import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
 import { WebSessions } from '../../src/appview/services/web-sessions.ts'
+import { Markdown } from '../../src/appview/ui/markdown/markdown.ts'
 import { answerFailedPage, answerUnknownPage, mountPages } from '../../src/appview/ui/routes.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
 import { putCaptain } from '../../src/appview/db/holds.ts'
@@ -267,7 +268,11 @@ export async function pagesFixture(
   const { origin } = new URL(baseUrl)
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds: { list: async () => options.helperBuilds ?? [] }, downloadBase: options.helperDownloadBase } // prettier-ignore
-  const needs = { db, assets, baseUrl, sessions, log: silentLogger(), now: () => now, identities, helper }
+  const imagePath = (url: string) => `/image?${new URLSearchParams({ url }).toString()}`
+  const markdown = new Markdown({ imagePath, images: 'proxy' })
+  const remoteReadmes = { peek: () => undefined }
+  const pictures = { imagePath, markdown, remoteReadmes }
+  const needs = { db, assets, baseUrl, sessions, log: silentLogger(), now: () => now, identities, helper, ...pictures } // prettier-ignore
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())
   mountPages(app, needs)

@@ -6,23 +6,22 @@ import { cleanText } from '../../lib/format.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
+import { showRepository, type RepositoryPagesNeeds } from './repository-routes.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
 import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
 import { ownerPage } from './pages/owner.ts'
-import { repositoryPage } from './pages/repository.ts'
 import { showStars } from './star-routes.ts'
 import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
 import { viewOwner } from './views/owner-page.ts'
 import type { ViewNeeds } from './views/owner.ts'
 import { registryAddress } from './views/pull-commands.ts'
-import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
-export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds {
+export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, RepositoryPagesNeeds {
   assets: Assets
   sessions: BrowserSessions
   log: Logger
@@ -40,8 +39,8 @@ export interface Visit {
   shell: (path: string) => Shell
 }
 
-/** One page below `/r/`. */
-type RepositoryPage = (visit: Visit, address: RepositoryAddress) => Promise<Response>
+/** One page below `/r/`; undefined where there is no such thing to be seen. */
+type RepositoryPage = (visit: Visit, address: RepositoryAddress) => Promise<Response | undefined>
 
 /** The pages of a repository, by what {@link parseRepositoryAddress} calls them. */
 const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([['overview', showRepository]])
@@ -69,7 +68,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   page('/r/:path{.+}', async (visit) => {
     const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')
     const show = repositoryPages.get(address.page)
-    return show === undefined ? notFound(visit.context, needs, 'page', '') : show(visit, address)
+    if (show === undefined) return notFound(visit.context, needs, 'page', '')
+    return (await show(visit, address)) ?? notFound(visit.context, needs, 'repository', address.path)
   })
 
   page('/install', async ({ context, shell }) =>
@@ -94,16 +94,6 @@ async function visitOf(context: Context<ServerEnv>, needs: PagesNeeds): Promise<
     needs: { ...needs, viewer: signedIn?.did },
     shell: (path) => needs.sessions.shell(path, signedIn),
   }
-}
-
-async function showRepository(
-  { context, needs, shell }: Visit,
-  { path }: RepositoryAddress,
-): Promise<Response> {
-  const registry = registryAddress(needs.baseUrl)
-  const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
-  if (view === undefined) return notFound(context, needs, 'repository', path)
-  return answerPage(context, repositoryPage(shell(view.path), view))
 }
 
 /** The answer to an address that nothing is mounted at, for people. */
