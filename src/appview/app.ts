@@ -1,5 +1,6 @@
 import { Hono, type Context } from 'hono'
 
+import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { clientAddress, proxyList } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
@@ -12,15 +13,19 @@ import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
+import { Cards } from './ui/cards/answer-card.ts'
+import { CardRenderer } from './ui/cards/card-renderer.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
+import { mountLegal } from './ui/legal-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { Markdown } from './ui/markdown/markdown.ts'
 import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
 import { mountStars } from './ui/star-routes.ts'
+import { mountWebhooks } from './ui/webhook-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -45,10 +50,12 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
+    mountLegal(app, { config, sessions })
     mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
     mountStars(app, { ...context, sessions })
+    mountWebhooks(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...context, sessions })
@@ -76,7 +83,7 @@ function wantsPage(c: Context<ServerEnv>): boolean {
 }
 
 function pagesNeeds(
-  { db, identities, now, log, config, webSessions, remoteImages, remoteReadmes }: AppContext,
+  { db, identities, indexer, now, log, config, webSessions, remoteImages, remoteReadmes }: AppContext,
   builds: HelperBuilds,
 ): PagesNeeds {
   const assets = loadAssets()
@@ -90,6 +97,23 @@ function pagesNeeds(
     images: showsImages ? 'proxy' : 'link',
   })
   const imagePath = showsImages ? (url: string) => remoteImages.path(url) : () => undefined
-  const pictures = { markdown, imagePath, remoteReadmes }
-  return { db, identities, now, log, baseUrl, sessions, assets, helper, ...pictures }
+  const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
+  const cards = new Cards({ renderer: new CardRenderer(), now })
+  const requestOwner = (did: Did) => indexer.requestBackfill(did)
+  return {
+    cards,
+    db,
+    identities,
+    requestOwner,
+    now,
+    log,
+    baseUrl,
+    sessions,
+    assets,
+    helper,
+    healthBelievedMs,
+    markdown,
+    imagePath,
+    remoteReadmes,
+  }
 }

@@ -12,6 +12,7 @@ import { AppPasswordLogin } from './clients/app-password-login.ts'
 import { HoldBlobsClient } from './clients/hold-blobs.ts'
 import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
+import { HoldProbeClient } from './clients/hold-probe.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
 import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
@@ -19,10 +20,12 @@ import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
 import { PdsReads } from './clients/pds-reads.ts'
+import { WebhookSenderClient } from './clients/webhook-sender.ts'
 import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
+import { HoldHealthChecks } from './jobs/hold-health.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
@@ -30,6 +33,7 @@ import { PullDays } from './jobs/pull-days.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
+import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
 import { Avatars } from './services/avatars.ts'
@@ -63,6 +67,8 @@ import { Sealing } from './services/sealing.ts'
 import { SignOuts } from './services/sign-outs.ts'
 import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
+import { WebhookNews } from './services/webhook-news.ts'
+import { Webhooks } from './services/webhooks.ts'
 
 const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
@@ -70,11 +76,17 @@ const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
 /** Of what READMEs and pages show. */
 const fileTimeoutMs = 10_000
+/** A page of records when whole data repos are read; a server that cannot give so much is asked for less. */
+const repoPageBytesMax = 16 * 1024 * 1024
+const repoTimeoutMs = 60_000
+const webhookTimeoutMs = 10_000
 const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
 export interface AppViewOverrides {
   now?: Now
+  /** Time as PDSes and holds see it, for what they check of our calls; `now` unless told. */
+  callsNow?: Now
   /** For all calls to PDSes, directories and holds. */
   fetch?: Fetch
   /** For blob bytes. */
@@ -112,6 +124,8 @@ export interface AppContext {
   repositories: Repositories
   manifests: Manifests
   pushEvents: PushEvents
+  webhooks: Webhooks
+  webhookDeliveries: WebhookDeliveries
   listings: Listings
   blobs: Blobs
   blobUploads: BlobUploads
@@ -123,6 +137,7 @@ export interface AppContext {
   notifications: HoldNotifications
   pullNotices: PullNotices
   pullDays: PullDays
+  holdHealth: HoldHealthChecks
   indexer: Indexer
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -135,6 +150,7 @@ export async function createContext(
   await using opened = new AsyncDisposableStack()
   const log = logger('appview')
   const now = overrides.now ?? systemNow
+  const callsNow = overrides.callsNow ?? now
   const paths = appViewPaths(config, process.getuid?.() === 0)
   const service = new URL(config.server.base_url).host
 
@@ -205,19 +221,20 @@ export async function createContext(
     db,
     pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
   })
-  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now })
-  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now })
+  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now: callsNow })
+  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now: callsNow })
   const holdUploads = new HoldUploadsClient({ caller, transfer: network.transfer })
   const crew = new HoldCrewClient({ caller })
   const profiles = new PdsProfiles({ reads: pdsReads, sessions: pdsSessions, now })
   const defaultHoldDid = holdDid(config.server.default_hold_did)
+  const managedHoldDids = config.server.managed_holds.map(holdDid)
   const holds = new Holds({
     db,
     crew,
     blobs: holdBlobs,
     profiles,
     defaultHoldDid,
-    managedHoldDids: config.server.managed_holds.map(holdDid),
+    managedHoldDids,
     now,
   })
   const sailorSetups = opened.use(
@@ -258,6 +275,28 @@ export async function createContext(
   const lookup = new ManifestLookup({ db, pds, store, now })
   const onNotification = () => notifications.wake()
   const pushEvents = new PushEvents()
+  const webhookDeliveries = opened.use(
+    new WebhookDeliveries({
+      db,
+      sender: new WebhookSenderClient({ fetch: network.webhook }),
+      sealing,
+      log: logger('appview:webhooks'),
+      now,
+    }),
+  )
+  const webhookNews = new WebhookNews({
+    baseUrl: config.server.base_url,
+    onNews: () => webhookDeliveries.wake(),
+    now,
+  })
+  pushEvents.subscribe(webhookNews)
+  const webhooks = new Webhooks({
+    db,
+    sealing,
+    allowsPrivate: config.server.test_mode,
+    baseUrl: config.server.base_url,
+    now,
+  })
   const manifests = new Manifests({
     db,
     pds,
@@ -271,6 +310,16 @@ export async function createContext(
     now,
   })
 
+  const holdHealth = opened.use(
+    new HoldHealthChecks({
+      db,
+      probe: new HoldProbeClient({ identities, fetch: network.metadata, now }),
+      intervalMs: config.health.check_interval,
+      log: logger('appview:health'),
+      now,
+    }),
+  )
+
   const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
   const indexer = new Indexer({
     db,
@@ -278,6 +327,13 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
+    backfill: config.jetstream.backfill_enabled
+      ? {
+          relayUrls: config.jetstream.relay_endpoints,
+          knownDids: [...new Set([defaultHoldDid, ...managedHoldDids])],
+          fetch: network.repos,
+        }
+      : undefined,
     now,
     log: logger('appview:indexer'),
   })
@@ -310,7 +366,9 @@ export async function createContext(
     repositories,
     manifests,
     pushEvents,
-    listings: new Listings({ db, holds }),
+    listings: new Listings({ db, holds, requestOwner: (did) => indexer.requestBackfill(did) }),
+    webhooks,
+    webhookDeliveries,
     blobs,
     blobUploads,
     avatars: new Avatars({ db, pds: pdsReads, now }),
@@ -321,6 +379,7 @@ export async function createContext(
     notifications,
     pullNotices,
     pullDays,
+    holdHealth,
     indexer,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
@@ -335,10 +394,20 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     pds:
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
+    repos:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
     file:
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
+    // Of long answers only the beginning is read.
+    webhook:
+      overrides.fetch ??
+      createOutboundFetch(outbound, {
+        timeoutMs: webhookTimeoutMs,
+        responseBytesMax: Number.MAX_SAFE_INTEGER,
+      }),
     transfer: overrides.transferFetch ?? createTransferFetch(outbound),
   }
 }

@@ -35,6 +35,8 @@ export type AppViewErrorCode =
   | 'page_invalid'
   | 'method_unsupported'
   | 'route_unknown'
+  | 'webhook_limit'
+  | 'webhook_disabled'
   | 'rate_limited'
   | 'pds_refused'
   | 'pds_conflict'

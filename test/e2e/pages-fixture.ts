@@ -1,5 +1,7 @@
 import { Hono } from 'hono'
 
+import { Cards } from '../../src/appview/ui/cards/answer-card.ts'
+import { CardRenderer } from '../../src/appview/ui/cards/card-renderer.ts'
 import { loadAssets } from '../../src/appview/ui/assets.ts'
 import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
@@ -270,9 +272,22 @@ export async function pagesFixture(
   const helper = { builds: { list: async () => options.helperBuilds ?? [] }, downloadBase: options.helperDownloadBase } // prettier-ignore
   const imagePath = (url: string) => `/image?${new URLSearchParams({ url }).toString()}`
   const markdown = new Markdown({ imagePath, images: 'proxy' })
-  const remoteReadmes = { peek: () => undefined }
-  const pictures = { imagePath, markdown, remoteReadmes }
-  const needs = { db, assets, baseUrl, sessions, log: silentLogger(), now: () => now, identities, helper, ...pictures } // prettier-ignore
+  const cards = new Cards({ renderer: new CardRenderer(), now: () => now })
+  const needs = {
+    cards,
+    db,
+    assets,
+    baseUrl,
+    sessions,
+    log: silentLogger(),
+    now: () => now,
+    identities,
+    helper,
+    healthBelievedMs: 30 * 60_000,
+    imagePath,
+    markdown,
+    remoteReadmes: { peek: () => undefined },
+  }
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())
   mountPages(app, needs)
@@ -282,9 +297,16 @@ export async function pagesFixture(
   app.notFound((context) => answerUnknownPage(context, needs))
   app.onError((error, context) => answerFailedPage(context, needs, error))
   const server = await serve(app, { hostname: '127.0.0.1', port: 0 })
+  const url = `http://127.0.0.1:${server.port}`
   return {
     db,
-    url: `http://127.0.0.1:${server.port}`,
+    url,
+    /** Pages as somebody sees them who is signed in. */
+    async pageAs(did: Did, path: string): Promise<string> {
+      const token = await webSessions.create(did, { userAgent: 'Firefox', address: '127.0.0.1' })
+      const name = origin.startsWith('https:') ? '__Host-atcr' : `atcr-${new URL(baseUrl).port}`
+      return (await fetch(url + path, { headers: { cookie: `${name}=${token}` } })).text()
+    },
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]()
       if (options.db === undefined) await db.destroy()

@@ -1,5 +1,6 @@
 import type { Did } from '../../atproto/syntax.ts'
 import type { AppViewDb } from './schema.ts'
+import { deleteWebhooksOf } from './webhooks.ts'
 
 /** Whether any record of this account was ever seen. Most of the network's accounts have none of ours. */
 export async function hasRecords(db: AppViewDb, did: Did): Promise<boolean> {
@@ -29,6 +30,7 @@ export async function deleteAccountRows(db: AppViewDb, did: Did): Promise<void> 
   await db.deleteFrom('sailor_profiles').where('did', '=', did).execute()
   await db.deleteFrom('holds').where('did', '=', did).execute()
   await db.deleteFrom('hold_crew').where('hold_did', '=', did).execute()
+  await deleteWebhooksOf(db, did)
   await db.deleteFrom('tag_moves').where('owner_did', '=', did).execute()
   await db.deleteFrom('hold_stats').where('hold_did', '=', did).execute()
   await db.deleteFrom('scans').where('hold_did', '=', did).execute()

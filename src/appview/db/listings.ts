@@ -110,6 +110,55 @@ export async function findShownTag(
   return row && toTag(row)
 }
 
+/** A move of a tag to a manifest that is there to be seen. */
+export interface ShownMove {
+  repository: string
+  tag: string
+  rkey: string
+  /** Of the commit. */
+  rev: string
+  digest: Digest
+  movedAt: string
+}
+
+/**
+ * How the tags of an owner, or of one of the repositories, were moved; the last first. Writes that left a tag where it
+ * was are no moves.
+ */
+export async function listShownMoves(
+  db: AppViewDb,
+  { ownerDid, name }: { ownerDid: Did; name?: string | undefined },
+  { limit, viewer }: { limit: number; viewer: Viewer },
+): Promise<ShownMove[]> {
+  let query = db
+    .selectFrom('tag_moves')
+    .innerJoin('manifests', (join) =>
+      join
+        .onRef('manifests.owner_did', '=', 'tag_moves.owner_did')
+        .onRef('manifests.digest', '=', 'tag_moves.digest'),
+    )
+    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
+    .select((eb) => [
+      eb.ref('tag_moves.repository').$notNull().as('repository'),
+      eb.ref('tag_moves.tag').$notNull().as('tag'),
+      'tag_moves.rkey',
+      'tag_moves.rev',
+      'manifests.digest',
+      'tag_moves.moved_at',
+    ])
+    .where('tag_moves.owner_did', '=', ownerDid)
+    .where(isHoldShown(viewer))
+    .where(isMove)
+  if (name !== undefined) query = query.where('tag_moves.repository', '=', name)
+  const rows = await query
+    .orderBy('tag_moves.moved_at', 'desc')
+    .orderBy('tag_moves.rev', 'desc')
+    .orderBy('tag_moves.tag')
+    .limit(limit)
+    .execute()
+  return rows.map(({ moved_at: movedAt, ...move }) => ({ ...move, movedAt }))
+}
+
 /** Whether a manifest of this digest is there to be seen in a repository. */
 export async function isManifestShown(
   db: AppViewDb,
@@ -218,6 +267,15 @@ export const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
         and (hold_crew.permissions like '%"blob:read"%' or hold_crew.permissions like '%"blob:write"%')))`
 
 /** Repositories of whom `viewer` may see anything; a query to go on with. */
+/** Whether the write of a tag record before it, if one is known, says something else. */
+const isMove = sql<SqlBool>`not exists (
+  select 1 from tag_moves as before
+  where before.owner_did = tag_moves.owner_did and before.rkey = tag_moves.rkey
+  and before.repository = tag_moves.repository and before.tag = tag_moves.tag and before.digest = tag_moves.digest
+  and before.rev = (
+    select max(earlier.rev) from tag_moves as earlier
+    where earlier.owner_did = tag_moves.owner_did and earlier.rkey = tag_moves.rkey and earlier.rev < tag_moves.rev))`
+
 export const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
   db
     .selectFrom('repositories')

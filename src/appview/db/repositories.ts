@@ -1,5 +1,6 @@
 import type { ExpressionBuilder } from 'kysely'
 
+import type { Did } from '../../atproto/syntax.ts'
 import type { AppViewDb, AppViewTables, RepositoryKey } from './schema.ts'
 
 /** A repository: it is there while it holds a manifest or a tag. */
@@ -79,4 +80,16 @@ async function tagTime(
     .limit(1)
     .executeTakeFirst()
   return row?.updated_at
+}
+
+/** Names of an owner's repositories, in alphabetical order. */
+export async function listRepositoryNames(db: AppViewDb, ownerDid: Did, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('repositories')
+    .select('name')
+    .where('owner_did', '=', ownerDid)
+    .orderBy('name')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.name)
 }

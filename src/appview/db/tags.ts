@@ -97,3 +97,21 @@ const toTag = (row: { tag: string; digest: Digest; created_at: string; updated_a
   createdAt: row.created_at,
   updatedAt: row.updated_at,
 })
+
+/** The tag that an owner moved last, in one repository or in any. */
+export async function findNewestTag(
+  db: AppViewDb,
+  ownerDid: Did,
+  repository: string | undefined,
+): Promise<(Tag & { repository: string }) | undefined> {
+  let query = db
+    .selectFrom('tags')
+    .select(['repository', 'tag', 'digest', 'created_at', 'updated_at'])
+    .where('owner_did', '=', ownerDid)
+    .orderBy('updated_at', 'desc')
+    .orderBy('repository')
+    .limit(1)
+  if (repository !== undefined) query = query.where('repository', '=', repository)
+  const row = await query.executeTakeFirst()
+  return row && { repository: row.repository, ...toTag(row) }
+}

@@ -40,6 +40,9 @@ export const registryAnswers: Record<AppViewErrorCode, OciErrorCode> = {
   page_invalid: 'PAGINATION_NUMBER_INVALID',
   method_unsupported: 'UNSUPPORTED',
   route_unknown: 'ENDPOINT_UNKNOWN',
+  // Only pages say these two.
+  webhook_limit: 'DENIED',
+  webhook_disabled: 'DENIED',
   rate_limited: 'TOOMANYREQUESTS',
   pds_refused: 'DENIED',
   pds_conflict: 'UNAVAILABLE',

@@ -12,16 +12,17 @@ import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
 import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
-import { ownerPage } from './pages/owner.ts'
+import { ownerTabs, showOwner } from './owner-routes.ts'
+import { mountPublicFiles, type PublicFilesNeeds } from './public-routes.ts'
 import { showStars } from './star-routes.ts'
 import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
-import { viewOwner } from './views/owner-page.ts'
 import type { ViewNeeds } from './views/owner.ts'
 import { registryAddress } from './views/pull-commands.ts'
 
 /** What the pages need; a piece of the AppView's context. */
-export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, RepositoryPagesNeeds {
+export interface PagesNeeds
+  extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, PublicFilesNeeds, RepositoryPagesNeeds {
   assets: Assets
   sessions: BrowserSessions
   log: Logger
@@ -47,6 +48,7 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([['overview
 
 /** Mounts the pages and what they load. */
 export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
+  mountPublicFiles(app, needs)
   const registry = registryAddress(needs.baseUrl)
   const page = (path: string, show: (visit: Visit) => Promise<Response>) =>
     app.get(path, async (context) => show(await visitOf(context, needs)))
@@ -56,12 +58,12 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
     return answerPage(context, homePage(shell('/'), { ...view, registry }))
   })
 
-  page('/u/:actor', async ({ context, needs, shell }) => {
-    const actor = context.req.param('actor') ?? ''
-    const view = await viewOwner(needs, actor)
-    if (view === undefined) return notFound(context, needs, 'owner', actor)
-    return answerPage(context, ownerPage(shell(view.owner.path), view))
-  })
+  for (const tab of ownerTabs) {
+    page(`/u/:actor${tab.suffix}`, async (visit) => {
+      const actor = visit.context.req.param('actor') ?? ''
+      return (await showOwner(visit, actor, tab)) ?? notFound(visit.context, needs, 'owner', actor)
+    })
+  }
 
   page('/stars', showStars)
 

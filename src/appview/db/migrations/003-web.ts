@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
-import { createTables, type TableShape } from './table-shapes.ts'
+import { createIndexes, createTables, type TableShape } from './table-shapes.ts'
 
 const tables: Record<string, TableShape> = {
   tag_moves: {
@@ -52,6 +52,10 @@ const tables: Record<string, TableShape> = {
     key: ['hold_did', 'rkey'],
     indexes: [['digest']],
   },
+  repo_revs: {
+    columns: { did: 'text', read_rev: 'text?', forgotten_rev: 'text?' },
+    key: ['did'],
+  },
   backfill_repos: {
     columns: {
       did: 'text',
@@ -73,6 +77,10 @@ const tables: Record<string, TableShape> = {
       fetched_at: 'text',
     },
     key: ['did'],
+  },
+  former_handles: {
+    columns: { handle: 'text', did: 'text', lost_at: 'text' },
+    key: ['handle', 'did'],
   },
   hold_health: {
     columns: {
@@ -101,9 +109,11 @@ const tables: Record<string, TableShape> = {
       owner_did: 'text',
       sealed: 'text',
       host: 'text',
+      form: 'text',
       triggers: 'integer',
       repository: 'text?',
       is_enabled: 'integer',
+      disabled_reason: 'text?',
       created_at: 'text',
     },
     key: ['id'],
@@ -124,7 +134,10 @@ const tables: Record<string, TableShape> = {
       finished_at: 'text?',
     },
     key: ['id'],
-    indexes: [['webhook_id', 'created_at'], ['next_at']],
+    indexes: [
+      ['webhook_id', 'created_at'],
+      ['status', 'next_at'],
+    ],
   },
 }
 
@@ -133,5 +146,7 @@ export const web: Migration = {
   up: async (db: Kysely<unknown>) => {
     await createTables(db, tables)
     await db.schema.alterTable('holds').addColumn('region', 'text').execute()
+    // Holds by those who use them.
+    await createIndexes(db, { manifests: ['hold_did'], holds: ['owner_did'], hold_crew: ['member_did'] })
   },
 }

@@ -5,6 +5,7 @@ import { formatCount } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
 import type { PullGuide } from '../views/pull-commands.ts'
 import type { RepositoryView } from '../views/repository.ts'
+import { feedLinks } from './feed-links.ts'
 import { layout, type Shell } from './layout.ts'
 import { avatar, breakable, choices, command, digest, platforms } from './parts.ts'
 import { sparkline } from './sparkline.ts'
@@ -19,6 +20,8 @@ export function repositoryPage(shell: Shell, view: RepositoryPageView): Html {
   return layout(shell, {
     title: `${owner.label}/${name}`,
     description: view.summary ?? `Container image ${owner.label}/${name}`,
+    card: `${view.path}/-/card.png`,
+    feeds: feedLinks(`${view.path}/-`, `${owner.label}/${name}`),
     main: html`
       ${header(shell, view)}
       <section class="panel" aria-labelledby="pull">

@@ -33,7 +33,7 @@ function nothing({ path, tagList }: Pick<RepositoryView, 'path' | 'tagList'>): H
 function filterForm(path: string, { order, query }: TagListView): Html {
   const option = (value: string, text: string) =>
     html`<option value="${value}" ${order === value ? 'selected' : ''}>${text}</option>`
-  return html`<form class="filter no-print" action="${path}#tags" role="search" aria-label="Tags">
+  return html`<form class="filter" action="${path}#tags" role="search" aria-label="Tags">
     <label class="visually-hidden" for="tag-query">Part of a tag’s name</label>
     <input
       class="input"

@@ -12,6 +12,7 @@ const places = [
   ['/settings/devices', 'Devices'],
   ['/settings/sign-ins', 'Sign-ins'],
   ['/settings/app-passwords', 'App passwords'],
+  ['/settings/webhooks', 'Webhooks'],
 ] as const
 
 /** A page of the settings. */
