@@ -82,38 +82,23 @@ function wantsPage(c: Context<ServerEnv>): boolean {
   return c.req.header('accept')?.includes('text/html') ?? false
 }
 
-function pagesNeeds(
-  { db, identities, indexer, now, log, config, webSessions, remoteImages, remoteReadmes }: AppContext,
-  builds: HelperBuilds,
-): PagesNeeds {
+function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
+  const { identities, indexer, now, config, remoteImages, webSessions } = context
   const assets = loadAssets()
   const baseUrl = config.server.base_url
   const origin = oauthOrigin(new URL(baseUrl))
-  const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
-  const helper = { builds, downloadBase: config.credential_helper.download_base }
+  const proxiedPath = (url: string) => remoteImages.path(url)
   const showsImages = config.ui.remote_images === 'proxy'
-  const markdown = new Markdown({
-    imagePath: (url) => remoteImages.path(url),
-    images: showsImages ? 'proxy' : 'link',
-  })
-  const imagePath = showsImages ? (url: string) => remoteImages.path(url) : () => undefined
-  const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
-  const cards = new Cards({ renderer: new CardRenderer(), now })
-  const requestOwner = (did: Did) => indexer.requestBackfill(did)
   return {
-    cards,
-    db,
-    identities,
-    requestOwner,
-    now,
-    log,
-    baseUrl,
-    sessions,
+    ...context,
     assets,
-    helper,
-    healthBelievedMs,
-    markdown,
-    imagePath,
-    remoteReadmes,
+    baseUrl,
+    cards: new Cards({ renderer: new CardRenderer(), now }),
+    healthBelievedMs: config.health.check_interval + config.health.cache_ttl,
+    helper: { builds, downloadBase: config.credential_helper.download_base },
+    imagePath: showsImages ? proxiedPath : () => undefined,
+    markdown: new Markdown({ imagePath: proxiedPath, images: showsImages ? 'proxy' : 'link' }),
+    requestOwner: (did: Did) => indexer.requestBackfill(did),
+    sessions: new BrowserSessions({ webSessions, identities, assets, origin, baseUrl }),
   }
 }

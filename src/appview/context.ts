@@ -43,6 +43,7 @@ import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
 import { loadSealingKey } from './services/key-files.ts'
+import { ImageConfigs } from './services/image-configs.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
 import { LoginLimits } from './services/login-limits.ts'
@@ -123,6 +124,8 @@ export interface AppContext {
   tokenRealm: string
   repositories: Repositories
   manifests: Manifests
+  manifestLookup: ManifestLookup
+  imageConfigs: ImageConfigs
   pushEvents: PushEvents
   webhooks: Webhooks
   webhookDeliveries: WebhookDeliveries
@@ -365,6 +368,8 @@ export async function createContext(
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,
     manifests,
+    manifestLookup: lookup,
+    imageConfigs: new ImageConfigs({ db, holds, blobs: holdBlobs, now }),
     pushEvents,
     listings: new Listings({ db, holds, requestOwner: (did) => indexer.requestBackfill(did) }),
     webhooks,

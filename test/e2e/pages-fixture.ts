@@ -5,12 +5,15 @@ import { CardRenderer } from '../../src/appview/ui/cards/card-renderer.ts'
 import { loadAssets } from '../../src/appview/ui/assets.ts'
 import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
+import { AppViewError } from '../../src/appview/errors.ts'
+import { ImageConfigs } from '../../src/appview/services/image-configs.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
 import { WebSessions } from '../../src/appview/services/web-sessions.ts'
 import { Markdown } from '../../src/appview/ui/markdown/markdown.ts'
 import { answerFailedPage, answerUnknownPage, mountPages } from '../../src/appview/ui/routes.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
 import { putCaptain } from '../../src/appview/db/holds.ts'
+import { findManifestBytes } from '../../src/appview/db/manifest-bytes.ts'
 import { upsertIdentity } from '../../src/appview/db/identities.ts'
 import type { AppViewDb, AppViewTables } from '../../src/appview/db/schema.ts'
 import { applyManifest } from '../../src/appview/read-model/manifest.ts'
@@ -20,7 +23,7 @@ import { AtprotoError } from '../../src/atproto/errors.ts'
 import { nextTid, type Did } from '../../src/atproto/syntax.ts'
 import { requestId, securityHeaders } from '../../src/http/middleware.ts'
 import { serve, type ServerEnv } from '../../src/http/serve.ts'
-import { openDatabase } from '../../src/lib/database.ts'
+import { openDatabase, type Database } from '../../src/lib/database.ts'
 import { sha256Hex } from '../../src/lib/ids.ts'
 import { logger } from '../../src/lib/log.ts'
 import { manifestRkey, parseManifestRecord } from '../../src/protocol/lexicon/manifest-record.ts'
@@ -241,6 +244,14 @@ export async function fillDatabase(db: AppViewDb): Promise<void> {
   await applyRepoPage(db, { did: alice, rkey: 'busy', rev: nextTid(), record: page })
 }
 
+/** What is kept of configs; every hold is down. */
+function configsWithoutHolds(db: Database<AppViewTables>): ImageConfigs {
+  const fail = async () => {
+    throw new AppViewError('hold_unreachable', 'no hold is here')
+  }
+  return new ImageConfigs({ db, holds: { locateBlob: fail }, blobs: { open: fail }, now: () => now })
+}
+
 function silentLogger() {
   const log = logger('fixture')
   log.level = 'silent'
@@ -252,7 +263,7 @@ export async function pagesFixture(
   options: {
     baseUrl?: string
     isEmpty?: boolean
-    db?: AppViewDb
+    db?: Database<AppViewTables>
     helperBuilds?: HelperBuild[]
     helperDownloadBase?: string
   } = {},
@@ -283,6 +294,11 @@ export async function pagesFixture(
     now: () => now,
     identities,
     helper,
+    imageConfigs: configsWithoutHolds(db),
+    manifestLookup: {
+      findBytes: async ({ digest }: { digest: Digest }) => (await findManifestBytes(db, digest))?.bytes,
+    },
+    blobs: { find: async () => undefined, locate: async () => undefined },
     healthBelievedMs: 30 * 60_000,
     imagePath,
     markdown,

@@ -443,8 +443,9 @@ interface PullDaysTable {
   pull_count: number
 }
 
-/** Image configs read from holds, by digest. */
+/** Image configs as everyone may read them from a public hold; of what another hold keeps, its readers are not told. */
 interface ConfigBytesTable {
+  hold_did: Did
   digest: Digest
   bytes: Uint8Array
   cached_at: string

@@ -5,6 +5,14 @@ import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
+import {
+  answerMissingTag,
+  showBlob,
+  showManifest,
+  showRawManifest,
+  showTag,
+  type ManifestPagesNeeds,
+} from './manifest-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
 import { showRepository, type RepositoryPagesNeeds } from './repository-routes.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
@@ -22,7 +30,12 @@ import { registryAddress } from './views/pull-commands.ts'
 
 /** What the pages need; a piece of the AppView's context. */
 export interface PagesNeeds
-  extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, PublicFilesNeeds, RepositoryPagesNeeds {
+  extends
+    Omit<ViewNeeds, 'viewer'>,
+    InstallNeeds,
+    ManifestPagesNeeds,
+    PublicFilesNeeds,
+    RepositoryPagesNeeds {
   assets: Assets
   sessions: BrowserSessions
   log: Logger
@@ -40,11 +53,17 @@ export interface Visit {
   shell: (path: string) => Shell
 }
 
-/** One page below `/r/`; undefined where there is no such thing to be seen. */
+/** One page below `/r/`; nothing where there is no such repository. */
 type RepositoryPage = (visit: Visit, address: RepositoryAddress) => Promise<Response | undefined>
 
 /** The pages of a repository, by what {@link parseRepositoryAddress} calls them. */
-const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([['overview', showRepository]])
+const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
+  ['overview', showRepository],
+  ['tag', showTagOrRepository],
+  ['manifest', showManifest],
+  ['-/raw', showRawManifest],
+  ['-/blob', showBlob],
+])
 
 /** Mounts the pages and what they load. */
 export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
@@ -96,6 +115,16 @@ async function visitOf(context: Context<ServerEnv>, needs: PagesNeeds): Promise<
     needs: { ...needs, viewer: signedIn?.did },
     shell: (path) => needs.sessions.shell(path, signedIn),
   }
+}
+
+/** A repository may be called `…/tags/…`: it is looked for when there is no such tag. */
+async function showTagOrRepository(visit: Visit, address: RepositoryAddress): Promise<Response | undefined> {
+  const whole = { ...address, path: `${address.path}/tags/${address.reference}` }
+  return (
+    (await showTag(visit, address)) ??
+    (await showRepository(visit, whole)) ??
+    (await answerMissingTag(visit, address))
+  )
 }
 
 /** The answer to an address that nothing is mounted at, for people. */

@@ -99,8 +99,8 @@ const tables: Record<string, TableShape> = {
     indexes: [['day']],
   },
   config_bytes: {
-    columns: { digest: 'text', bytes: 'blob', cached_at: 'text' },
-    key: ['digest'],
+    columns: { hold_did: 'text', digest: 'text', bytes: 'blob', cached_at: 'text' },
+    key: ['hold_did', 'digest'],
     indexes: [['cached_at']],
   },
   webhooks: {

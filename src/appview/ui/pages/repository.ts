@@ -3,11 +3,14 @@ import { age, fact } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
+import { manifestPath } from '../views/manifest-page.ts'
 import type { PullGuide } from '../views/pull-commands.ts'
 import type { RepositoryView } from '../views/repository.ts'
 import { feedLinks } from './feed-links.ts'
+import { healthDot } from './health.ts'
 import { layout, type Shell } from './layout.ts'
-import { avatar, breakable, choices, command, digest, platforms } from './parts.ts'
+import { digestLink } from './manifest-parts.ts'
+import { avatar, breakable, choices, command, platforms } from './parts.ts'
 import { sparkline } from './sparkline.ts'
 import { starButton } from './stars.ts'
 import { tagSection } from './tag-list.ts'
@@ -96,7 +99,7 @@ function aside(view: RepositoryPageView): Html {
       ${fact('Contents', `${formatCount(view.manifestCount, 'manifest')}, ${formatSize(view.sizeBytes)}`)}
       ${fact(
         'Layers in',
-        html`${view.holds.map(({ did, host }) => html`<span class="hold" title="${did}">${host}</span>`)}`,
+        html`${view.holds.map(({ health, hold }) => html`<span class="hold-line"><a href="${hold.path}" title="${hold.did}">${breakable(hold.host)}</a> ${health && healthDot(health)}</span>`)}`,
       )}
     </dl>
   </aside>`
@@ -120,7 +123,8 @@ function untagged(view: RepositoryPageView): Html | '' {
 
 function manifestItem(manifest: ManifestView, { isOwn, now, path }: RepositoryPageView): Html {
   return html`<li>
-    ${digest(manifest.digest)} ${platforms(manifest)}
+    <span class="digest">${digestLink(manifest.digest, manifestPath(path, manifest.digest))}</span>
+    ${platforms(manifest)}
     <span>${formatSize(manifest.sizeBytes)}</span>
     ${age(manifest.createdAt, now)}
     ${

@@ -1,6 +1,7 @@
 import { html, type Html } from '../../../http/html.ts'
 import { age } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
+import { tagPath } from '../views/manifest-page.ts'
 import type { RepositoryView, TagListView, TagView } from '../views/repository.ts'
 import { digest, pager, platforms } from './parts.ts'
 
@@ -102,7 +103,7 @@ function row(
   return html`<tr role="row" id="tag-${tag}">
     <th role="rowheader" scope="row">
       ${isOwn && html`<input type="checkbox" name="tag" value="${tag}" aria-label="Choose ${tag}" />`}
-      <a class="tag" href="${path}/tags/${tag}" data-entry>${tag}</a>
+      <a class="tag" href="${tagPath(path, tag)}" data-entry>${tag}</a>
     </th>
     <td role="cell">${digest(manifest.digest)}</td>
     <td role="cell">${platforms(manifest)} ${scan && scanBadge(scan)}</td>

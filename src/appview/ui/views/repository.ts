@@ -1,4 +1,3 @@
-import type { Did } from '../../../atproto/syntax.ts'
 import type { Digest } from '../../../protocol/oci/digest.ts'
 import { cleanText } from '../../../lib/format.ts'
 import { sumStats } from '../../db/hold-stats.ts'
@@ -19,6 +18,8 @@ import { findScans, type Scan } from '../../db/scans.ts'
 import { findTag } from '../../db/tags.ts'
 import type { RemoteReadmes } from '../../services/remote-readmes.ts'
 import { avatarPath } from '../avatars.ts'
+import { viewHealth, type HealthNeeds, type HealthView } from './health.ts'
+import { holdView, type HoldView } from './hold.ts'
 import { describeManifests, type ManifestView } from './manifest.ts'
 import { findOwner, readRepositoryPath, type OwnerView, type ViewNeeds } from './owner.ts'
 import { readPage, type PageNumber } from './paging.ts'
@@ -28,7 +29,7 @@ import { findReadme, webUrl, type Readme } from './readme.ts'
 import { ownDescription, repositoryPath } from './repository-list.ts'
 import { viewStar, type StarView } from './stars.ts'
 
-export interface RepositoryViewNeeds extends ViewNeeds {
+export interface RepositoryViewNeeds extends ViewNeeds, HealthNeeds {
   registry: RegistryAddress
   remoteReadmes: Pick<RemoteReadmes, 'peek'>
   /** Where a picture of another site is had from us; undefined where none is shown. */
@@ -86,7 +87,7 @@ export interface RepositoryView {
   star: StarView
   pullCount: number
   history: PullHistory
-  holds: { did: Did; host: string }[]
+  holds: { hold: HoldView; health: HealthView | undefined }[]
   updatedAt: Date
   now: Date
 }
@@ -120,6 +121,8 @@ export async function viewRepository(
   const untagged = await listUntagged(needs, repository)
   const chosen = await chooseManifest(needs, repository, untagged.views)
   const page = await findRepoPage(db, repository)
+  const holdDids = await listShownHolds(db, repository, viewer)
+  const health = await viewHealth(needs, holdDids)
   const annotations = chosen?.manifest.annotations ?? {}
   const description = annotations['org.opencontainers.image.description']
   const icon = webUrl(annotations['io.atcr.icon'])
@@ -151,7 +154,7 @@ export async function viewRepository(
     star: await viewStar(needs, repository),
     pullCount: (await sumStats(db, repository)).pullCount,
     history: await viewPullHistory(needs, repository),
-    holds: (await listShownHolds(db, repository, viewer)).map((did) => ({ did, host: hostOf(did) })),
+    holds: holdDids.map((did) => ({ hold: holdView(did), health: health.get(did) })),
     updatedAt: new Date(repository.updatedAt),
     now: needs.now(),
   }
@@ -247,9 +250,4 @@ function aboutOf(annotations: Record<string, string>): AboutView {
     ],
     facts: [...fact('Version', 'version'), ...fact('Licence', 'licenses'), ...fact('Vendor', 'vendor')],
   }
-}
-
-/** `did:web:hold.example%3A8080` → `hold.example:8080`; other DIDs as they are. */
-function hostOf(did: Did): string {
-  return did.startsWith('did:web:') ? did.slice('did:web:'.length).replace(/%3a/i, ':') : did
 }
