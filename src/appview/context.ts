@@ -297,6 +297,7 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
+    around: (tx, event, apply) => webhookNews.applyRecord(tx, event, apply),
     now,
     log: logger('appview:indexer'),
   })
