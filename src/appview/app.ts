@@ -1,5 +1,6 @@
 import { Hono, type Context } from 'hono'
 
+import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { clientAddress, proxyList } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
@@ -12,15 +13,18 @@ import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
+import { Cards } from './ui/cards/answer-card.ts'
+import { CardRenderer } from './ui/cards/card-renderer.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
+import { mountLegal } from './ui/legal-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
-import { mountWebhooks } from './ui/webhook-routes.ts'
 import { mountStars } from './ui/star-routes.ts'
+import { mountWebhooks } from './ui/webhook-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
@@ -45,11 +49,12 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
+    mountLegal(app, { config, sessions })
     mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
-    mountWebhooks(app, { ...context, sessions })
     mountStars(app, { ...context, sessions })
+    mountWebhooks(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
     mountDevicePages(app, { ...context, sessions })
@@ -76,14 +81,19 @@ function wantsPage(c: Context<ServerEnv>): boolean {
   return c.req.header('accept')?.includes('text/html') ?? false
 }
 
-function pagesNeeds(
-  { db, identities, now, log, config, webSessions }: AppContext,
-  builds: HelperBuilds,
-): PagesNeeds {
+function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
+  const { identities, indexer, now, config, webSessions } = context
   const assets = loadAssets()
   const baseUrl = config.server.base_url
   const origin = oauthOrigin(new URL(baseUrl))
-  const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
-  const helper = { builds, downloadBase: config.credential_helper.download_base }
-  return { db, identities, now, log, baseUrl, sessions, assets, helper }
+  return {
+    ...context,
+    assets,
+    baseUrl,
+    cards: new Cards({ renderer: new CardRenderer(), now }),
+    healthBelievedMs: config.health.check_interval + config.health.cache_ttl,
+    helper: { builds, downloadBase: config.credential_helper.download_base },
+    requestOwner: (did: Did) => indexer.requestBackfill(did),
+    sessions: new BrowserSessions({ webSessions, identities, assets, origin, baseUrl }),
+  }
 }

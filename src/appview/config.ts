@@ -2,7 +2,7 @@ import { join } from 'node:path'
 
 import { z } from 'zod'
 
-import { type SettingsDeclaration } from '../lib/config.ts'
+import { duration, type SettingsDeclaration } from '../lib/config.ts'
 
 const server = z
   .object({
@@ -41,6 +41,14 @@ const credentialHelper = z
   .prefault({})
   .describe('What /install.sh, /install.ps1 and /install/<file> offer.')
 
+const health = z
+  .object({
+    check_interval: duration().prefault('15m').describe('How often each hold that is in use is asked whether it answers. One that has been away for long is asked less often.'), // prettier-ignore
+    cache_ttl: duration().prefault('15m').describe('How long over that an answer counts; after that pages say that they do not know.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('What pages say of holds: whether they answer.')
+
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
@@ -54,6 +62,13 @@ const schema = z.object({
     .prefault({})
     .describe('Registry tokens. Missing files are made on first run.'),
   credential_helper: credentialHelper,
+  legal: z
+    .object({
+      company_name: z.string().min(1).optional().describe('Who runs this registry and answers for it.'),
+      jurisdiction: z.string().min(1).optional().describe('Whose law applies, as it is to be read after “the law of”: `Finland`.'), // prettier-ignore
+    })
+    .prefault({})
+    .describe('What /terms and /privacy say of whoever runs this registry.'),
   identity: z
     .object({
       plc_directory_url: z.url().default('https://plc.directory').describe('Directory of did:plc identities.'), // prettier-ignore
@@ -64,9 +79,13 @@ const schema = z.object({
   jetstream: z
     .object({
       urls: z.array(z.string()).default(['wss://jetstream1.us-east.bsky.network', 'wss://jetstream2.us-west.bsky.network']).describe('Event streams, tried in turn.'), // prettier-ignore
+      firehose_urls: z.array(z.url()).default([]).describe('Relays or PDSes whose signed event stream is followed as well, for networks without Jetstream, such as https://pds.example.'), // prettier-ignore
+      relay_endpoints: z.array(z.url()).default(['https://relay1.us-east.bsky.network', 'https://relay1.us-west.bsky.network']).describe('Relays that list which accounts have records here, tried in turn; a PDS lists its own.'), // prettier-ignore
+      backfill_enabled: z.boolean().default(true).describe('Read what accounts wrote before this index was there, or while it was away.'), // prettier-ignore
     })
     .prefault({})
     .describe('Where the index gets its events from.'),
+  health,
 })
 
 /** Settings of the AppView as the program uses them: paths as they were written. */

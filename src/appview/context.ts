@@ -12,6 +12,7 @@ import { AppPasswordLogin } from './clients/app-password-login.ts'
 import { HoldBlobsClient } from './clients/hold-blobs.ts'
 import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
+import { HoldProbeClient } from './clients/hold-probe.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
 import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
@@ -24,6 +25,7 @@ import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
+import { HoldHealthChecks } from './jobs/hold-health.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
@@ -40,6 +42,7 @@ import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
 import { loadSealingKey } from './services/key-files.ts'
+import { ImageConfigs } from './services/image-configs.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
 import { LoginLimits } from './services/login-limits.ts'
@@ -69,12 +72,17 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+/** A page of records when whole data repos are read; a server that cannot give so much is asked for less. */
+const repoPageBytesMax = 16 * 1024 * 1024
+const repoTimeoutMs = 60_000
 const webhookTimeoutMs = 10_000
 const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
 export interface AppViewOverrides {
   now?: Now
+  /** Time as PDSes and holds see it, for what they check of our calls; `now` unless told. */
+  callsNow?: Now
   /** For all calls to PDSes, directories and holds. */
   fetch?: Fetch
   /** For blob bytes. */
@@ -111,6 +119,8 @@ export interface AppContext {
   tokenRealm: string
   repositories: Repositories
   manifests: Manifests
+  manifestLookup: ManifestLookup
+  imageConfigs: ImageConfigs
   pushEvents: PushEvents
   webhooks: Webhooks
   webhookDeliveries: WebhookDeliveries
@@ -122,6 +132,7 @@ export interface AppContext {
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
   pullNotices: PullNotices
+  holdHealth: HoldHealthChecks
   indexer: Indexer
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -134,6 +145,7 @@ export async function createContext(
   await using opened = new AsyncDisposableStack()
   const log = logger('appview')
   const now = overrides.now ?? systemNow
+  const callsNow = overrides.callsNow ?? now
   const paths = appViewPaths(config, process.getuid?.() === 0)
   const service = new URL(config.server.base_url).host
 
@@ -204,19 +216,20 @@ export async function createContext(
     db,
     pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
   })
-  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now })
-  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now })
+  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now: callsNow })
+  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now: callsNow })
   const holdUploads = new HoldUploadsClient({ caller, transfer: network.transfer })
   const crew = new HoldCrewClient({ caller })
   const profiles = new PdsProfiles({ reads: pdsReads, sessions: pdsSessions, now })
   const defaultHoldDid = holdDid(config.server.default_hold_did)
+  const managedHoldDids = config.server.managed_holds.map(holdDid)
   const holds = new Holds({
     db,
     crew,
     blobs: holdBlobs,
     profiles,
     defaultHoldDid,
-    managedHoldDids: config.server.managed_holds.map(holdDid),
+    managedHoldDids,
     now,
   })
   const sailorSetups = opened.use(
@@ -290,6 +303,16 @@ export async function createContext(
     now,
   })
 
+  const holdHealth = opened.use(
+    new HoldHealthChecks({
+      db,
+      probe: new HoldProbeClient({ identities, fetch: network.metadata, now }),
+      intervalMs: config.health.check_interval,
+      log: logger('appview:health'),
+      now,
+    }),
+  )
+
   const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
   const indexer = new Indexer({
     db,
@@ -298,6 +321,13 @@ export async function createContext(
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
     around: (tx, event, apply) => webhookNews.applyRecord(tx, event, apply),
+    backfill: config.jetstream.backfill_enabled
+      ? {
+          relayUrls: config.jetstream.relay_endpoints,
+          knownDids: [...new Set([defaultHoldDid, ...managedHoldDids])],
+          fetch: network.repos,
+        }
+      : undefined,
     now,
     log: logger('appview:indexer'),
   })
@@ -329,10 +359,12 @@ export async function createContext(
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,
     manifests,
+    manifestLookup: lookup,
+    imageConfigs: new ImageConfigs({ db, holds, blobs: holdBlobs, now }),
     pushEvents,
+    listings: new Listings({ db, holds, requestOwner: (did) => indexer.requestBackfill(did) }),
     webhooks,
     webhookDeliveries,
-    listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
     avatars: new Avatars({ db, pds: pdsReads, now }),
@@ -340,6 +372,7 @@ export async function createContext(
     holdBlobs,
     notifications,
     pullNotices,
+    holdHealth,
     indexer,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
@@ -354,6 +387,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     pds:
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
+    repos:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
     // Of long answers only the beginning is read.
     webhook:

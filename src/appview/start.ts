@@ -26,6 +26,7 @@ export async function startAppView(
     await serve(createApp(context), { ...address, intercept: createInterceptor(context) }),
   )
   context.notifications.start()
+  context.holdHealth.start()
   context.webhookDeliveries.start()
   if (config.jetstream.urls.length > 0) context.indexer.start()
   const warning = proxyWarning(config.server.base_url, config.server.trusted_proxies)

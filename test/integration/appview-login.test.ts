@@ -391,6 +391,7 @@ async function startOther(
       ...config,
       ui: { ...config.ui, database_path: ':memory:' },
       jetstream: { ...config.jetstream, urls: [] },
+      health: {},
       server: {
         ...config.server,
         addr: `127.0.0.1:${port}`,

@@ -28,6 +28,43 @@ export async function findIdentityByHandle(db: AppViewDb, handle: string): Promi
 }
 
 /**
+ * The account that had `handle` last and calls itself something else now; undefined when nobody had, when the one who
+ * had is away or without a handle, and when several had, so that a link to any of them could be meant.
+ */
+export async function findFormerHolder(db: AppViewDb, handle: string): Promise<IdentityRow | undefined> {
+  const rows = await db
+    .selectFrom('former_handles')
+    .innerJoin('identities', 'identities.did', 'former_handles.did')
+    .selectAll('identities')
+    .where('former_handles.handle', '=', handle.toLowerCase())
+    .where('identities.is_active', '=', 1)
+    .where('identities.handle', 'is not', null)
+    .limit(2)
+    .execute()
+  const [row, another] = rows
+  return row === undefined || another !== undefined ? undefined : toIdentity(row)
+}
+
+/** Before a look-up's result is stored: the handle that it takes away. */
+async function noteFormerHandle(
+  db: AppViewDb,
+  { did, handle, resolvedAt }: { did: Did; handle: string | null; resolvedAt: string },
+): Promise<void> {
+  const before = await db
+    .selectFrom('identities')
+    .select('handle')
+    .where('did', '=', did)
+    .where('handle_at', '<=', resolvedAt)
+    .executeTakeFirst()
+  if (before === undefined || before.handle === null || before.handle === handle) return
+  await db
+    .insertInto('former_handles')
+    .values({ handle: before.handle, did, lost_at: resolvedAt })
+    .onConflict((conflict) => conflict.columns(['handle', 'did']).doUpdateSet({ lost_at: resolvedAt }))
+    .execute()
+}
+
+/**
  * Stores what a look-up at `resolvedAt` found; an older look-up changes nothing. A handle belongs to one account:
  * whoever had it before loses it.
  */
@@ -45,6 +82,7 @@ export async function upsertIdentity(
       .where('handle_at', '<=', identity.resolvedAt)
       .execute()
   }
+  await noteFormerHandle(db, { did: identity.did, handle, resolvedAt: identity.resolvedAt })
   const columns = { handle, pds_url: identity.pdsUrl ?? null, handle_at: identity.resolvedAt }
   await db
     .insertInto('identities')

@@ -96,7 +96,59 @@ export async function findShownTag(
   return row && toTag(row)
 }
 
-/** Whether a manifest of this digest is there to be seen in a repository. */
+/** A move of a tag to a manifest that is there to be seen. */
+export interface ShownMove {
+  repository: string
+  tag: string
+  rkey: string
+  /** Of the commit. */
+  rev: string
+  digest: Digest
+  movedAt: string
+}
+
+/**
+ * How the tags of an owner, or of one of the repositories, were moved; the last first. Writes that left a tag where it
+ * was are no moves.
+ */
+export async function listShownMoves(
+  db: AppViewDb,
+  { ownerDid, name }: { ownerDid: Did; name?: string | undefined },
+  { limit, viewer }: { limit: number; viewer: Viewer },
+): Promise<ShownMove[]> {
+  let query = db
+    .selectFrom('tag_moves')
+    .innerJoin('manifests', (join) =>
+      join
+        .onRef('manifests.owner_did', '=', 'tag_moves.owner_did')
+        .onRef('manifests.digest', '=', 'tag_moves.digest'),
+    )
+    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
+    .select((eb) => [
+      eb.ref('tag_moves.repository').$notNull().as('repository'),
+      eb.ref('tag_moves.tag').$notNull().as('tag'),
+      'tag_moves.rkey',
+      'tag_moves.rev',
+      'manifests.digest',
+      'tag_moves.moved_at',
+    ])
+    .where('tag_moves.owner_did', '=', ownerDid)
+    .where(isHoldShown(viewer))
+    .where(isMove)
+  if (name !== undefined) query = query.where('tag_moves.repository', '=', name)
+  const rows = await query
+    .orderBy('tag_moves.moved_at', 'desc')
+    .orderBy('tag_moves.rev', 'desc')
+    .orderBy('tag_moves.tag')
+    .limit(limit)
+    .execute()
+  return rows.map(({ moved_at: movedAt, ...move }) => ({ ...move, movedAt }))
+}
+
+/**
+ * Whether a manifest of this digest is there to be seen in a repository: as one of its own, or because an index of its
+ * own lists it (records of older software name one repository only, and children have no tags).
+ */
 export async function isManifestShown(
   db: AppViewDb,
   repository: RepositoryKey,
@@ -106,7 +158,100 @@ export async function isManifestShown(
     .select('manifests.digest')
     .where('manifests.digest', '=', digest)
     .executeTakeFirst()
-  return row !== undefined
+  if (row !== undefined) return true
+  if ((await listShownParents(db, repository, { digest, viewer, limit: 1 })).length === 0) return false
+  return (await findShownOfOwner(db, repository.ownerDid, { digests: [digest], viewer })).has(digest)
+}
+
+/** Those of an owner's manifests that are there to be seen in any repository of his. */
+export async function findShownOfOwner(
+  db: AppViewDb,
+  ownerDid: Did,
+  { digests, viewer }: { digests: readonly Digest[]; viewer: Viewer },
+): Promise<Set<Digest>> {
+  if (digests.length === 0) return new Set()
+  const rows = await db
+    .selectFrom('manifests')
+    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
+    .select('manifests.digest')
+    .where('manifests.owner_did', '=', ownerDid)
+    .where('manifests.digest', 'in', digests)
+    .where(isHoldShown(viewer))
+    .execute()
+  return new Set(rows.map((row) => row.digest))
+}
+
+/** Digests of the indexes of a repository that list a manifest, the newest first. */
+export async function listShownParents(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digest, limit, viewer }: { digest: Digest; limit: number; viewer: Viewer },
+): Promise<Digest[]> {
+  const rows = await shownManifests(db, repository, viewer)
+    .select('manifests.digest')
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('manifest_links')
+          .select('manifest_links.position')
+          .where('manifest_links.target_digest', '=', digest)
+          .where('manifest_links.owner_did', '=', repository.ownerDid)
+          .where('manifest_links.kind', '=', 'manifest')
+          .whereRef('manifest_links.digest', '=', 'manifests.digest'),
+      ),
+    )
+    .orderBy('manifests.created_at', 'desc')
+    .orderBy('manifests.digest')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.digest)
+}
+
+/** Digests of the manifests of a repository whose subject is `digest`, the newest first. */
+export async function listShownReferrers(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digest, limit, viewer }: { digest: Digest; limit: number; viewer: Viewer },
+): Promise<Digest[]> {
+  const rows = await shownManifests(db, repository, viewer)
+    .select('manifests.digest')
+    .where('manifests.subject_digest', '=', digest)
+    .orderBy('manifests.created_at', 'desc')
+    .orderBy('manifests.digest')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.digest)
+}
+
+/** Tags of a repository that name a manifest, the last moved first. */
+export async function listShownTagsOf(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digest, limit, viewer }: { digest: Digest; limit: number; viewer: Viewer },
+): Promise<Tag[]> {
+  const rows = await shownTags(db, repository, viewer)
+    .select(['tags.tag', 'tags.digest', 'tags.created_at', 'tags.updated_at'])
+    .where('tags.digest', '=', digest)
+    .orderBy('tags.updated_at', 'desc')
+    .orderBy('tags.tag')
+    .limit(limit)
+    .execute()
+  return rows.map(toTag)
+}
+
+/** Whether a repository has manifests that `viewer` may not see. */
+export async function hidesManifests(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  viewer: Viewer,
+): Promise<boolean> {
+  const all = await membersOf(db, repository)
+    .select((eb) => eb.fn.countAll().as('count'))
+    .executeTakeFirstOrThrow()
+  const shown = await shownManifests(db, repository, viewer)
+    .select((eb) => eb.fn.countAll().as('count'))
+    .executeTakeFirstOrThrow()
+  return Number(all.count) > Number(shown.count)
 }
 
 /** Digests of manifests that neither a tag nor an index of the repository names, the newest first. */
@@ -198,6 +343,15 @@ export const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
         and (hold_crew.permissions like '%"blob:read"%' or hold_crew.permissions like '%"blob:write"%')))`
 
 /** Repositories of whom `viewer` may see anything; a query to go on with. */
+/** Whether the write of a tag record before it, if one is known, says something else. */
+const isMove = sql<SqlBool>`not exists (
+  select 1 from tag_moves as before
+  where before.owner_did = tag_moves.owner_did and before.rkey = tag_moves.rkey
+  and before.repository = tag_moves.repository and before.tag = tag_moves.tag and before.digest = tag_moves.digest
+  and before.rev = (
+    select max(earlier.rev) from tag_moves as earlier
+    where earlier.owner_did = tag_moves.owner_did and earlier.rkey = tag_moves.rkey and earlier.rev < tag_moves.rev))`
+
 export const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
   db
     .selectFrom('repositories')
@@ -238,7 +392,7 @@ const shownTag = (eb: FromRepositories, viewer: Viewer) =>
     .where(isHoldShown(viewer))
 
 /** The manifests of a repository, by their own word or by a tag's. */
-const shownManifests = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Viewer) =>
+const membersOf = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
   db
     .selectFrom((eb) =>
       eb
@@ -258,8 +412,9 @@ const shownManifests = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer
     .innerJoin('manifests', (join) =>
       join.on('manifests.owner_did', '=', ownerDid).onRef('manifests.digest', '=', 'members.digest'),
     )
-    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
-    .where(isHoldShown(viewer))
+
+const shownManifests = (db: AppViewDb, repository: RepositoryKey, viewer: Viewer) =>
+  membersOf(db, repository).innerJoin('holds', 'holds.did', 'manifests.hold_did').where(isHoldShown(viewer))
 
 const shownTags = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Viewer) =>
   db

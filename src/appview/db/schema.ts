@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import type { Generated, Kysely } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
@@ -11,6 +11,7 @@ import type { Digest } from '../../protocol/oci/digest.ts'
  */
 export interface AppViewTables {
   record_revs: RecordRevsTable
+  repo_revs: RepoRevsTable
   identities: IdentitiesTable
   repositories: RepositoriesTable
   manifests: ManifestsTable
@@ -41,12 +42,18 @@ export interface AppViewTables {
   device_grants: DeviceGrantsTable
   devices: DevicesTable
   refresh_tokens: RefreshTokensTable
+  former_handles: FormerHandlesTable
   backfill_repos: BackfillReposTable
   hold_health: HoldHealthTable
   pull_days: PullDaysTable
   config_bytes: ConfigBytesTable
   webhooks: WebhooksTable
   webhook_deliveries: WebhookDeliveriesTable
+
+  search_changes: SearchChangesTable
+  search_documents: SearchDocumentsTable
+  search_words: SearchWordsTable
+  search_trigrams: SearchTrigramsTable
 }
 
 /** The database or a transaction in it; every function in `db/` takes either. */
@@ -70,6 +77,13 @@ interface RecordRevsTable {
   rkey: string
   rev: string
   is_deleted: Flag
+}
+
+/** Up to which commit an account's whole data repo is accounted for, because it was read or because it was deleted. */
+interface RepoRevsTable {
+  did: Did
+  read_rev: string | null
+  forgotten_rev: string | null
 }
 
 interface IdentitiesTable {
@@ -390,6 +404,13 @@ interface ActorProfilesTable {
   fetched_at: string
 }
 
+/** Handles that accounts had before: old links lead on. */
+interface FormerHandlesTable {
+  handle: string
+  did: Did
+  lost_at: string
+}
+
 export type BackfillStatus = 'waiting' | 'done' | 'failed'
 
 /** Data repos whose past is to be read, or was. */
@@ -422,8 +443,9 @@ interface PullDaysTable {
   pull_count: number
 }
 
-/** Image configs read from holds, by digest. */
+/** Image configs as everyone may read them from a public hold; of what another hold keeps, its readers are not told. */
 interface ConfigBytesTable {
+  hold_did: Did
   digest: Digest
   bytes: Uint8Array
   cached_at: string
@@ -470,4 +492,47 @@ export interface WebhookDeliveriesTable {
   response_text: string | null
   created_at: string
   finished_at: string | null
+}
+
+/** `repository`: did and name; `owner`: everything of the DID; `hold`: everything that rests in the DID. */
+export type SearchChangeScope = 'repository' | 'owner' | 'hold'
+
+/** What the search index does not know yet; written by triggers, in the transactions that change the rows. */
+interface SearchChangesTable {
+  id: Generated<number>
+  scope: SearchChangeScope
+  did: Did
+  name: string
+}
+
+/** What can be found: repositories that everyone may see, and (without a name) the people who have some. */
+interface SearchDocumentsTable {
+  /** The greater, the better known: matches are read from the greatest on. */
+  id: number
+  owner_did: Did
+  name: string
+  /** The last component of the name. */
+  base: string
+  handle: string | null
+  display_name: string | null
+  kind: string
+  /** With a space between. */
+  platforms: string
+  /** A hold that shows it. It is looked at whenever somebody searches. */
+  hold_did: Did
+  star_count: number
+  pull_count: number
+  updated_at: string
+}
+
+/** Words of names: what typing errors are compared with. */
+interface SearchWordsTable {
+  word: string
+}
+
+interface SearchTrigramsTable {
+  trigram: string
+  /** Of the word. */
+  length: number
+  word: string
 }

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
-import { createTables, type TableShape } from './table-shapes.ts'
+import { createIndexes, createTables, type TableShape } from './table-shapes.ts'
 
 const tables: Record<string, TableShape> = {
   tag_moves: {
@@ -52,6 +52,10 @@ const tables: Record<string, TableShape> = {
     key: ['hold_did', 'rkey'],
     indexes: [['digest']],
   },
+  repo_revs: {
+    columns: { did: 'text', read_rev: 'text?', forgotten_rev: 'text?' },
+    key: ['did'],
+  },
   backfill_repos: {
     columns: {
       did: 'text',
@@ -74,6 +78,10 @@ const tables: Record<string, TableShape> = {
     },
     key: ['did'],
   },
+  former_handles: {
+    columns: { handle: 'text', did: 'text', lost_at: 'text' },
+    key: ['handle', 'did'],
+  },
   hold_health: {
     columns: {
       hold_did: 'text',
@@ -91,8 +99,8 @@ const tables: Record<string, TableShape> = {
     indexes: [['day']],
   },
   config_bytes: {
-    columns: { digest: 'text', bytes: 'blob', cached_at: 'text' },
-    key: ['digest'],
+    columns: { hold_did: 'text', digest: 'text', bytes: 'blob', cached_at: 'text' },
+    key: ['hold_did', 'digest'],
     indexes: [['cached_at']],
   },
   webhooks: {
@@ -138,5 +146,7 @@ export const web: Migration = {
   up: async (db: Kysely<unknown>) => {
     await createTables(db, tables)
     await db.schema.alterTable('holds').addColumn('region', 'text').execute()
+    // Holds by those who use them.
+    await createIndexes(db, { manifests: ['hold_did'], holds: ['owner_did'], hold_crew: ['member_did'] })
   },
 }

@@ -1,4 +1,6 @@
-import { PostgresAdapter, sql, type Kysely, type RawBuilder } from 'kysely'
+import { sql, type Kysely, type RawBuilder } from 'kysely'
+
+import { isPostgres } from '../dialect.ts'
 
 type ColumnType = 'text' | 'integer' | 'bigint' | 'blob'
 
@@ -7,12 +9,12 @@ type ColumnType = 'text' | 'integer' | 'bigint' | 'blob'
  * order, and revs and ISO times rely on it.
  */
 function columnTypes(db: Kysely<unknown>): Record<ColumnType, RawBuilder<unknown>> {
-  const isPostgres = db.getExecutor().adapter instanceof PostgresAdapter
+  const postgres = isPostgres(db)
   return {
-    text: isPostgres ? sql`text collate "C"` : sql`text`,
+    text: postgres ? sql`text collate "C"` : sql`text`,
     integer: sql`integer`,
     bigint: sql`bigint`,
-    blob: isPostgres ? sql`bytea` : sql`blob`,
+    blob: postgres ? sql`bytea` : sql`blob`,
   }
 }
 
@@ -37,12 +39,20 @@ export async function createTables(
       create = create.addColumn(column, sql`${columnType}`, (c) => (isNullable ? c : c.notNull()))
     }
     await create.addPrimaryKeyConstraint(`${table}_pk`, shape.key as never[]).execute()
-    for (const columns of shape.indexes ?? []) {
-      await db.schema
-        .createIndex([table, ...columns].join('__'))
-        .on(table)
-        .columns(columns)
-        .execute()
-    }
+    for (const columns of shape.indexes ?? []) await createIndexes(db, { [table]: columns })
+  }
+}
+
+/** Creates one index on each of these tables, named after its columns. */
+export async function createIndexes(
+  db: Kysely<unknown>,
+  indexes: Readonly<Record<string, readonly string[]>>,
+): Promise<void> {
+  for (const [table, columns] of Object.entries(indexes)) {
+    await db.schema
+      .createIndex([table, ...columns].join('__'))
+      .on(table)
+      .columns([...columns])
+      .execute()
   }
 }

@@ -11,6 +11,7 @@ export function homePage(shell: Shell, view: HomeView & { registry: RegistryAddr
   return layout(shell, {
     title: '',
     description: sentence,
+    card: '/card.png',
     main: html`
       <section class="hero">
         <h1>Container images, in your own&nbsp;name</h1>

@@ -21,6 +21,13 @@ export interface Shell {
   canonicalUrl?: string
 }
 
+/** A feed about what a page shows. */
+export interface FeedLink {
+  path: string
+  type: 'application/atom+xml' | 'application/feed+json'
+  title: string
+}
+
 /** A whole document around a page's main content. */
 export function layout(
   shell: Shell,
@@ -29,7 +36,7 @@ export function layout(
     description?: string | undefined
     /** Path of the picture that shared links show, 1200 × 630. */
     card?: string | undefined
-    feeds?: readonly { path: string; type: 'application/atom+xml' | 'application/feed+json'; title: string }[]
+    feeds?: readonly FeedLink[]
     /** What stands in the search field. */
     searched?: string | undefined
     /** Not for search engines: lists of changing things, and pages for one person. */
@@ -79,6 +86,8 @@ export function layout(
             </p>
             <ul class="footer-links">
               <li><a href="/install">Install</a></li>
+              <li><a href="/terms">Terms</a></li>
+              <li><a href="/privacy">Privacy</a></li>
               <li><button class="plain" type="button" data-opens="keys" hidden>Keyboard</button></li>
             </ul>
           </div>

@@ -136,6 +136,11 @@ export function repositoryList(
   </ul>`
 }
 
+/** Marks what only some may see, the one who looks among them. */
+export const privateChip = html`<span class="chip" title="Its layers rest in a hold that is for crew only"
+  >private</span
+>`
+
 function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean): Html {
   const { owner, latest } = entry
   const manifest = latest?.manifest
@@ -147,6 +152,7 @@ function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean
           data-entry
           >${breakable(entry.name)}</a
         >
+        ${entry.isPrivate === true && privateChip}
       </h3>
       ${age(entry.updatedAt, now)}
     </div>

@@ -3,6 +3,7 @@ import { age } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
+import { feedLinks } from './feed-links.ts'
 import type { RepositoryView, TagView } from '../views/repository.ts'
 import { layout, type Shell } from './layout.ts'
 import { avatar, breakable, command, digest, platforms } from './parts.ts'
@@ -12,6 +13,8 @@ export function repositoryPage(shell: Shell, view: RepositoryView): Html {
   return layout(shell, {
     title: `${owner.label}/${name}`,
     description: view.description ?? `Container image ${owner.label}/${name}`,
+    card: `${view.path}/-/card.png`,
+    feeds: feedLinks(`${view.path}/-`, `${owner.label}/${name}`),
     main: html`
       <header class="page-header">
         ${avatar({ label: name, picturePath: view.picturePath }, 'large')}

@@ -1,4 +1,5 @@
 import { manifestKey } from '../../db/manifest-batches.ts'
+import { findPublic } from '../../db/owner-listings.ts'
 import { findRepoPage } from '../../db/repo-pages.ts'
 import type { Repository } from '../../db/repositories.ts'
 import { findListed, repositoryKey } from '../../db/repository-lists.ts'
@@ -18,6 +19,8 @@ export interface RepositoryEntry {
   /** The tag that moved last, with what it names. */
   latest: { tag: string; manifest: ManifestView | undefined } | undefined
   description: string | undefined
+  /** Not for everyone's eyes: who looks sees it because his hold says so. */
+  isPrivate?: boolean
 }
 
 const descriptionLengthMax = 160
@@ -26,12 +29,14 @@ export function repositoryPath(owner: OwnerView, name: string): string {
   return `/r/${owner.label}/${name}`
 }
 
-/** Entries for repositories that may be shown to who looks. Four queries, however many they are. */
+/** Entries for repositories that may be shown to who looks. Four queries, however many they are; one more for who is signed in. */
 export async function listEntries(
   { db, viewer }: Pick<ViewNeeds, 'db' | 'viewer'>,
   repositories: readonly Repository[],
 ): Promise<RepositoryEntry[]> {
   const listed = await findListed(db, repositories, viewer)
+  // Nobody in particular sees only what everyone does.
+  const publicKeys = viewer === undefined ? undefined : await findPublic(db, repositories)
   const manifestKeys = repositories.flatMap((repository) => {
     const latest = listed.get(repositoryKey(repository))?.latest
     return latest === undefined ? [] : [{ ownerDid: repository.ownerDid, digest: latest.digest }]
@@ -53,6 +58,7 @@ export async function listEntries(
       updatedAt: new Date(latest?.updatedAt ?? repository.updatedAt),
       latest: latest && { tag: latest.tag, manifest },
       description: firstLine(facts.description) ?? manifest?.description,
+      isPrivate: publicKeys?.has(repositoryKey(repository)) === false,
     }
     return [entry]
   })

@@ -1,0 +1,158 @@
+import { findLinksOfOwners, findManifestsOfOwners, manifestKey } from '../db/manifest-batches.ts'
+import type { Manifest, ManifestLink } from '../db/manifests.ts'
+import { repositoryKey } from '../db/repository-lists.ts'
+import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
+import {
+  deleteSearchDocument,
+  putSearchDocument,
+  sumDocumentsOf,
+  type SearchDocument,
+} from '../db/search-documents.ts'
+import { findPersonFacts, findSearchFacts, type PersonFacts, type SearchFacts } from '../db/search-facts.ts'
+import type { IndexedWords } from '../db/search-index.ts'
+import { forgetWords, learnWords } from '../db/search-vocabulary.ts'
+import { wordsOf } from '../db/search-words.ts'
+import { facetToken, searchKindOf, searchKindWords, type SearchKind } from './search-facets.ts'
+
+/** A repository to be looked at, and the number of what changed. */
+export interface StaleDocument extends RepositoryKey {
+  changeId: number
+}
+
+/** Documents of one rank: far more than there ever are changes. */
+const rankSize = 2 ** 46
+const rankMax = 60
+
+/**
+ * Brings the documents of some repositories, and those of their owners, in line with the rows. What not everyone may
+ * see has none. All in the caller's transaction.
+ */
+export async function refreshSearchDocuments(tx: AppViewDb, stale: readonly StaleDocument[]): Promise<void> {
+  const facts = await findSearchFacts(tx, stale)
+  const people = await findPersonFacts(tx, [...new Set(stale.map(({ ownerDid }) => ownerDid))])
+  const keys = [...facts.values()]
+  const manifests = await findManifestsOfOwners(tx, keys)
+  const links = await findLinksOfOwners(tx, keys)
+  for (const { changeId, ownerDid, name } of stale) {
+    const fact = facts.get(repositoryKey({ ownerDid, name }))
+    const manifest = fact && manifests.get(manifestKey(fact))
+    const person = people.get(ownerDid)
+    if (fact === undefined || manifest === undefined || person === undefined) {
+      await dropDocument(tx, { ownerDid, name })
+      continue
+    }
+    const document = repositoryDocument(changeId, fact, person, manifest, links.get(manifestKey(fact)) ?? [])
+    await putDocument(tx, document, wordsOfRepository(document, descriptionOf(fact, manifest)))
+  }
+  const lastChange = new Map(stale.map(({ ownerDid, changeId }) => [ownerDid, changeId]))
+  for (const [did, changeId] of lastChange) {
+    const person = people.get(did)
+    if (person !== undefined) await refreshPerson(tx, person, changeId)
+  }
+}
+
+async function refreshPerson(tx: AppViewDb, person: PersonFacts, changeId: number): Promise<void> {
+  const key = { ownerDid: person.did, name: '' }
+  const sum = await sumDocumentsOf(tx, person.did)
+  if (sum === undefined) return dropDocument(tx, key)
+  const document: SearchDocument = {
+    ...key,
+    ...sum,
+    ...nameOf(person),
+    id: numberOf(sum, changeId * 2 + 1),
+    kind: 'person',
+    platforms: [],
+  }
+  const facets = [facetToken('type', 'person'), facetToken('owner', person.did)]
+  await putDocument(tx, document, { name: [], owner: ownerWords(document), body: [], facets })
+}
+
+async function putDocument(tx: AppViewDb, document: SearchDocument, words: IndexedWords): Promise<void> {
+  const before = await putSearchDocument(tx, document, words)
+  const known = new Set([...words.name, ...words.owner])
+  await learnWords(tx, [...known])
+  await forgetWords(tx, before === undefined ? [] : vocabularyOf(before).filter((word) => !known.has(word)))
+}
+
+async function dropDocument(tx: AppViewDb, key: RepositoryKey): Promise<void> {
+  const before = await deleteSearchDocument(tx, key)
+  if (before !== undefined) await forgetWords(tx, vocabularyOf(before))
+}
+
+function repositoryDocument(
+  changeId: number,
+  fact: SearchFacts,
+  person: PersonFacts,
+  manifest: Manifest,
+  links: readonly ManifestLink[],
+): SearchDocument {
+  const { ownerDid, name, holdDid, starCount, pullCount, updatedAt } = fact
+  return {
+    id: numberOf(fact, changeId * 2),
+    ownerDid,
+    name,
+    ...nameOf(person),
+    kind: searchKindOf(manifest),
+    platforms: platformsOf(links),
+    holdDid,
+    starCount,
+    pullCount,
+    updatedAt,
+  }
+}
+
+const nameOf = ({ handle, displayName }: PersonFacts) => ({ handle, displayName })
+
+/**
+ * Matches are read from the greatest number down, so that a common word costs no more than a rare one: stars first,
+ * then pulls, both by their order of magnitude, then what changed last.
+ */
+function numberOf({ starCount, pullCount }: { starCount: number; pullCount: number }, order: number): number {
+  const rank = Math.floor(4 * Math.log2(1 + starCount) + Math.log2(1 + pullCount))
+  return Math.min(rank, rankMax) * rankSize + order
+}
+
+function wordsOfRepository(document: SearchDocument, description: string): IndexedWords {
+  return {
+    name: nameWords(document.name),
+    owner: ownerWords(document),
+    body: [...searchKindWords[document.kind as SearchKind], ...wordsOf(description)],
+    facets: [
+      facetToken('type', 'repository'),
+      facetToken('kind', document.kind),
+      facetToken('owner', document.ownerDid),
+      ...document.platforms.map((platform) => facetToken('platform', platform)),
+    ],
+  }
+}
+
+/** The words of a name, and each component as one word: `my-app` is found by `myapp` too. */
+function nameWords(name: string): string[] {
+  const joined = name.split('/').map((component) => wordsOf(component).join(''))
+  return [...new Set([...wordsOf(name), ...joined])]
+}
+
+function ownerWords({ handle, displayName }: Pick<SearchDocument, 'handle' | 'displayName'>): string[] {
+  return wordsOf(`${handle ?? ''} ${displayName ?? ''}`)
+}
+
+/** The words that a document gave to what typing errors are compared with. */
+function vocabularyOf(document: SearchDocument): string[] {
+  return [...new Set([...nameWords(document.name), ...ownerWords(document)])]
+}
+
+/** What the owner wrote, else what the manifest says of itself. */
+function descriptionOf({ description }: SearchFacts, { annotations }: Manifest): string {
+  const own = ['description', 'title'].map((key) => annotations?.[`org.opencontainers.image.${key}`] ?? '')
+  return (description ?? own.join(' ')).replaceAll(/https?:\/\/\S+/g, ' ')
+}
+
+/** Docker's attestations are listed as `unknown/unknown`: they run nowhere. */
+function platformsOf(links: readonly ManifestLink[]): string[] {
+  const names = links.flatMap(({ platform }) =>
+    platform === undefined || platform.os === 'unknown' ? [] : [`${platform.os}/${platform.architecture}`],
+  )
+  return [...new Set(names.filter((name) => /^[a-z0-9./_-]{3,40}$/.test(name)))].slice(0, platformCountMax)
+}
+
+const platformCountMax = 20
