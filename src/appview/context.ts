@@ -334,6 +334,7 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
+    around: (tx, event, apply) => webhookNews.applyRecord(tx, event, apply),
     backfill: config.jetstream.backfill_enabled
       ? {
           relayUrls: config.jetstream.relay_endpoints,
