@@ -14,6 +14,7 @@ import { handleRegistry, isRegistryPath, registryListener } from './registry/han
 import { loadAssets } from './ui/assets.ts'
 import { Cards } from './ui/cards/answer-card.ts'
 import { CardRenderer } from './ui/cards/card-renderer.ts'
+import { mountData } from './ui/data-routes.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountInstall } from './ui/install-routes.ts'
@@ -49,6 +50,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
     mountLegal(app, { config, sessions })
+    mountData(app, { ...context, sessions })
     mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
