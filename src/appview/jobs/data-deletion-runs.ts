@@ -12,6 +12,7 @@ export class DataDeletionRuns {
   readonly #stop = new AbortController()
   #wakeUp: () => void = () => undefined
   #isAwake = false
+  #round: Promise<void> | undefined
   #loop: Promise<void> | undefined
 
   constructor(needs: { deletions: () => Pick<DataDeletions, 'runDue'>; log: Logger }) {
@@ -28,6 +29,15 @@ export class DataDeletionRuns {
     this.#wakeUp()
   }
 
+  /** Resolves once everything that is due was taken as far as it goes. */
+  async idle(): Promise<void> {
+    while (this.#isAwake || this.#round !== undefined) {
+      if (this.#round === undefined) await new Promise<void>((resolve) => setImmediate(resolve))
+      else await this.#round
+      if (this.#stop.signal.aborted) return
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     this.#wakeUp()
@@ -39,10 +49,12 @@ export class DataDeletionRuns {
     const { signal } = this.#stop
     while (!signal.aborted) {
       this.#isAwake = false
-      await this.#needs
+      this.#round = this.#needs
         .deletions()
         .runDue(signal)
         .catch((err: unknown) => this.#needs.log.error({ err }, 'deletions of data wait'))
+      await this.#round
+      this.#round = undefined
       if (this.#isAwake) continue
       const nap = new AbortController()
       this.#wakeUp = () => nap.abort()
