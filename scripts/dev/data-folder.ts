@@ -19,7 +19,18 @@ interface Marker {
 }
 
 /** All that a dev network makes in its folder. `--fresh` removes these and nothing else. */
-const ours = ['accounts.json', 'plc', 'pds', 'jetstream', 's3', 'hold', 'appview', markerName]
+const ours = [
+  'accounts.json',
+  'plc',
+  'pds',
+  'jetstream',
+  's3',
+  'hold',
+  'appview',
+  'demo.json',
+  'demo-holds',
+  markerName,
+]
 
 /**
  * Makes the folder ready: empty or missing becomes ours, ours is checked against the options, anything else is

@@ -10,6 +10,8 @@ export interface DevOptions {
   /** Address for AppView and hold; everything else stays on loopback. */
   bind: string | undefined
   hasDemoPush: boolean
+  /** People, repositories and stars to look at. */
+  isDemo: boolean
   jsonFile: string | undefined
   storage: 'filesystem' | 's3'
   uploadMode: 'auto' | 'direct' | 'relay'
@@ -36,6 +38,7 @@ export const helpText = `The whole of ATCR on this machine: DID directory, PDS w
   --storage KIND       where the hold keeps layers: filesystem (default) or s3 (a stand-in of ours)
   --upload-mode MODE   auto (default): layers go straight to the hold where the client can; direct: always;
                        relay: through the AppView
+  --demo               fill it with a dozen people and forty repositories, to look at; once done, they stay in DIR
   --no-demo-push       do not push and pull the sample image
   --json FILE          when ready, write addresses and accounts to FILE for scripts
   --log LEVEL          debug, info, warn (default), error or silent
@@ -54,6 +57,7 @@ export function parseDevOptions(argv: readonly string[]): DevOptions | undefined
     ports: values['port-base'] === undefined ? defaultPorts : portsFrom(values['port-base']),
     bind: values.bind,
     hasDemoPush: values['no-demo-push'] !== true,
+    isDemo: values.demo === true,
     jsonFile: values.json,
     storage: oneOf('--storage', ['filesystem', 's3'], values.storage ?? 'filesystem'),
     uploadMode: oneOf('--upload-mode', ['auto', 'direct', 'relay'], values['upload-mode'] ?? 'auto'),
@@ -72,6 +76,7 @@ function parse(argv: readonly string[]) {
     storage: text,
     'upload-mode': text,
     'no-demo-push': flag,
+    demo: flag,
     json: text,
     log: text,
     help: { ...flag, short: 'h' },

@@ -1,3 +1,4 @@
+import type { Account } from '../../test/network/accounts.ts'
 import type { TestNetwork } from '../../test/network/test-network.ts'
 import { sampleRepository } from './proof-of-life.ts'
 
@@ -23,13 +24,16 @@ export function startProgress(): (step: string, detail: string) => void {
 }
 
 /** Everything a person needs to go on: where things are, who is who, and what to type. */
-export function readyText(network: TestNetwork, options: { hasSample: boolean; folder: string }): string {
-  const { appview, hold, pds, plc, jetstream, s3, accounts } = network
+export function readyText(
+  network: TestNetwork,
+  options: { hasSample: boolean; folder: string; accounts: readonly Account[] },
+): string {
+  const { appview, hold, pds, plc, jetstream, s3 } = network
   const registry = new URL(appview.url).host
-  const { handle, appPassword } = accounts.alice
+  const { handle, appPassword } = network.accounts.alice
   const creds = `${handle}:${appPassword}`
   const row = (name: string, text: string) => `  ${name.padEnd(16)}${text}`
-  const people = Object.values(accounts).map(
+  const people = options.accounts.map(
     (it) =>
       `  ${it.handle.padEnd(16)}${it.did}\n  ${''.padEnd(16)}password ${bold(it.password)}   app password ${bold(it.appPassword)}`,
   )

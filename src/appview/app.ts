@@ -1,5 +1,6 @@
 import { Hono, type Context } from 'hono'
 
+import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { clientAddress, proxyList } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
@@ -17,6 +18,7 @@ import { CardRenderer } from './ui/cards/card-renderer.ts'
 import { mountData } from './ui/data-routes.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
+import { mountHolds } from './ui/hold-routes.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLegal } from './ui/legal-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
@@ -55,6 +57,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
     mountStars(app, { ...context, sessions })
+    mountHolds(app, { ...context, sessions, healthBelievedMs: pages.healthBelievedMs })
     mountWebhooks(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
@@ -82,16 +85,19 @@ function wantsPage(c: Context<ServerEnv>): boolean {
   return c.req.header('accept')?.includes('text/html') ?? false
 }
 
-function pagesNeeds(
-  { db, identities, now, log, config, webSessions }: AppContext,
-  builds: HelperBuilds,
-): PagesNeeds {
+function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
+  const { identities, indexer, now, config, webSessions } = context
   const assets = loadAssets()
   const baseUrl = config.server.base_url
   const origin = oauthOrigin(new URL(baseUrl))
-  const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
-  const helper = { builds, downloadBase: config.credential_helper.download_base }
-  const healthBelievedMs = config.health.check_interval + config.health.cache_ttl
-  const cards = new Cards({ renderer: new CardRenderer(), now })
-  return { cards, db, identities, now, log, baseUrl, sessions, assets, helper, healthBelievedMs }
+  return {
+    ...context,
+    assets,
+    baseUrl,
+    cards: new Cards({ renderer: new CardRenderer(), now }),
+    healthBelievedMs: config.health.check_interval + config.health.cache_ttl,
+    helper: { builds, downloadBase: config.credential_helper.download_base },
+    requestOwner: (did: Did) => indexer.requestBackfill(did),
+    sessions: new BrowserSessions({ webSessions, identities, assets, origin, baseUrl }),
+  }
 }

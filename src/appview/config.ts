@@ -79,6 +79,9 @@ const schema = z.object({
   jetstream: z
     .object({
       urls: z.array(z.string()).default(['wss://jetstream1.us-east.bsky.network', 'wss://jetstream2.us-west.bsky.network']).describe('Event streams, tried in turn.'), // prettier-ignore
+      firehose_urls: z.array(z.url()).default([]).describe('Relays or PDSes whose signed event stream is followed as well, for networks without Jetstream, such as https://pds.example.'), // prettier-ignore
+      relay_endpoints: z.array(z.url()).default(['https://relay1.us-east.bsky.network', 'https://relay1.us-west.bsky.network']).describe('Relays that list which accounts have records here, tried in turn; a PDS lists its own.'), // prettier-ignore
+      backfill_enabled: z.boolean().default(true).describe('Read what accounts wrote before this index was there, or while it was away.'), // prettier-ignore
     })
     .prefault({})
     .describe('Where the index gets its events from.'),

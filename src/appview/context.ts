@@ -33,6 +33,7 @@ import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
+import { SearchIndexing } from './jobs/search-indexing.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
@@ -46,6 +47,7 @@ import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
 import { loadSealingKey } from './services/key-files.ts'
+import { ImageConfigs } from './services/image-configs.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
 import { LoginLimits } from './services/login-limits.ts'
@@ -65,6 +67,7 @@ import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
+import { Search } from './services/search.ts'
 import { SignOuts } from './services/sign-outs.ts'
 import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
@@ -75,6 +78,9 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+/** A page of records when whole data repos are read; a server that cannot give so much is asked for less. */
+const repoPageBytesMax = 16 * 1024 * 1024
+const repoTimeoutMs = 60_000
 const webhookTimeoutMs = 10_000
 /** What a hold tells about an account. */
 const exportTimeoutMs = 60_000
@@ -84,6 +90,8 @@ const signOutPatienceMs = 3000
 /** What tests and the dev network put in place of the real thing. */
 export interface AppViewOverrides {
   now?: Now
+  /** Time as PDSes and holds see it, for what they check of our calls; `now` unless told. */
+  callsNow?: Now
   /** For all calls to PDSes, directories and holds. */
   fetch?: Fetch
   /** For blob bytes. */
@@ -123,6 +131,8 @@ export interface AppContext {
   tokenRealm: string
   repositories: Repositories
   manifests: Manifests
+  manifestLookup: ManifestLookup
+  imageConfigs: ImageConfigs
   pushEvents: PushEvents
   webhooks: Webhooks
   webhookDeliveries: WebhookDeliveries
@@ -136,6 +146,8 @@ export interface AppContext {
   pullNotices: PullNotices
   holdHealth: HoldHealthChecks
   indexer: Indexer
+  searchIndexing: SearchIndexing
+  search: Search
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -147,6 +159,7 @@ export async function createContext(
   await using opened = new AsyncDisposableStack()
   const log = logger('appview')
   const now = overrides.now ?? systemNow
+  const callsNow = overrides.callsNow ?? now
   const paths = appViewPaths(config, process.getuid?.() === 0)
   const service = new URL(config.server.base_url).host
 
@@ -217,19 +230,20 @@ export async function createContext(
     db,
     pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
   })
-  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now })
-  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now })
+  const caller = new HoldCaller({ sessions: pdsSessions, identities, fetch: network.hold, now: callsNow })
+  const holdBlobs = new HoldBlobsClient({ caller, transfer: network.transfer, now: callsNow })
   const holdUploads = new HoldUploadsClient({ caller, transfer: network.transfer })
   const crew = new HoldCrewClient({ caller })
   const profiles = new PdsProfiles({ reads: pdsReads, sessions: pdsSessions, now })
   const defaultHoldDid = holdDid(config.server.default_hold_did)
+  const managedHoldDids = config.server.managed_holds.map(holdDid)
   const holds = new Holds({
     db,
     crew,
     blobs: holdBlobs,
     profiles,
     defaultHoldDid,
-    managedHoldDids: config.server.managed_holds.map(holdDid),
+    managedHoldDids,
     now,
   })
   const sailorSetups = opened.use(
@@ -345,10 +359,19 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
+    backfill: config.jetstream.backfill_enabled
+      ? {
+          relayUrls: config.jetstream.relay_endpoints,
+          knownDids: [...new Set([defaultHoldDid, ...managedHoldDids])],
+          fetch: network.repos,
+        }
+      : undefined,
     now,
     log: logger('appview:indexer'),
   })
   opened.use(indexer)
+
+  const searchIndexing = opened.use(new SearchIndexing({ db, log: logger('appview:search') }))
 
   const resources = opened.move()
   return {
@@ -379,10 +402,12 @@ export async function createContext(
     tokenRealm: new URL('/auth/token', config.server.base_url).href,
     repositories,
     manifests,
+    manifestLookup: lookup,
+    imageConfigs: new ImageConfigs({ db, holds, blobs: holdBlobs, now }),
     pushEvents,
+    listings: new Listings({ db, holds, requestOwner: (did) => indexer.requestBackfill(did) }),
     webhooks,
     webhookDeliveries,
-    listings: new Listings({ db, holds }),
     blobs,
     blobUploads,
     avatars: new Avatars({ db, pds: pdsReads, now }),
@@ -392,6 +417,8 @@ export async function createContext(
     pullNotices,
     holdHealth,
     indexer,
+    searchIndexing,
+    search: new Search({ db, now }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
@@ -405,6 +432,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     pds:
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
+    repos:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
     // Of long answers only the beginning is read.
     webhook:

@@ -27,6 +27,7 @@ export async function startAppView(
   )
   context.notifications.start()
   context.dataDeletionRuns.start()
+  context.searchIndexing.start()
   context.holdHealth.start()
   context.webhookDeliveries.start()
   if (config.jetstream.urls.length > 0) context.indexer.start()

@@ -45,7 +45,12 @@ const unseen =
  * is cut. (Escaping is the templates' business.)
  */
 export function cleanText(text: string, lengthMax: number): string {
-  const line = text.replaceAll(/\s+/gu, ' ').trim().replaceAll(unseen, '\ufffd')
+  const line = showUnseen(text.replaceAll(/\s+/gu, ' ').trim())
   const characters = Array.from(line)
   return characters.length <= lengthMax ? line : `${characters.slice(0, lengthMax - 1).join('')}…`
+}
+
+/** Text of a stranger with `�` for what cannot be seen. */
+export function showUnseen(text: string): string {
+  return text.replaceAll(unseen, '\ufffd')
 }

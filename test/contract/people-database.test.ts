@@ -1,7 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { setAccountActive, upsertIdentity } from '../../src/appview/db/identities.ts'
+import { findHoldHealth, listUsedHolds, putHoldHealth } from '../../src/appview/db/hold-health.ts'
+import { upsertHoldStats } from '../../src/appview/db/hold-stats.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
+import {
+  countOwnerRepositories,
+  findPublic,
+  listOwnerRepositories,
+  sumOwnerPulls,
+  sumOwnerSize,
+  type OwnerFilter,
+  type RepositoryOrder,
+} from '../../src/appview/db/owner-listings.ts'
+import { repositoryKey } from '../../src/appview/db/repository-lists.ts'
 import type { AppViewTables } from '../../src/appview/db/schema.ts'
 import { countShownStars, listShownStars, listUnseenStars } from '../../src/appview/db/shown-stars.ts'
 import { countStars, listStarRkeys, upsertStar } from '../../src/appview/db/stars.ts'
@@ -65,5 +77,53 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
     await upsertIdentity(db, { did: carol, resolvedAt: '2026-11-01T00:00:00.000Z' })
     await setAccountActive(db, { did: carol, isActive: false, at: '2026-11-02T00:00:00.000Z' })
     expect(await countStars(db, app)).toBe(1)
+  })
+  test('an owner’s repositories are ordered, filtered, counted and added up alike', async () => {
+    const stats = (holdDid: Did, rkey: string, name: string, pullCount: number) =>
+      upsertHoldStats(db, {
+        holdDid,
+        rkey,
+        repository: { ownerDid: alice, name },
+        pullCount,
+        pushCount: 1,
+        updatedAt: '2026-11-01T00:00:00.000Z',
+      })
+    await stats('did:web:hold.example', 'a', 'busy', 1200)
+    await stats('did:web:hold.example', 'b', 'busy', 1000)
+    await stats('did:web:hold.example', 'c', 'app', 34)
+    await stats('did:web:elsewhere.example', 'd', 'charts/hello', 1_000_000)
+    const page = { limit: 9, offset: 0 }
+    const names = async (order: RepositoryOrder, { text = '', viewer }: Partial<OwnerFilter> = {}) =>
+      (await listOwnerRepositories(db, alice, { order, text, viewer, ...page })).map(({ name }) => name)
+    expect(await names('updated')).toEqual(['app', 'charts/hello', 'busy'])
+    expect(await names('name', { viewer: alice })).toEqual(['app', 'busy', 'charts/hello', 'secret'])
+    expect(await names('pulls')).toEqual(['busy', 'app', 'charts/hello'])
+    expect(await names('stars')).toEqual(['app', 'busy', 'charts/hello'])
+    expect(await names('name', { text: 'S' })).toEqual(['busy', 'charts/hello'])
+    for (const text of ['%', '_', '\\', "'"]) expect(await names('name', { text })).toEqual([])
+    expect(await countOwnerRepositories(db, alice, { text: 's', viewer: alice })).toBe(3)
+    expect(await sumOwnerPulls(db, alice, undefined)).toBe(1234)
+    const [all, open] = [await sumOwnerSize(db, alice, alice), await sumOwnerSize(db, alice, undefined)]
+    // One manifest with its config and its layer.
+    expect(all - open).toBe(1_234 + 2_100 + 1_000_000)
+    const some = [
+      { ownerDid: alice, name: 'app' },
+      { ownerDid: alice, name: 'secret' },
+    ]
+    expect(await findPublic(db, some)).toEqual(new Set([repositoryKey({ ownerDid: alice, name: 'app' })]))
+  })
+
+  test('holds in use are found in DID order, and what they answered is kept', async () => {
+    expect(await listUsedHolds(db, { last: '', limit: 1 })).toEqual(['did:web:hold.example'])
+    expect(await listUsedHolds(db, { last: 'did:web:hold.example', limit: 9 })).toEqual([
+      'did:web:vault.example',
+    ])
+    const time = '2026-11-22T10:00:00.000Z'
+    const health = { holdDid: 'did:web:hold.example', checkedAt: time, changedAt: time } as const
+    await putHoldHealth(db, { ...health, isUp: true, latencyMs: 12 })
+    await putHoldHealth(db, { ...health, isUp: false, detail: 'no answer' })
+    expect([
+      ...(await findHoldHealth(db, ['did:web:hold.example', 'did:web:vault.example'])).values(),
+    ]).toEqual([{ ...health, isUp: false, detail: 'no answer' }])
   })
 })

@@ -5,11 +5,16 @@ import { CardRenderer } from '../../src/appview/ui/cards/card-renderer.ts'
 import { loadAssets } from '../../src/appview/ui/assets.ts'
 import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
+import { SearchIndexing } from '../../src/appview/jobs/search-indexing.ts'
+import { Search } from '../../src/appview/services/search.ts'
+import { AppViewError } from '../../src/appview/errors.ts'
+import { ImageConfigs } from '../../src/appview/services/image-configs.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
 import { WebSessions } from '../../src/appview/services/web-sessions.ts'
 import { answerFailedPage, answerUnknownPage, mountPages } from '../../src/appview/ui/routes.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
 import { putCaptain } from '../../src/appview/db/holds.ts'
+import { findManifestBytes } from '../../src/appview/db/manifest-bytes.ts'
 import { upsertIdentity } from '../../src/appview/db/identities.ts'
 import type { AppViewDb, AppViewTables } from '../../src/appview/db/schema.ts'
 import { applyManifest } from '../../src/appview/read-model/manifest.ts'
@@ -19,7 +24,7 @@ import { AtprotoError } from '../../src/atproto/errors.ts'
 import { nextTid, type Did } from '../../src/atproto/syntax.ts'
 import { requestId, securityHeaders } from '../../src/http/middleware.ts'
 import { serve, type ServerEnv } from '../../src/http/serve.ts'
-import { openDatabase } from '../../src/lib/database.ts'
+import { openDatabase, type Database } from '../../src/lib/database.ts'
 import { sha256Hex } from '../../src/lib/ids.ts'
 import { logger } from '../../src/lib/log.ts'
 import { manifestRkey, parseManifestRecord } from '../../src/protocol/lexicon/manifest-record.ts'
@@ -240,6 +245,14 @@ export async function fillDatabase(db: AppViewDb): Promise<void> {
   await applyRepoPage(db, { did: alice, rkey: 'busy', rev: nextTid(), record: page })
 }
 
+/** What is kept of configs; every hold is down. */
+function configsWithoutHolds(db: Database<AppViewTables>): ImageConfigs {
+  const fail = async () => {
+    throw new AppViewError('hold_unreachable', 'no hold is here')
+  }
+  return new ImageConfigs({ db, holds: { locateBlob: fail }, blobs: { open: fail }, now: () => now })
+}
+
 function silentLogger() {
   const log = logger('fixture')
   log.level = 'silent'
@@ -251,13 +264,15 @@ export async function pagesFixture(
   options: {
     baseUrl?: string
     isEmpty?: boolean
-    db?: AppViewDb
+    db?: Database<AppViewTables>
     helperBuilds?: HelperBuild[]
     helperDownloadBase?: string
   } = {},
 ) {
   const db = options.db ?? (await openDatabase<AppViewTables>({ path: ':memory:' }, migrations))
   if (options.isEmpty !== true) await fillDatabase(db)
+  const searchIndexing = new SearchIndexing({ db, log: silentLogger() })
+  await searchIndexing.settle()
   const nobodyIs = async (actor: string) => {
     throw new AtprotoError('handle_unresolved', `nobody is ${actor}`)
   }
@@ -280,6 +295,12 @@ export async function pagesFixture(
     now: () => now,
     identities,
     helper,
+    search: new Search({ db, now: () => now }),
+    imageConfigs: configsWithoutHolds(db),
+    manifestLookup: {
+      findBytes: async ({ digest }: { digest: Digest }) => (await findManifestBytes(db, digest))?.bytes,
+    },
+    blobs: { find: async () => undefined, locate: async () => undefined },
     healthBelievedMs: 30 * 60_000,
   }
   const app = new Hono<ServerEnv>()
@@ -291,9 +312,17 @@ export async function pagesFixture(
   app.notFound((context) => answerUnknownPage(context, needs))
   app.onError((error, context) => answerFailedPage(context, needs, error))
   const server = await serve(app, { hostname: '127.0.0.1', port: 0 })
+  const url = `http://127.0.0.1:${server.port}`
   return {
     db,
-    url: `http://127.0.0.1:${server.port}`,
+    searchIndexing,
+    url,
+    /** Pages as somebody sees them who is signed in. */
+    async pageAs(did: Did, path: string): Promise<string> {
+      const token = await webSessions.create(did, { userAgent: 'Firefox', address: '127.0.0.1' })
+      const name = origin.startsWith('https:') ? '__Host-atcr' : `atcr-${new URL(baseUrl).port}`
+      return (await fetch(url + path, { headers: { cookie: `${name}=${token}` } })).text()
+    },
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]()
       if (options.db === undefined) await db.destroy()

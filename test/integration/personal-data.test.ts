@@ -14,9 +14,11 @@ import { signIn } from '../network/web-login.ts'
 /** Goal: an account can take along all that is kept about it, and have it deleted, and nobody else notices. */
 
 let network: TestNetwork
+let holdDid: Did
 let aheadMs = 0
 beforeAll(async () => {
-  network = await TestNetwork.create({ now: () => new Date(Date.now() + aheadMs) })
+  network = await TestNetwork.create({ now: () => new Date(Date.now() + aheadMs), logLevel: 'error' })
+  holdDid = network.hold.did
 })
 afterAll(() => network[Symbol.asyncDispose]())
 
@@ -54,10 +56,10 @@ async function liveHere(account: Account, other: Account): Promise<BrowserTwin> 
 async function fillTables(did: Did): Promise<void> {
   const at = '2026-11-01T00:00:00.000Z'
   const id = (what: string) => `${what} of ${did}`
-  const hold = network.hold.did
+  const hold = holdDid
   await db().insertInto('devices').values({ id: id('device'), did, handle: null, name: 'laptop', secret_hash: id('secret'), created_at: at, used_at: null, used_address: null }).execute() // prettier-ignore
   await db().insertInto('device_grants').values({ device_code_hash: id('code'), user_code_hash: id('user'), status: 'redeemed', device_name: 'x', user_agent: 'x', address: 'x', did, interval_seconds: 5, polled_at: null, created_at: at, expires_at: at }).execute() // prettier-ignore
-  await db().insertInto('webhooks').values({ id: id('hook'), owner_did: did, sealed: 'v1.secret', host: 'x', triggers: 8, repository: null, is_enabled: 0, created_at: at }).execute() // prettier-ignore
+  await db().insertInto('webhooks').values({ id: id('hook'), owner_did: did, sealed: 'v1.secret', host: 'x', form: 'json', triggers: 8, repository: null, is_enabled: 0, disabled_reason: null, created_at: at }).execute() // prettier-ignore
   await db().insertInto('webhook_deliveries').values({ id: id('delivery'), webhook_id: id('hook'), trigger: 'push', payload: '{}', status: 'delivered', attempts: 1, next_at: null, response_status: 200, response_text: null, created_at: at, finished_at: at }).execute() // prettier-ignore
   await db().insertInto('uploads').values({ id: id('upload'), account_did: did, owner_did: did, repository: 'app', hold_did: hold, hold_upload_id: 'x', mode: 'relay', offset_bytes: 0, digest_algorithm: 'sha256', tail: null, is_hash_whole: 0, created_at: at, expires_at: '2099-01-01T00:00:00.000Z' }).execute() // prettier-ignore
   await db().insertInto('upload_parts').values({ upload_id: id('upload'), part_number: 1, etag: 'x', size_bytes: 1 }).execute() // prettier-ignore
@@ -65,6 +67,7 @@ async function fillTables(did: Did): Promise<void> {
   await db().insertInto('pull_days').values({ owner_did: did, repository: 'app', day: '2026-11-01', pull_count: 3 }).onConflict((conflict) => conflict.doNothing()).execute() // prettier-ignore
   await db().insertInto('former_handles').values({ handle: 'old.test', did, lost_at: at }).execute()
   await db().insertInto('backfill_repos').values({ did, status: 'done', attempts: 1, next_at: null, record_count: 1, updated_at: at }).onConflict((conflict) => conflict.doNothing()).execute() // prettier-ignore
+  await db().insertInto('repo_revs').values({ did, read_rev: '3k', forgotten_rev: null }).onConflict((conflict) => conflict.doNothing()).execute() // prettier-ignore
   await db().insertInto('scans').values({ hold_did: hold, rkey: id('scan'), owner_did: did, digest: 'sha256:x' as never, repository: 'app', critical: 0, high: 0, medium: 0, low: 0, total: 0, scanner_version: 'x', scanned_at: at, sbom_cid: null, report_cid: null }).execute() // prettier-ignore
   await db().insertInto('actor_profiles').values({ did, display_name: 'x', description: null, avatar_cid: null, fetched_at: at }).onConflict((conflict) => conflict.doNothing()).execute() // prettier-ignore
 }
@@ -107,7 +110,7 @@ const recordsOf = async (did: Did) => {
 const holdRecordsOf = async (did: Did) => {
   const target = { serviceUrl: network.hold.url, fetch }
   const lists = ['crew', 'layer', 'stats'].map((name) =>
-    Array.fromAsync(listRecords(target, network.hold.did, `io.atcr.hold.${name}`, 1000)),
+    Array.fromAsync(listRecords(target, holdDid, `io.atcr.hold.${name}`, 1000)),
   )
   return (await Promise.all(lists)).flat().filter(({ value }) => JSON.stringify(value).includes(did))
 }
@@ -156,7 +159,7 @@ test('an account takes along all that is kept about it, here and at its hold, bu
   for (const table of personalTables) expect([table, appview[table]?.length ?? 0]).not.toEqual([table, 0])
   expect(appview['tags']?.map((row) => row['tag'])).toEqual(['v1', 'v2'])
   expect(appview['stars']).toMatchObject([{ owner_did: alice.did, repository: 'app' }])
-  const hold = data.holds[network.hold.did]?.data
+  const hold = data.holds[holdDid]?.data
   expect(hold?.['crew']).toHaveLength(1)
   expect(JSON.stringify(hold?.['layers'])).toContain(bob.did)
   expect(hold?.['manifests']).toHaveLength(2)
@@ -181,7 +184,7 @@ test('a hold that is down keeps nobody from the rest of an export', async () => 
   await signIn(browser, network.accounts.bob)
   await network.stopHold()
   const { data } = await exported(browser)
-  expect(data.holds[network.hold.did]).toEqual({ error: expect.stringContaining('did not answer') })
+  expect(data.holds[holdDid]).toEqual({ error: expect.stringContaining('did not answer') })
   expect(data.appview['tags']).toHaveLength(2)
   await network.restartHold()
 })

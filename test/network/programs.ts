@@ -25,6 +25,7 @@ interface Needs {
   hold: HoldSettings
   now?: Now
   holdNow?: Now
+  callsNow?: Now
 }
 
 /** AppView and hold of a network: how they are configured, started and stopped there. */
@@ -85,7 +86,7 @@ export class Programs implements AsyncDisposable {
   }
 
   async startAppView(): Promise<void> {
-    const { infrastructure, folder, bind, uploadMode, appview, now = systemNow } = this.#needs
+    const { infrastructure, folder, bind, uploadMode, appview, now = systemNow, callsNow = now } = this.#needs
     const { ports, plc, pds, gates, jetstream } = infrastructure
     const settings = {
       server: {
@@ -99,7 +100,7 @@ export class Programs implements AsyncDisposable {
       identity: { plc_directory_url: plc.url, handle_resolver_url: pds.url },
       jetstream: { urls: [jetstream.url], relay_endpoints: [] },
     }
-    this.#appview = await startAppView(appViewConfig(merge(settings, appview)), { now })
+    this.#appview = await startAppView(appViewConfig(merge(settings, appview)), { now, callsNow })
     gates.install(this.#appview.server, 'appview')
   }
 

@@ -58,9 +58,16 @@ export async function randomLayer(sizeBytes: number, seed = 'layer'): Promise<Sa
 
 /** A small real image: a gzipped layer of these files over nothing. */
 export function imageOfFiles(files: Record<string, string>): SampleImage {
+  return imageOf([{ ...gzipLayerOf(files), isGzip: true }])
+}
+
+/** A gzipped layer of these files, and the digest of its archive. The same files are the same digest everywhere. */
+export function gzipLayerOf(
+  files: Record<string, string | Uint8Array>,
+  level = 9,
+): { blob: SampleBlob; diffId: string } {
   const tar = tarOf(files)
-  // Level and header are fixed, so that the same files are the same digest everywhere.
-  return imageOf([{ blob: blobOf(gzipSync(tar, { level: 9 })), diffId: digestOfBytes(tar), isGzip: true }])
+  return { blob: blobOf(gzipSync(tar, { level })), diffId: digestOfBytes(tar) }
 }
 
 /** An image over these layers, taken as uncompressed. They need not be tar archives unless somebody unpacks them. */
@@ -124,10 +131,10 @@ function imageOf(
 }
 
 /** A ustar archive of small regular files. */
-function tarOf(files: Record<string, string>): Buffer {
+function tarOf(files: Record<string, string | Uint8Array>): Buffer {
   const blocks: Buffer[] = []
   for (const [name, text] of Object.entries(files)) {
-    const content = Buffer.from(text)
+    const content = typeof text === 'string' ? Buffer.from(text) : Buffer.from(text)
     blocks.push(tarHeader(name, content.length), content, Buffer.alloc((512 - (content.length % 512)) % 512))
   }
   return Buffer.concat([...blocks, Buffer.alloc(1024)])

@@ -31,6 +31,8 @@ export interface NetworkOptions {
   now?: Now
   /** Time as the hold alone sees it. */
   holdNow?: Now
+  /** Time as the AppView believes that PDS and hold see it. */
+  callsNow?: Now
   /** Of AppView and hold; `silent` unless told. */
   logLevel?: LogLevel
   /** Told when a part is up. */
@@ -65,6 +67,7 @@ export class TestNetwork implements AsyncDisposable {
       hold: options.hold ?? {},
       ...(options.now === undefined ? {} : { now: options.now }),
       ...(options.holdNow === undefined ? {} : { holdNow: options.holdNow }),
+      ...(options.callsNow === undefined ? {} : { callsNow: options.callsNow }),
     })
     stack.use(programs)
     await programs.startHold()

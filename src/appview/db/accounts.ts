@@ -29,9 +29,9 @@ export async function deleteAccountRows(db: AppViewDb, did: Did): Promise<void> 
   await db.deleteFrom('sailor_profiles').where('did', '=', did).execute()
   await db.deleteFrom('holds').where('did', '=', did).execute()
   await db.deleteFrom('hold_crew').where('hold_did', '=', did).execute()
+  await deleteWebhooksOf(db, did)
   await db.deleteFrom('tag_moves').where('owner_did', '=', did).execute()
   await db.deleteFrom('hold_stats').where('hold_did', '=', did).execute()
   await db.deleteFrom('scans').where('hold_did', '=', did).execute()
   await db.deleteFrom('actor_profiles').where('did', '=', did).execute()
-  await deleteWebhooksOf(db, did)
 }

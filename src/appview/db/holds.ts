@@ -1,5 +1,7 @@
+import type { Selectable } from 'kysely'
+
 import type { Did } from '../../atproto/syntax.ts'
-import { flag, type AppViewDb } from './schema.ts'
+import { flag, type AppViewDb, type AppViewTables } from './schema.ts'
 
 /** What a hold says of itself in its captain record. */
 export interface Captain {
@@ -29,7 +31,33 @@ export interface CrewMember {
 
 export async function findHold(db: AppViewDb, did: Did): Promise<Hold | undefined> {
   const row = await db.selectFrom('holds').selectAll().where('did', '=', did).executeTakeFirst()
-  if (row === undefined) return undefined
+  return row && toHold(row)
+}
+
+/** Several holds at once, by DID; unknown ones are absent. */
+export async function findHolds(db: AppViewDb, dids: readonly Did[]): Promise<Map<Did, Hold>> {
+  if (dids.length === 0) return new Map()
+  const rows = await db.selectFrom('holds').selectAll().where('did', 'in', dids).execute()
+  return new Map(rows.map((row) => [row.did, toHold(row)]))
+}
+
+/** The holds of a captain, in DID order. */
+export async function listHoldsOfCaptain(
+  db: AppViewDb,
+  ownerDid: Did,
+  { limit }: { limit: number },
+): Promise<Hold[]> {
+  const rows = await db
+    .selectFrom('holds')
+    .selectAll()
+    .where('owner_did', '=', ownerDid)
+    .orderBy('did')
+    .limit(limit)
+    .execute()
+  return rows.map(toHold)
+}
+
+function toHold(row: Selectable<AppViewTables['holds']>): Hold {
   return {
     did: row.did,
     ...(row.url !== null && { url: row.url }),

@@ -42,6 +42,21 @@ export async function findShownRepository(
   return row && toRepository(row)
 }
 
+/** Those of some repositories that there is anything to be seen in, in no order. */
+export async function listShownAmong(
+  db: AppViewDb,
+  repositories: readonly RepositoryKey[],
+  viewer: Viewer,
+): Promise<Repository[]> {
+  if (repositories.length === 0) return []
+  const rows = await shownRepositories(db, viewer)
+    .where('repositories.owner_did', 'in', [...new Set(repositories.map(({ ownerDid }) => ownerDid))])
+    .where('repositories.name', 'in', [...new Set(repositories.map(({ name }) => name))])
+    .execute()
+  const wanted = new Set(repositories.map(({ ownerDid, name }) => `${ownerDid} ${name}`))
+  return rows.map(toRepository).filter(({ ownerDid, name }) => wanted.has(`${ownerDid} ${name}`))
+}
+
 /** The holds that keep what a repository shows. */
 export async function listShownHolds(
   db: AppViewDb,
@@ -145,7 +160,10 @@ export async function listShownMoves(
   return rows.map(({ moved_at: movedAt, ...move }) => ({ ...move, movedAt }))
 }
 
-/** Whether a manifest of this digest is there to be seen in a repository. */
+/**
+ * Whether a manifest of this digest is there to be seen in a repository: as one of its own, or because an index of its
+ * own lists it (records of older software name one repository only, and children have no tags).
+ */
 export async function isManifestShown(
   db: AppViewDb,
   repository: RepositoryKey,
@@ -155,7 +173,114 @@ export async function isManifestShown(
     .select('manifests.digest')
     .where('manifests.digest', '=', digest)
     .executeTakeFirst()
-  return row !== undefined
+  if (row !== undefined) return true
+  if ((await listShownParents(db, repository, { digest, viewer, limit: 1 })).length === 0) return false
+  return (await findShownOfOwner(db, repository.ownerDid, { digests: [digest], viewer })).has(digest)
+}
+
+/** Those of an owner's manifests that are there to be seen in any repository of his. */
+export async function findShownOfOwner(
+  db: AppViewDb,
+  ownerDid: Did,
+  { digests, viewer }: { digests: readonly Digest[]; viewer: Viewer },
+): Promise<Set<Digest>> {
+  if (digests.length === 0) return new Set()
+  const rows = await db
+    .selectFrom('manifests')
+    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
+    .select('manifests.digest')
+    .where('manifests.owner_did', '=', ownerDid)
+    .where('manifests.digest', 'in', digests)
+    .where(isHoldShown(viewer))
+    .execute()
+  return new Set(rows.map((row) => row.digest))
+}
+
+/** Those of the digests that are manifests of a repository, there to be seen. */
+export async function findShownManifests(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digests, viewer }: { digests: readonly Digest[]; viewer: Viewer },
+): Promise<Set<Digest>> {
+  if (digests.length === 0) return new Set()
+  const rows = await shownManifests(db, repository, viewer)
+    .select('manifests.digest')
+    .where('manifests.digest', 'in', digests)
+    .execute()
+  return new Set(rows.map((row) => row.digest))
+}
+
+/** Digests of the indexes of a repository that list a manifest, the newest first. */
+export async function listShownParents(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digest, limit, viewer }: { digest: Digest; limit: number; viewer: Viewer },
+): Promise<Digest[]> {
+  const rows = await shownManifests(db, repository, viewer)
+    .select('manifests.digest')
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('manifest_links')
+          .select('manifest_links.position')
+          .where('manifest_links.target_digest', '=', digest)
+          .where('manifest_links.owner_did', '=', repository.ownerDid)
+          .where('manifest_links.kind', '=', 'manifest')
+          .whereRef('manifest_links.digest', '=', 'manifests.digest'),
+      ),
+    )
+    .orderBy('manifests.created_at', 'desc')
+    .orderBy('manifests.digest')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.digest)
+}
+
+/** Digests of the manifests of a repository whose subject is `digest`, the newest first. */
+export async function listShownReferrers(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digest, limit, viewer }: { digest: Digest; limit: number; viewer: Viewer },
+): Promise<Digest[]> {
+  const rows = await shownManifests(db, repository, viewer)
+    .select('manifests.digest')
+    .where('manifests.subject_digest', '=', digest)
+    .orderBy('manifests.created_at', 'desc')
+    .orderBy('manifests.digest')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.digest)
+}
+
+/** Tags of a repository that name a manifest, the last moved first. */
+export async function listShownTagsOf(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digest, limit, viewer }: { digest: Digest; limit: number; viewer: Viewer },
+): Promise<Tag[]> {
+  const rows = await shownTags(db, repository, viewer)
+    .select(['tags.tag', 'tags.digest', 'tags.created_at', 'tags.updated_at'])
+    .where('tags.digest', '=', digest)
+    .orderBy('tags.updated_at', 'desc')
+    .orderBy('tags.tag')
+    .limit(limit)
+    .execute()
+  return rows.map(toTag)
+}
+
+/** Whether a repository has manifests that `viewer` may not see. */
+export async function hidesManifests(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  viewer: Viewer,
+): Promise<boolean> {
+  const all = await membersOf(db, repository)
+    .select((eb) => eb.fn.countAll().as('count'))
+    .executeTakeFirstOrThrow()
+  const shown = await shownManifests(db, repository, viewer)
+    .select((eb) => eb.fn.countAll().as('count'))
+    .executeTakeFirstOrThrow()
+  return Number(all.count) > Number(shown.count)
 }
 
 /** Digests of manifests that neither a tag nor an index of the repository names, the newest first. */
@@ -296,7 +421,7 @@ const shownTag = (eb: FromRepositories, viewer: Viewer) =>
     .where(isHoldShown(viewer))
 
 /** The manifests of a repository, by their own word or by a tag's. */
-const shownManifests = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Viewer) =>
+const membersOf = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
   db
     .selectFrom((eb) =>
       eb
@@ -316,8 +441,9 @@ const shownManifests = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer
     .innerJoin('manifests', (join) =>
       join.on('manifests.owner_did', '=', ownerDid).onRef('manifests.digest', '=', 'members.digest'),
     )
-    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
-    .where(isHoldShown(viewer))
+
+const shownManifests = (db: AppViewDb, repository: RepositoryKey, viewer: Viewer) =>
+  membersOf(db, repository).innerJoin('holds', 'holds.did', 'manifests.hold_did').where(isHoldShown(viewer))
 
 const shownTags = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Viewer) =>
   db

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import type { Did } from '../../atproto/syntax.ts'
 import { isHoldShown, shownRepositories, toRepository, type Viewer } from './listings.ts'
 import type { Repository } from './repositories.ts'
+import { repositoryKey } from './repository-lists.ts'
 import type { AppViewDb } from './schema.ts'
 
 /** How an owner's repositories may be ordered: last changed, by name, most starred, most pulled first. */
@@ -43,7 +44,7 @@ export async function countOwnerRepositories(
   return Number(row.count)
 }
 
-/** Which of these repositories everyone may see, as `<owner DID>/<name>`. */
+/** Which of these repositories everyone may see, by {@link repositoryKey}. */
 export async function findPublic(
   db: AppViewDb,
   repositories: readonly Pick<Repository, 'ownerDid' | 'name'>[],
@@ -58,7 +59,7 @@ export async function findPublic(
       ),
     )
     .execute()
-  return new Set(rows.map((row) => `${row.owner_did}/${row.name}`))
+  return new Set(rows.map((row) => repositoryKey({ ownerDid: row.owner_did, name: row.name })))
 }
 
 /** What all that an owner shows takes up: manifests, and every blob they name once. */

@@ -48,6 +48,7 @@ const shares: Record<keyof AppViewTables, readonly Share[] | null> = {
   pull_days: [own('owner_did', ['repository', 'day'])],
 
   record_revs: [index('did', ['collection', 'rkey'])],
+  repo_revs: [index('did', ['did'])],
   manifest_links: [index('owner_did', ['digest', 'position'])],
   manifest_repositories: [index('owner_did', ['repository', 'digest'])],
   manifests: [index('owner_did', ['digest'])],

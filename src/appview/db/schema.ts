@@ -11,6 +11,7 @@ import type { Digest } from '../../protocol/oci/digest.ts'
  */
 export interface AppViewTables {
   record_revs: RecordRevsTable
+  repo_revs: RepoRevsTable
   identities: IdentitiesTable
   repositories: RepositoriesTable
   manifests: ManifestsTable
@@ -77,6 +78,13 @@ interface RecordRevsTable {
   rkey: string
   rev: string
   is_deleted: Flag
+}
+
+/** Up to which commit an account's whole data repo is accounted for, because it was read or because it was deleted. */
+interface RepoRevsTable {
+  did: Did
+  read_rev: string | null
+  forgotten_rev: string | null
 }
 
 interface IdentitiesTable {
@@ -436,8 +444,9 @@ interface PullDaysTable {
   pull_count: number
 }
 
-/** Image configs read from holds, by digest. */
+/** Image configs as everyone may read them from a public hold; of what another hold keeps, its readers are not told. */
 interface ConfigBytesTable {
+  hold_did: Did
   digest: Digest
   bytes: Uint8Array
   cached_at: string

@@ -1,6 +1,7 @@
 import type { Did } from '../../atproto/syntax.ts'
 import { tagRkey } from '../../protocol/lexicon/tag-record.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
+import { findRepoRevs, isForgotten } from './repo-revs.ts'
 import type { AppViewDb, RepositoryKey } from './schema.ts'
 
 /** What one commit made of a tag record; without `target` it deleted the record. */
@@ -10,6 +11,8 @@ export interface TagWrite {
   rev: string
   target?: { repository: string; tag: string; digest: Digest }
   writtenAt: string
+  /** The write is of this commit or an earlier one: it is noted only when it is news. */
+  isFromReading: boolean
 }
 
 /** A tag began to point somewhere else. */
@@ -32,6 +35,8 @@ export const tagWriteCountMax = 1000
  */
 export async function noteTagWrite(db: AppViewDb, write: TagWrite): Promise<void> {
   const { target } = write
+  if (isForgotten(await findRepoRevs(db, write.ownerDid), write.rev)) return
+  if (write.isFromReading && (await isKnown(db, write))) return
   const { numInsertedOrUpdatedRows } = await db
     .insertInto('tag_moves')
     .values({
@@ -59,6 +64,22 @@ export async function noteTagWrite(db: AppViewDb, write: TagWrite): Promise<void
     .where('rkey', '=', write.rkey)
     .where('rev', '<', eldest.rev)
     .execute()
+}
+
+/** Whether the newest write up to this one left the record as this one found it. */
+async function isKnown(db: AppViewDb, { ownerDid, rkey, rev, target }: TagWrite): Promise<boolean> {
+  const before = await writesOf(db, ownerDid, rkey)
+    .select(['repository', 'tag', 'digest'])
+    .where('rev', '<=', rev)
+    .orderBy('rev', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return (
+    before !== undefined &&
+    before.repository === (target?.repository ?? null) &&
+    before.tag === (target?.tag ?? null) &&
+    before.digest === (target?.digest ?? null)
+  )
 }
 
 /** How a tag moved, newest first: at most `limit` moves, from before the move `before` on when it is given. */

@@ -160,8 +160,9 @@ export class Consumer {
     this.#needs.forgetIdentity(did)
     // Nearly all accounts of the network have nothing here.
     if (!(await hasRecords(this.#needs.db, did))) return this.#pass(timeMicros)
-    const at = isoMicros(timeMicros)
-    await this.#inTransaction(timeMicros, (tx) => applyAccountState(tx, { did, isActive, status, at }))
+    await this.#inTransaction(timeMicros, (tx) =>
+      applyAccountState(tx, { did, isActive, status, atMicros: timeMicros }),
+    )
   }
 
   /** The rows of an event and the cursor that says so, both or neither. */
@@ -196,10 +197,4 @@ export class Consumer {
       waiter.resolve()
     }
   }
-}
-
-/** ISO 8601 to the microsecond, so that two events of one millisecond keep their order. */
-function isoMicros(timeMicros: number): string {
-  const iso = new Date(Math.floor(timeMicros / 1000)).toISOString()
-  return `${iso.slice(0, -1)}${String(timeMicros % 1000).padStart(3, '0')}Z`
 }

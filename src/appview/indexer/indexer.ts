@@ -1,12 +1,14 @@
 import type { Identities } from '../../atproto/identity.ts'
+import type { Fetch } from '../../atproto/outbound-fetch.ts'
 import { jetstreamEvents } from '../../atproto/jetstream.ts'
-import type { Did } from '../../atproto/syntax.ts'
+import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import type { Logger } from '../../lib/log.ts'
 import { findActorProfileFreshness, putActorProfile, type ActorProfile } from '../db/actor-profiles.ts'
 import { findHoldFreshness, putCaptain, type Captain } from '../db/holds.ts'
 import { findIdentity, upsertIdentity } from '../db/identities.ts'
 import type { AppViewDb } from '../db/schema.ts'
+import { Backfill, type BackfillProgress } from './backfill.ts'
 import { Consumer, type IndexerCounts } from './consumer.ts'
 import { Lookups } from './lookups.ts'
 import { indexedCollections } from '../read-model/record-handlers.ts'
@@ -23,6 +25,8 @@ interface Needs {
   /** How an account shows itself on the network; empty when it does not. */
   getActorProfile: (did: Did) => Promise<ActorProfile>
   jetstreamUrls: readonly string[]
+  /** Reads what no event tells; undefined: it is not read. */
+  backfill: { relayUrls: readonly string[]; knownDids: readonly Did[]; fetch: Fetch } | undefined
   now: Now
   log: Logger
 }
@@ -31,6 +35,7 @@ interface Needs {
 export class Indexer {
   readonly #needs: Needs
   readonly #consumer: Consumer
+  readonly #backfill: Backfill | undefined
   readonly #identityLookups: Lookups
   readonly #holdLookups: Lookups
   /** Accounts to be looked up whatever the age of what is stored; few, since they have records here. */
@@ -41,6 +46,16 @@ export class Indexer {
     this.#needs = needs
     this.#identityLookups = new Lookups({ log, lookUp: (did) => this.#lookUpIdentity(did) })
     this.#holdLookups = new Lookups({ log, lookUp: (did) => this.#lookUpHold(did) })
+    this.#backfill =
+      needs.backfill &&
+      new Backfill({
+        ...needs,
+        ...needs.backfill,
+        onRead: (did, holdDids) => {
+          this.#identityLookups.request(did)
+          for (const holdDid of holdDids) this.#holdLookups.request(holdDid)
+        },
+      })
     this.#consumer = new Consumer({
       db,
       log,
@@ -50,7 +65,7 @@ export class Indexer {
           cursorMicros,
           wantedCollections: indexedCollections,
           signal,
-          onConnection: (state) => log.debug({ state }, 'jetstream'),
+          onConnection: (state) => this.#noteConnection(state),
         }),
       requestIdentity: (did) => this.#identityLookups.request(did),
       requestHold: (did) => this.#holdLookups.request(did),
@@ -63,7 +78,21 @@ export class Indexer {
   }
 
   start(): void {
+    this.#backfill?.start()
     this.#consumer.start()
+  }
+
+  /**
+   * Somebody asks for an account of which the index knows nothing: its data repo is read, once. Resolves when that was
+   * tried, or at once when there is nothing to do.
+   */
+  async requestBackfill(did: Did): Promise<void> {
+    await this.#backfill?.request(normalizeDid(did))
+  }
+
+  /** How far the past was read; undefined when it is not to be. */
+  async backfillProgress(): Promise<BackfillProgress | undefined> {
+    return this.#backfill?.progress()
   }
 
   /** Time of the last event dealt with, microseconds since 1970. */
@@ -78,13 +107,25 @@ export class Indexer {
   /** Resolves when every event up to `cursorMicros` is in the rows, and what it made us look up was found or not. */
   async settled(cursorMicros: number): Promise<void> {
     await this.#consumer.reached(cursorMicros)
+    await this.#backfill?.idle()
     await Promise.all([this.#identityLookups.idle(), this.#holdLookups.idle()])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#consumer[Symbol.asyncDispose]()
+    await this.#backfill?.[Symbol.asyncDispose]()
     await this.#identityLookups[Symbol.asyncDispose]()
     await this.#holdLookups[Symbol.asyncDispose]()
+  }
+
+  /** Whoever comes back after longer than streams keep their events has missed some. */
+  #noteConnection(state: 'open' | 'closed'): void {
+    const { log } = this.#needs
+    log.debug({ state }, 'jetstream')
+    if (state !== 'open') return
+    this.#backfill
+      ?.fillGap(this.#consumer.cursorMicros)
+      .catch((err: unknown) => log.error({ err }, 'whether events were missed is not known'))
   }
 
   async #lookUpIdentity(did: Did): Promise<void> {

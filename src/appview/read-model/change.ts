@@ -10,6 +10,8 @@ export interface RecordVersion {
   did: Did
   rkey: string
   rev: string
+  /** Not the commit that touched the record, but a later one as of which the whole data repo was read. */
+  isFromReading?: boolean
 }
 
 /** A record that was created or updated, parsed. */

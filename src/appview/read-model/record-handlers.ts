@@ -109,23 +109,28 @@ export function handlerFor(nsid: string): RecordHandler | undefined {
 
 function handler<Record>(collection: Collection<Record>): RecordHandler {
   return {
-    put({ did, rkey, rev, record: value }) {
+    put({ record: value, ...version }) {
       const record = collection.parse(value)
-      if (collection.rkey !== undefined && collection.rkey(record) !== rkey) {
+      if (collection.rkey !== undefined && collection.rkey(record) !== version.rkey) {
         throw new RecordError('record lies under a key that is not its own')
       }
       // PostgreSQL keeps no NUL in text; nothing that a record says needs one.
       if (hasNul(record)) throw new RecordError('record has a NUL character')
       const holdDid = collection.holdDid?.(record)
       return {
-        apply: (tx) => collection.apply(tx, { did, rkey, rev, record }),
+        apply: (tx) => collection.apply(tx, { ...versionOf(version), record }),
         ...(holdDid !== undefined && { holdDid }),
       }
     },
-    remove({ did, rkey, rev }) {
-      return { apply: (tx) => collection.remove(tx, { did, rkey, rev }) }
+    remove(version) {
+      return { apply: (tx) => collection.remove(tx, versionOf(version)) }
     },
   }
+}
+
+/** Without whatever else an event has. */
+function versionOf({ did, rkey, rev, isFromReading = false }: RecordVersion): RecordVersion {
+  return { did, rkey, rev, isFromReading }
 }
 
 function hasNul(value: unknown): boolean {

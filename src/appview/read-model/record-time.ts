@@ -1,4 +1,4 @@
-const tidAlphabet = '234567abcdefghijklmnopqrstuvwxyz'
+import { timeOfTid } from '../../atproto/tid.ts'
 
 /**
  * When a record says that it was made, but never later than the commit that brought it: a date in the future would
@@ -9,14 +9,6 @@ export function recordTime(claimed: string, rev: string): string {
   const committedMs = timeOfTid(rev)
   if (Number.isNaN(claimedMs)) return isoTime(committedMs ?? 0)
   return isoTime(committedMs === undefined ? claimedMs : Math.min(claimedMs, committedMs))
-}
-
-/** Milliseconds since 1970 of a TID; undefined for any other text. */
-export function timeOfTid(tid: string): number | undefined {
-  if (!/^[2-7a-j][2-7a-z]{12}$/.test(tid)) return undefined
-  let value = 0n
-  for (const letter of tid) value = value * 32n + BigInt(tidAlphabet.indexOf(letter))
-  return Number((value >> 10n) / 1000n)
 }
 
 /** ATProto's datetimes reach from year 10 to 9999; what JavaScript cannot print becomes the epoch. */

@@ -14,7 +14,7 @@ const collection = tagCollection
  * change the tag is still a part of its history.
  */
 export async function applyTag(tx: AppViewDb, change: RecordPut<TagRecord>): Promise<boolean> {
-  const { did, rkey, rev, record } = change
+  const { did, rkey, rev, record, isFromReading = false } = change
   const updatedAt = recordTime(record.updatedAt, rev)
   const { repository: name, tag, digest } = record
   await noteTagWrite(tx, {
@@ -23,6 +23,7 @@ export async function applyTag(tx: AppViewDb, change: RecordPut<TagRecord>): Pro
     rev,
     target: { repository: name, tag, digest },
     writtenAt: updatedAt,
+    isFromReading,
   })
   return ifNewer(tx, { ...change, collection, isDeleted: false }, async () => {
     const before = await deleteTagsOfRecord(tx, did, rkey)
@@ -36,8 +37,8 @@ export async function applyTag(tx: AppViewDb, change: RecordPut<TagRecord>): Pro
 
 /** A tag record was deleted. */
 export async function removeTag(tx: AppViewDb, change: RecordVersion): Promise<boolean> {
-  const { did, rkey, rev } = change
-  await noteTagWrite(tx, { ownerDid: did, rkey, rev, writtenAt: recordTime('', rev) })
+  const { did, rkey, rev, isFromReading = false } = change
+  await noteTagWrite(tx, { ownerDid: did, rkey, rev, writtenAt: recordTime('', rev), isFromReading })
   return ifNewer(tx, { ...change, collection, isDeleted: true }, async () => {
     for (const repository of await deleteTagsOfRecord(tx, did, rkey)) await refreshRepository(tx, repository)
   })

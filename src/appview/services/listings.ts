@@ -1,4 +1,5 @@
 import type { Did } from '../../atproto/syntax.ts'
+import { waitAtMost } from '../../lib/clock.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findManifests, listReferrers, type Manifest } from '../db/manifests.ts'
 import { findRepository } from '../db/repositories.ts'
@@ -10,7 +11,12 @@ import type { Holds } from './holds.ts'
 interface Needs {
   db: AppViewDb
   holds: Pick<Holds, 'canRead'>
+  /** Reads an account that the index has never seen; resolves when that was tried. */
+  requestOwner: (did: Did) => Promise<void>
 }
+
+/** How long a client waits for an account to be read that is asked for the first time. */
+const firstReadingMs = 3000
 
 /** Lists of tags and referrers, without what the reader's holds would not show him. */
 export class Listings {
@@ -27,7 +33,7 @@ export class Listings {
     page: { last?: string | undefined; limit: number },
   ): Promise<{ tags: string[]; next: string | undefined } | undefined> {
     const { db } = this.#needs
-    if ((await findRepository(db, repository)) === undefined) return undefined
+    if (!(await this.#isKnown(repository))) return undefined
     const holdDids = await listHoldsOfRepository(db, repository)
     const readable = await this.#readable(holdDids, reader)
     if (holdDids.length > 0 && readable.size === 0) return undefined
@@ -58,6 +64,13 @@ export class Listings {
     const readable = await this.#readable([...new Set(holdDids)], reader)
     const referrers = shown.filter(({ holdDid }) => holdDid === undefined || readable.has(holdDid))
     return { referrers, next }
+  }
+
+  async #isKnown(repository: RepositoryKey): Promise<boolean> {
+    const { db, requestOwner } = this.#needs
+    if ((await findRepository(db, repository)) !== undefined) return true
+    await waitAtMost(firstReadingMs, requestOwner(repository.ownerDid))
+    return (await findRepository(db, repository)) !== undefined
   }
 
   async #readable(holdDids: readonly Did[], reader: Did | undefined): Promise<Set<Did>> {

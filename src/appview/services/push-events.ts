@@ -44,11 +44,11 @@ export class PushEvents {
 
   /** Notes pushes whose rows are being written by `tx`; call {@link tell} once that is committed. */
   async note(tx: AppViewDb, pushes: readonly PushEvent[]): Promise<void> {
-    for (const push of pushes) for (const { write } of this.#subscribers) await write?.(tx, push)
+    for (const push of pushes) for (const subscriber of this.#subscribers) await subscriber.write?.(tx, push)
   }
 
   /** Tells of pushes that were noted and are committed. */
   tell(pushes: readonly PushEvent[]): void {
-    for (const push of pushes) for (const { tell } of this.#subscribers) tell?.(push)
+    for (const push of pushes) for (const subscriber of this.#subscribers) subscriber.tell?.(push)
   }
 }

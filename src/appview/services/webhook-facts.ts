@@ -1,4 +1,5 @@
 import { urlOfDidWeb, type Did } from '../../atproto/syntax.ts'
+import { sumStats } from '../db/hold-stats.ts'
 import { findHold } from '../db/holds.ts'
 import { findIdentity } from '../db/identities.ts'
 import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
@@ -22,7 +23,7 @@ export async function repositoryFacts(
       repo_url: new URL(`/r/${repoName}`, about.baseUrl).href,
       media_type: about.mediaType ?? null,
       star_count: await countStars(db, repository),
-      pull_count: 0,
+      pull_count: (await sumStats(db, repository)).pullCount,
     },
     hold:
       about.holdDid === undefined

@@ -3,29 +3,41 @@ import type { Context, Hono } from 'hono'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
+import type { Search } from '../services/search.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
+import {
+  answerMissingTag,
+  showBlob,
+  showManifest,
+  showRawManifest,
+  showTag,
+  showTagHistory,
+  type ManifestPagesNeeds,
+} from './manifest-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
 import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
-import { ownerPage } from './pages/owner.ts'
 import { repositoryPage } from './pages/repository.ts'
+import { describeSearch, showSearch } from './search-routes.ts'
+import { ownerTabs, showOwner } from './owner-routes.ts'
 import { mountPublicFiles, type PublicFilesNeeds } from './public-routes.ts'
 import { showStars } from './star-routes.ts'
 import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
-import { viewOwner } from './views/owner-page.ts'
 import type { ViewNeeds } from './views/owner.ts'
 import { registryAddress } from './views/pull-commands.ts'
 import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
-export interface PagesNeeds extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, PublicFilesNeeds {
+export interface PagesNeeds
+  extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, ManifestPagesNeeds, PublicFilesNeeds {
   assets: Assets
   sessions: BrowserSessions
+  search: Search
   log: Logger
 }
 
@@ -41,11 +53,18 @@ export interface Visit {
   shell: (path: string) => Shell
 }
 
-/** One page below `/r/`. */
-type RepositoryPage = (visit: Visit, address: RepositoryAddress) => Promise<Response>
+/** One page below `/r/`; nothing where there is no such repository. */
+type RepositoryPage = (visit: Visit, address: RepositoryAddress) => Promise<Response | undefined>
 
 /** The pages of a repository, by what {@link parseRepositoryAddress} calls them. */
-const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([['overview', showRepository]])
+const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
+  ['overview', showRepository],
+  ['tag', showTagOrRepository],
+  ['manifest', showManifest],
+  ['-/raw', showRawManifest],
+  ['-/history', showTagHistory],
+  ['-/blob', showBlob],
+])
 
 /** Mounts the pages and what they load. */
 export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
@@ -59,19 +78,22 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
     return answerPage(context, homePage(shell('/'), { ...view, registry }))
   })
 
-  page('/u/:actor', async ({ context, needs, shell }) => {
-    const actor = context.req.param('actor') ?? ''
-    const view = await viewOwner(needs, actor)
-    if (view === undefined) return notFound(context, needs, 'owner', actor)
-    return answerPage(context, ownerPage(shell(view.owner.path), view))
-  })
+  for (const tab of ownerTabs) {
+    page(`/u/:actor${tab.suffix}`, async (visit) => {
+      const actor = visit.context.req.param('actor') ?? ''
+      return (await showOwner(visit, actor, tab)) ?? notFound(visit.context, needs, 'owner', actor)
+    })
+  }
 
   page('/stars', showStars)
+  page('/search', showSearch)
+  page('/opensearch.xml', describeSearch)
 
   page('/r/:path{.+}', async (visit) => {
     const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')
     const show = repositoryPages.get(address.page)
-    return show === undefined ? notFound(visit.context, needs, 'page', '') : show(visit, address)
+    if (show === undefined) return notFound(visit.context, needs, 'page', '')
+    return (await show(visit, address)) ?? notFound(visit.context, needs, 'repository', address.path)
   })
 
   page('/install', async ({ context, shell }) =>
@@ -101,11 +123,20 @@ async function visitOf(context: Context<ServerEnv>, needs: PagesNeeds): Promise<
 async function showRepository(
   { context, needs, shell }: Visit,
   { path }: RepositoryAddress,
-): Promise<Response> {
+): Promise<Response | undefined> {
   const registry = registryAddress(needs.baseUrl)
   const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
-  if (view === undefined) return notFound(context, needs, 'repository', path)
-  return answerPage(context, repositoryPage(shell(view.path), view))
+  return view && answerPage(context, repositoryPage(shell(view.path), view))
+}
+
+/** A repository may be called `…/tags/…`: it is looked for when there is no such tag. */
+async function showTagOrRepository(visit: Visit, address: RepositoryAddress): Promise<Response | undefined> {
+  const whole = { ...address, path: `${address.path}/tags/${address.reference}` }
+  return (
+    (await showTag(visit, address)) ??
+    (await showRepository(visit, whole)) ??
+    (await answerMissingTag(visit, address))
+  )
 }
 
 /** The answer to an address that nothing is mounted at, for people. */

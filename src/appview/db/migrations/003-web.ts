@@ -52,6 +52,10 @@ const tables: Record<string, TableShape> = {
     key: ['hold_did', 'rkey'],
     indexes: [['digest']],
   },
+  repo_revs: {
+    columns: { did: 'text', read_rev: 'text?', forgotten_rev: 'text?' },
+    key: ['did'],
+  },
   backfill_repos: {
     columns: {
       did: 'text',
@@ -95,8 +99,8 @@ const tables: Record<string, TableShape> = {
     indexes: [['day']],
   },
   config_bytes: {
-    columns: { digest: 'text', bytes: 'blob', cached_at: 'text' },
-    key: ['digest'],
+    columns: { hold_did: 'text', digest: 'text', bytes: 'blob', cached_at: 'text' },
+    key: ['hold_did', 'digest'],
     indexes: [['cached_at']],
   },
   data_deletions: {

@@ -9,6 +9,7 @@ import {
 import type { Manifest, ManifestLink, Platform } from '../../db/manifests.ts'
 import type { AppViewDb, RepositoryKey } from '../../db/schema.ts'
 import { cleanText } from '../../../lib/format.ts'
+import { labelOfContent, labelOfType } from './artifact-labels.ts'
 
 /** How clients fetch it, and what to call it. */
 export type ArtifactKind = 'image' | 'helm' | 'artifact'
@@ -28,20 +29,6 @@ export interface ManifestView {
 }
 
 const textLengthMax = 80
-
-/** Types of artifact that people meet, in their words. */
-const kindLabels: { readonly [artifactType: string]: string } = {
-  'application/vnd.cncf.helm.config.v1+json': 'Helm chart',
-  'application/vnd.wasm.config.v0+json': 'WebAssembly',
-  'application/vnd.wasm.config.v1+json': 'WebAssembly',
-  'application/vnd.dev.cosign.artifact.sig.v1+json': 'Signature',
-  'application/vnd.cncf.notary.signature': 'Signature',
-  'application/vnd.dev.sigstore.bundle.v0.3+json': 'Signature',
-  'application/spdx+json': 'SBOM',
-  'application/vnd.cyclonedx+json': 'SBOM',
-  'application/vnd.in-toto+json': 'Attestation',
-  'application/vnd.cncf.flux.config.v1+json': 'Flux source',
-}
 const imageConfigs = new Set([
   'application/vnd.oci.image.config.v1+json',
   'application/vnd.docker.container.image.v1+json',
@@ -89,7 +76,7 @@ export async function describeManifestsOfOwners(
 type LinksBelow = (digest: Digest) => readonly ManifestLink[] | undefined
 
 function describe(manifest: Manifest, links: readonly ManifestLink[], childLinks: LinksBelow): ManifestView {
-  const { kind, label } = kindOf(manifest)
+  const { kind, label } = kindOf(manifest, links)
   const description = manifest.annotations?.['org.opencontainers.image.description']
   return {
     digest: manifest.digest,
@@ -102,13 +89,18 @@ function describe(manifest: Manifest, links: readonly ManifestLink[], childLinks
   }
 }
 
-function kindOf(manifest: Manifest): { kind: ArtifactKind; label: string | undefined } {
+function kindOf(
+  manifest: Manifest,
+  links: readonly ManifestLink[],
+): { kind: ArtifactKind; label: string | undefined } {
   const { artifactType, mediaType } = manifest
+  const told = labelOfContent(manifest.annotations, links)
+  if (told !== undefined) return { kind: 'artifact', label: told }
   if (artifactType === undefined || imageConfigs.has(artifactType)) {
     const isIndex = isManifestMediaType(mediaType) && isIndexMediaType(mediaType)
     return { kind: 'image', label: isIndex && manifest.subjectDigest !== undefined ? 'Index' : undefined }
   }
-  const label = kindLabels[artifactType] ?? cleanText(artifactType, textLengthMax)
+  const label = labelOfType(artifactType)
   return { kind: label === 'Helm chart' ? 'helm' : 'artifact', label }
 }
 
@@ -121,7 +113,7 @@ function platformsOf(links: readonly ManifestLink[]): string[] {
   return [...new Set(names)]
 }
 
-function platformName({ os, architecture, variant }: Platform): string {
+export function platformName({ os, architecture, variant }: Platform): string {
   return cleanText([os, architecture, ...(variant ? [variant] : [])].join('/'), textLengthMax)
 }
 

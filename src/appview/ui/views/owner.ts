@@ -1,17 +1,22 @@
 import { AtprotoError } from '../../../atproto/errors.ts'
 import type { Identities } from '../../../atproto/identity.ts'
 import { isDid, normalizeDid, type Did } from '../../../atproto/syntax.ts'
+import { waitAtMost } from '../../../lib/clock.ts'
 import { OciError } from '../../../protocol/oci/errors.ts'
 import { didAlias, parseRepositoryPath, type RepositoryPath } from '../../../protocol/oci/repository-path.ts'
 import { hasRecords } from '../../db/accounts.ts'
-import { findIdentity, findIdentityByHandle } from '../../db/identities.ts'
+import { findFormerHolder, findIdentity, findIdentityByHandle } from '../../db/identities.ts'
 import type { Viewer } from '../../db/listings.ts'
-import type { AppViewDb } from '../../db/schema.ts'
 import type { HealthNeeds } from './health.ts'
+
+/** How long a page waits for an account to be read that nobody asked for before. */
+const firstReadingMs = 3000
 
 /** What a view asks of the rest of the AppView. */
 export interface ViewNeeds extends HealthNeeds {
   identities: Pick<Identities, 'resolveActor'>
+  /** Reads an account that the index has never seen; resolves when that was tried. */
+  requestOwner?: (did: Did) => Promise<void>
   /** Who looks: what rests in private holds is shown to those who may read there. */
   viewer: Viewer
 }
@@ -43,7 +48,7 @@ export function readActor(text: string): string | undefined {
 }
 
 /**
- * The account of a handle or DID: by the index, else over the network. Undefined when there is none, when it is
+ * The account of a handle or DID: by the index, else over the network, else by a handle it had once. Undefined when there is none, when it is
  * away, and when nobody could say.
  */
 export async function findOwner(needs: ViewNeeds, actor: string): Promise<OwnerView | undefined> {
@@ -53,10 +58,13 @@ export async function findOwner(needs: ViewNeeds, actor: string): Promise<OwnerV
   if (known !== undefined) return known.isActive ? ownerView(known.did, known.handle) : undefined
   try {
     const { did, handle } = await needs.identities.resolveActor(actor)
+    if (needs.requestOwner !== undefined) await waitAtMost(firstReadingMs, needs.requestOwner(did))
     const identity = await findIdentity(needs.db, did)
     return identity?.isActive === false ? undefined : ownerView(did, handle)
   } catch (error) {
     if (!(error instanceof AtprotoError)) throw error
+    const former = isDid(actor) ? undefined : await findFormerHolder(needs.db, actor)
+    if (former !== undefined) return ownerView(former.did, former.handle)
     // Nobody can say who it is, but its records are here: it goes by its DID.
     return isDid(actor) && (await hasRecords(needs.db, actor)) ? ownerView(actor, undefined) : undefined
   }

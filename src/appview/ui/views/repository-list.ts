@@ -1,9 +1,12 @@
+import { sumStatsOfAll } from '../../db/hold-stats.ts'
 import { manifestKey } from '../../db/manifest-batches.ts'
+import { findPublic } from '../../db/owner-listings.ts'
 import { findRepoPage } from '../../db/repo-pages.ts'
 import type { Repository } from '../../db/repositories.ts'
 import { findListed, repositoryKey } from '../../db/repository-lists.ts'
 import type { AppViewDb } from '../../db/schema.ts'
 import { cleanText } from '../../../lib/format.ts'
+import { avatarPath } from '../avatars.ts'
 import { describeManifestsOfOwners, type ManifestView } from './manifest.ts'
 import { ownerView, type OwnerView, type ViewNeeds } from './owner.ts'
 
@@ -14,10 +17,15 @@ export interface RepositoryEntry {
   path: string
   tagCount: number
   starCount: number
+  pullCount: number
+  /** Of the repository, else of its owner. */
+  picturePath: string | undefined
   updatedAt: Date
   /** The tag that moved last, with what it names. */
   latest: { tag: string; manifest: ManifestView | undefined } | undefined
   description: string | undefined
+  /** Not for everyone's eyes: who looks sees it because his hold says so. */
+  isPrivate?: boolean
 }
 
 const descriptionLengthMax = 160
@@ -26,18 +34,21 @@ export function repositoryPath(owner: OwnerView, name: string): string {
   return `/r/${owner.label}/${name}`
 }
 
-/** Entries for repositories that may be shown to who looks. Four queries, however many they are. */
+/** Entries for repositories that may be shown to who looks. Five queries, however many they are; one more for who is signed in. */
 export async function listEntries(
   { db, viewer }: Pick<ViewNeeds, 'db' | 'viewer'>,
   repositories: readonly Repository[],
 ): Promise<RepositoryEntry[]> {
   const listed = await findListed(db, repositories, viewer)
+  // Nobody in particular sees only what everyone does.
+  const publicKeys = viewer === undefined ? undefined : await findPublic(db, repositories)
   const manifestKeys = repositories.flatMap((repository) => {
     const latest = listed.get(repositoryKey(repository))?.latest
     return latest === undefined ? [] : [{ ownerDid: repository.ownerDid, digest: latest.digest }]
   })
   const manifests = await describeManifestsOfOwners(db, manifestKeys)
-  return repositories.flatMap((repository) => {
+  const stats = await sumStatsOfAll(db, repositories)
+  return repositories.flatMap((repository, index) => {
     const { ownerDid, name } = repository
     const facts = listed.get(repositoryKey(repository))
     if (facts === undefined) return []
@@ -50,9 +61,12 @@ export async function listEntries(
       path: repositoryPath(owner, name),
       tagCount,
       starCount,
+      pullCount: stats[index]?.pullCount ?? 0,
+      picturePath: facts.avatarCid === undefined ? undefined : avatarPath(ownerDid, facts.avatarCid),
       updatedAt: new Date(latest?.updatedAt ?? repository.updatedAt),
       latest: latest && { tag: latest.tag, manifest },
       description: firstLine(facts.description) ?? manifest?.description,
+      isPrivate: publicKeys?.has(repositoryKey(repository)) === false,
     }
     return [entry]
   })

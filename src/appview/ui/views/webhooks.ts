@@ -4,6 +4,11 @@ import { listRepositoryNames } from '../../db/repositories.ts'
 import type { AppViewDb } from '../../db/schema.ts'
 import { webhookCountMax, type Webhooks } from '../../services/webhooks.ts'
 
+/** What the pages show, which know no services. */
+export type { WebhookDeliveryEntry, WebhookEntry } from '../../services/webhook-entries.ts'
+export type { WebhookTrigger } from '../../services/webhook-triggers.ts'
+export type { WebhookProblems } from '../../services/webhooks.ts'
+
 /** How many names of repositories a form offers. */
 const offeredCountMax = 200
 

@@ -1,6 +1,5 @@
 import { html, type Html } from '../../../../http/html.ts'
-import type { WebhookDeliveryEntry } from '../../../services/webhook-entries.ts'
-import type { WebhookTrigger } from '../../../services/webhook-triggers.ts'
+import type { WebhookDeliveryEntry, WebhookTrigger } from '../../views/webhooks.ts'
 
 /** What a webhook may be told of, as people choose it. */
 export const triggerTexts: Record<WebhookTrigger, { name: string; short: string; hint: string }> = {
