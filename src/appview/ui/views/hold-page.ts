@@ -7,7 +7,7 @@ import { findIdentity } from '../../db/identities.ts'
 import type { Holds } from '../../services/holds.ts'
 import { viewHealth, type HealthNeeds, type HealthView } from './health.ts'
 import { summarizeHold, type HoldSummary } from './hold-summary.ts'
-import { holdView, type HoldView } from './hold.ts'
+import { holdView, type HoldView } from './hold-name.ts'
 import { ownerView, type OwnerView, type ViewNeeds } from './owner.ts'
 import { listEntries, type RepositoryEntry } from './repository-list.ts'
 
