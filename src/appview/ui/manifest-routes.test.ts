@@ -60,7 +60,7 @@ describe('a tag', () => {
     ])
       expect(text).toContain(part)
     expect(words(text)).not.toContain('unknown/unknown')
-    expect(text).not.toContain('Delete this tag')
+    expect(text).not.toContain('/-/delete?')
   })
 
   test('that is not there leads back; a repository may be called like a tag’s page', async () => {

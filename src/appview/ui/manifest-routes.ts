@@ -14,7 +14,7 @@ import { tagHistoryPage } from './pages/tag-history.ts'
 import type { RepositoryAddress } from './repository-address.ts'
 import type { Visit } from './routes.ts'
 import { viewManifestDiff } from './views/manifest-diff.ts'
-import { viewManifestPage } from './views/manifest-page.ts'
+import { viewManifestPage, type ManifestPageNeeds } from './views/manifest-page.ts'
 import { registryAddress } from './views/pull-commands.ts'
 import { findRawManifest, viewRawManifest } from './views/raw-manifest.ts'
 import { findRepositoryOf, type ShownRepository } from './views/shown-repository.ts'
@@ -29,6 +29,12 @@ export interface ManifestPagesNeeds {
 
 const namedLengthMax = 120
 
+const viewNeeds = ({ needs, signedIn }: Visit): ManifestPageNeeds => ({
+  ...needs,
+  registry: registryAddress(needs.baseUrl),
+  user: signedIn?.handle,
+})
+
 /** `/r/<owner>/<name>/manifests/<digest>` */
 export async function showManifest(
   visit: Visit,
@@ -37,9 +43,8 @@ export async function showManifest(
   const { context, needs, shell } = visit
   const repository = await findRepositoryOf(needs, path)
   if (repository === undefined) return undefined
-  const registry = registryAddress(needs.baseUrl)
   const view = isDigest(reference)
-    ? await viewManifestPage({ ...needs, registry }, repository, { digest: reference })
+    ? await viewManifestPage(viewNeeds(visit), repository, { digest: reference })
     : undefined
   if (view === undefined) return answerMissingManifest(visit, repository, reference)
   return answerPage(context, manifestPage(shell(view.path), view))
@@ -53,8 +58,7 @@ export async function showTag(
   const { context, needs, shell } = visit
   const repository = await findRepositoryOf(needs, path)
   if (repository === undefined) return undefined
-  const registry = registryAddress(needs.baseUrl)
-  const view = await viewManifestPage({ ...needs, registry }, repository, { tag: reference })
+  const view = await viewManifestPage(viewNeeds(visit), repository, { tag: reference })
   return view && answerPage(context, manifestPage(shell(view.path), view))
 }
 
@@ -99,9 +103,8 @@ export async function showDiff(visit: Visit, { path }: RepositoryAddress): Promi
   const { context, needs, shell } = visit
   const repository = await findRepositoryOf(needs, path)
   if (repository === undefined) return undefined
-  const registry = registryAddress(needs.baseUrl)
   const texts = { from: context.req.query('from') ?? '', to: context.req.query('to') ?? '' }
-  const view = await viewManifestDiff({ ...needs, registry }, repository, texts)
+  const view = await viewManifestDiff(viewNeeds(visit), repository, texts)
   const isMissing = [view.from, view.to].some(({ found, text }) => text !== '' && found === undefined)
   return answerPage(context, manifestDiffPage(shell(view.path), view), { status: isMissing ? 404 : 200 })
 }

@@ -91,7 +91,10 @@ function suggestions({ from, path, tags, to }: ManifestDiffView): Html | '' {
       ${others.map(
         (tag) =>
           html`<li>
-            <a class="tag" href="${path}?${fixed}=${encodeURIComponent(other.text)}&amp;${name}=${tag}" data-entry
+            <a
+              class="tag"
+              href="${path}?${fixed}=${encodeURIComponent(other.text)}&amp;${name}=${tag}"
+              data-entry
               >${tag}</a
             >
           </li>`,

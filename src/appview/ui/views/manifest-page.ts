@@ -1,27 +1,30 @@
 import { cleanText } from '../../../lib/format.ts'
 import type { Digest } from '../../../protocol/oci/digest.ts'
 import { isIndexMediaType, isManifestMediaType } from '../../../protocol/oci/media-types.ts'
+import { findHold } from '../../db/holds.ts'
 import { findShownTag, isManifestShown, listShownParents, listShownTagsOf } from '../../db/listings.ts'
 import { findManifestLinks, findManifests, type Manifest, type ManifestLink } from '../../db/manifests.ts'
 import type { RepositoryKey } from '../../db/schema.ts'
-import type { Tag } from '../../db/tags.ts'
 import type { ImageConfigs, ReadConfig } from '../../services/image-configs.ts'
 import { readAbout, type AboutFact } from './annotations.ts'
 import { readChart, readFacts, viewFiles, type ChartView, type FileView } from './artifact-content.ts'
 import { buildHistory, type BuildHistory } from './build-history.ts'
+import { viewHealth, type HealthNeeds, type HealthView } from './health.ts'
 import { holdView, type HoldView } from './hold-name.ts'
 import { readImageConfig, type ImageConfig } from './image-config.ts'
 import { viewChildren, type ChildView } from './index-children.ts'
 import { looseTime, type Cut, type NamedText } from './loose-json.ts'
 import { describeManifests, type ManifestView } from './manifest.ts'
 import type { OwnerView, ViewNeeds } from './owner.ts'
-import { pullCommands, type PullCommand, type RegistryAddress } from './pull-commands.ts'
+import { pullGuides, type PullGuide, type RegistryAddress } from './pull-commands.ts'
 import { viewReferrers, type ReferrersView } from './referrers.ts'
 import { viewScan, type ScanView } from './scan.ts'
 import type { ShownRepository } from './shown-repository.ts'
 
-export interface ManifestPageNeeds extends ViewNeeds {
+export interface ManifestPageNeeds extends ViewNeeds, HealthNeeds {
   registry: RegistryAddress
+  /** Whose name clients sign in with; undefined where nobody is signed in. */
+  user: string | undefined
   imageConfigs: Pick<ImageConfigs, 'read'>
 }
 
@@ -47,7 +50,9 @@ export interface ManifestPageView {
   path: string
   digest: Digest
   /** On a tag's page. */
-  tag: { name: string; movedAt: Date; isOwn: boolean } | undefined
+  tag: { name: string; movedAt: Date } | undefined
+  /** Whether who looks may delete it. */
+  isOwn: boolean
   manifest: ManifestView
   /** `Image`, `Image for several platforms`, `Helm chart`. */
   what: string
@@ -57,7 +62,10 @@ export interface ManifestPageView {
   ownSizeBytes: number
   builtAt: Date | undefined
   hold: HoldView | undefined
-  pulls: PullCommand[]
+  health: HealthView | undefined
+  /** Only for people who may read in its hold. */
+  isPrivate: boolean
+  guides: PullGuide[]
   about: AboutFact[]
   annotations: Cut<NamedText>
   labels: Cut<NamedText>
@@ -100,6 +108,8 @@ export async function viewManifestPage(
   const { content, manifest, row } = found
   const pathOf = (other: Digest) => manifestPath(repositoryPath, other)
   const config = content.kind === 'image' ? content.config : undefined
+  const captain = row.holdDid && (await findHold(db, row.holdDid))?.captain
+  const isPrivate = captain?.isPublic === false
   const name = `${owner.imageName}/${key.name}`
   const image = `${needs.registry.host}/${name}@${digest}`
   return {
@@ -108,7 +118,8 @@ export async function viewManifestPage(
     repositoryPath,
     path: tag === undefined ? pathOf(digest) : tagPath(repositoryPath, tag.tag),
     digest,
-    tag: tag && tagHead(tag, viewer === owner.did),
+    tag: tag && { name: tag.tag, movedAt: new Date(tag.updatedAt) },
+    isOwn: viewer === owner.did,
     manifest,
     what: whatItIs(manifest, content),
     mediaType: cleanText(row.mediaType, 120),
@@ -119,9 +130,15 @@ export async function viewManifestPage(
     ownSizeBytes: row.sizeBytes,
     builtAt: config?.createdAt ?? looseTime(row.annotations?.['org.opencontainers.image.created']),
     hold: row.holdDid && holdView(row.holdDid),
-    pulls: pullCommands(needs.registry, name, {
+    health: row.holdDid && (await viewHealth(needs, [row.holdDid])).get(row.holdDid),
+    isPrivate,
+    guides: pullGuides(needs.registry, name, {
       kind: manifest.kind,
       reference: tag === undefined ? { digest } : { tag: tag.tag },
+      isPrivate,
+      // How to check signatures stands beside them.
+      isSigned: false,
+      user: needs.user ?? 'you.example',
     }),
     ...readAbout(row.annotations, config?.labels ?? []),
     content,
@@ -158,12 +175,6 @@ export async function findContent(
   const content = await viewContent(needs, key, { row, links, manifest, pathOf })
   return { row, links, manifest, content }
 }
-
-const tagHead = ({ tag, updatedAt }: Tag, isOwn: boolean) => ({
-  name: tag,
-  movedAt: new Date(updatedAt),
-  isOwn,
-})
 
 export function whatItIs(manifest: ManifestView, content: ManifestContent): string {
   if (manifest.kindLabel !== undefined) return manifest.kindLabel
