@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
+import type { LivePushes } from '../services/live-pushes.ts'
 import type { Search } from '../services/search.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
@@ -14,6 +15,7 @@ import {
   showTag,
   type ManifestPagesNeeds,
 } from './manifest-routes.ts'
+import { PushStreams } from './live-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
@@ -37,6 +39,7 @@ export interface PagesNeeds
   assets: Assets
   sessions: BrowserSessions
   search: Search
+  livePushes: LivePushes
   log: Logger
 }
 
@@ -73,7 +76,7 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
 
   page('/', async ({ context, shell }) => {
     const view = await viewHome(needs)
-    return answerPage(context, homePage(shell('/'), { ...view, registry }))
+    return answerPage(context, homePage(shell('/'), { ...view, registry }), { isLive: true })
   })
 
   for (const tab of ownerTabs) {
@@ -84,6 +87,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   }
 
   page('/stars', showStars)
+  const streams = new PushStreams(needs)
+  app.get('/events/pushes', (context) => streams.answer(context))
   page('/search', showSearch)
   page('/opensearch.xml', describeSearch)
 
