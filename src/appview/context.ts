@@ -29,6 +29,7 @@ import { HoldHealthChecks } from './jobs/hold-health.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
+import { PullDays } from './jobs/pull-days.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { SearchIndexing } from './jobs/search-indexing.ts'
@@ -61,6 +62,8 @@ import { RefreshTokens } from './services/refresh-tokens.ts'
 import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
+import { RemoteImages, remoteImageBytesMax } from './services/remote-images.ts'
+import { RemoteReadmes } from './services/remote-readmes.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
 import { Search } from './services/search.ts'
@@ -74,6 +77,8 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+/** Of what READMEs and pages show. */
+const fileTimeoutMs = 10_000
 /** A page of records when whole data repos are read; a server that cannot give so much is asked for less. */
 const repoPageBytesMax = 16 * 1024 * 1024
 const repoTimeoutMs = 60_000
@@ -130,10 +135,13 @@ export interface AppContext {
   blobs: Blobs
   blobUploads: BlobUploads
   avatars: Avatars
+  remoteImages: RemoteImages
+  remoteReadmes: RemoteReadmes
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
   pullNotices: PullNotices
+  pullDays: PullDays
   holdHealth: HoldHealthChecks
   indexer: Indexer
   searchIndexing: SearchIndexing
@@ -257,6 +265,8 @@ export async function createContext(
   const notifier = new HoldNotifierClient({ caller })
   const pullNotices = opened.use(new PullNotices({ notifier, log: logger('appview:pulls') }))
   pullNotices.start()
+  const pullDays = opened.use(new PullDays({ db, now, log: logger('appview:pulls') }))
+  pullDays.start()
   const notifications = new HoldNotifications({
     db,
     notifier,
@@ -324,6 +334,7 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
+    around: (tx, event, apply) => webhookNews.applyRecord(tx, event, apply),
     backfill: config.jetstream.backfill_enabled
       ? {
           relayUrls: config.jetstream.relay_endpoints,
@@ -373,10 +384,13 @@ export async function createContext(
     blobs,
     blobUploads,
     avatars: new Avatars({ db, pds: pdsReads, now }),
+    remoteImages: new RemoteImages({ fetch: network.file, sealing, now }),
+    remoteReadmes: new RemoteReadmes({ fetch: network.file, now }),
     holds,
     holdBlobs,
     notifications,
     pullNotices,
+    pullDays,
     holdHealth,
     indexer,
     searchIndexing,
@@ -398,6 +412,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
+    file:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
     // Of long answers only the beginning is read.
     webhook:
       overrides.fetch ??
