@@ -10,6 +10,7 @@ import type { Assets } from './assets.ts'
 import {
   answerMissingTag,
   showBlob,
+  showDiff,
   showManifest,
   showRawManifest,
   showTag,
@@ -70,6 +71,7 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
   ['tag', showTagOrRepository],
   ['manifest', showManifest],
   ['-/raw', showRawManifest],
+  ['-/diff', showDiff],
   ['-/history', showTagHistory],
   ['-/blob', showBlob],
 ])
