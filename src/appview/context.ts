@@ -12,6 +12,7 @@ import { AppPasswordLogin } from './clients/app-password-login.ts'
 import { HoldBlobsClient } from './clients/hold-blobs.ts'
 import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
+import { HoldQuotasClient } from './clients/hold-quotas.ts'
 import { HoldProbeClient } from './clients/hold-probe.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
@@ -34,6 +35,7 @@ import { SailorSetups } from './jobs/sailor-setups.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
+import type { HoldQuotas } from './ports/hold-quotas.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
 import { Avatars } from './services/avatars.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
@@ -61,6 +63,7 @@ import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
+import { SailorSettings } from './services/sailor-settings.ts'
 import { Sealing } from './services/sealing.ts'
 import { SignOuts } from './services/sign-outs.ts'
 import { Stars } from './services/stars.ts'
@@ -130,6 +133,8 @@ export interface AppContext {
   avatars: Avatars
   holds: Holds
   holdBlobs: HoldBlobs
+  holdQuotas: HoldQuotas
+  sailorSettings: SailorSettings
   notifications: HoldNotifications
   pullNotices: PullNotices
   holdHealth: HoldHealthChecks
@@ -369,6 +374,8 @@ export async function createContext(
     avatars: new Avatars({ db, pds: pdsReads, now }),
     holds,
     holdBlobs,
+    holdQuotas: new HoldQuotasClient({ caller, fetch: network.metadata }),
+    sailorSettings: new SailorSettings({ ownRecords, holds, now }),
     notifications,
     pullNotices,
     holdHealth,
