@@ -32,6 +32,7 @@ import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
+import { SearchIndexing } from './jobs/search-indexing.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
@@ -65,6 +66,7 @@ import { RegistryTokens } from './services/registry-tokens.ts'
 import { Repositories } from './services/repositories.ts'
 import { SailorSettings } from './services/sailor-settings.ts'
 import { Sealing } from './services/sealing.ts'
+import { Search } from './services/search.ts'
 import { SignOuts } from './services/sign-outs.ts'
 import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
@@ -139,6 +141,8 @@ export interface AppContext {
   pullNotices: PullNotices
   holdHealth: HoldHealthChecks
   indexer: Indexer
+  searchIndexing: SearchIndexing
+  search: Search
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -337,6 +341,8 @@ export async function createContext(
   })
   opened.use(indexer)
 
+  const searchIndexing = opened.use(new SearchIndexing({ db, log: logger('appview:search') }))
+
   const resources = opened.move()
   return {
     config,
@@ -380,6 +386,8 @@ export async function createContext(
     pullNotices,
     holdHealth,
     indexer,
+    searchIndexing,
+    search: new Search({ db, now }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

@@ -10,7 +10,7 @@ import { unknownHoldPage } from './pages/errors.ts'
 import { holdPage } from './pages/hold.ts'
 import type { BrowserSessions } from './sessions.ts'
 import type { HealthNeeds } from './views/health.ts'
-import { holdView } from './views/hold.ts'
+import { holdView } from './views/hold-name.ts'
 import { viewHold } from './views/hold-page.ts'
 
 export interface HoldPagesNeeds extends HealthNeeds, Pick<AppContext, 'holds' | 'identities'> {

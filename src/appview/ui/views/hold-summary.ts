@@ -1,6 +1,6 @@
 import { cleanText } from '../../../lib/format.ts'
 import type { Captain, Hold } from '../../db/holds.ts'
-import { holdView, type HoldView } from './hold.ts'
+import { holdView, type HoldView } from './hold-name.ts'
 
 /** A hold as lists name it, and what it says of itself. */
 export interface HoldSummary extends HoldView {
