@@ -33,6 +33,7 @@ import { LoginSweep } from './jobs/login-sweep.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { SearchIndexing } from './jobs/search-indexing.ts'
+import { UntaggedRemovals } from './jobs/untagged-removals.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
@@ -140,6 +141,7 @@ export interface AppContext {
   notifications: HoldNotifications
   pullNotices: PullNotices
   holdHealth: HoldHealthChecks
+  untaggedRemovals: UntaggedRemovals
   indexer: Indexer
   searchIndexing: SearchIndexing
   search: Search
@@ -312,6 +314,9 @@ export async function createContext(
     now,
   })
 
+  const untaggedRemovals = opened.use(
+    new UntaggedRemovals({ db, manifests, log: logger('appview:untagged'), now }),
+  )
   const holdHealth = opened.use(
     new HoldHealthChecks({
       db,
@@ -385,6 +390,7 @@ export async function createContext(
     notifications,
     pullNotices,
     holdHealth,
+    untaggedRemovals,
     indexer,
     searchIndexing,
     search: new Search({ db, now }),

@@ -28,6 +28,7 @@ export async function startAppView(
   context.notifications.start()
   context.searchIndexing.start()
   context.holdHealth.start()
+  context.untaggedRemovals.start()
   context.webhookDeliveries.start()
   if (config.jetstream.urls.length > 0) context.indexer.start()
   const warning = proxyWarning(config.server.base_url, config.server.trusted_proxies)
