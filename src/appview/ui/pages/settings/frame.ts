@@ -14,6 +14,7 @@ const places = [
   ['/settings/sign-ins', 'Sign-ins'],
   ['/settings/app-passwords', 'App passwords'],
   ['/settings/webhooks', 'Webhooks'],
+  ['/settings/data', 'Your data'],
 ] as const
 
 /** Says that nothing can be written for somebody, and how to change that. */
