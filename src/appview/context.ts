@@ -64,6 +64,7 @@ import { RegistryTokens } from './services/registry-tokens.ts'
 import { RemoteImages, remoteImageBytesMax } from './services/remote-images.ts'
 import { RemoteReadmes } from './services/remote-readmes.ts'
 import { Repositories } from './services/repositories.ts'
+import { RepositoryPages } from './services/repository-pages.ts'
 import { Sealing } from './services/sealing.ts'
 import { SignOuts } from './services/sign-outs.ts'
 import { Stars } from './services/stars.ts'
@@ -135,6 +136,7 @@ export interface AppContext {
   avatars: Avatars
   remoteImages: RemoteImages
   remoteReadmes: RemoteReadmes
+  repositoryPages: RepositoryPages
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
@@ -379,6 +381,7 @@ export async function createContext(
     avatars: new Avatars({ db, pds: pdsReads, now }),
     remoteImages: new RemoteImages({ fetch: network.file, sealing, now }),
     remoteReadmes: new RemoteReadmes({ fetch: network.file, now }),
+    repositoryPages: new RepositoryPages({ ownRecords, now }),
     holds,
     holdBlobs,
     notifications,

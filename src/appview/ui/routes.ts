@@ -5,6 +5,7 @@ import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
+import { showDeletion } from './deletion-routes.ts'
 import {
   answerMissingTag,
   showBlob,
@@ -13,6 +14,7 @@ import {
   showTag,
   type ManifestPagesNeeds,
 } from './manifest-routes.ts'
+import { showPageEdit } from './page-edit-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
 import { showRepository, type RepositoryPagesNeeds } from './repository-routes.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
@@ -63,6 +65,8 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
   ['manifest', showManifest],
   ['-/raw', showRawManifest],
   ['-/blob', showBlob],
+  ['-/edit', showPageEdit],
+  ['-/delete', showDeletion],
 ])
 
 /** Mounts the pages and what they load. */
