@@ -18,6 +18,7 @@ import { CardRenderer } from './ui/cards/card-renderer.ts'
 import { mountDeletion } from './ui/deletion-routes.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
+import { mountHolds } from './ui/hold-routes.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLegal } from './ui/legal-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
@@ -59,6 +60,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
     mountStars(app, { ...context, sessions })
+    mountHolds(app, { ...context, sessions, healthBelievedMs: pages.healthBelievedMs })
     mountWebhooks(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)

@@ -26,6 +26,7 @@ export async function startAppView(
     await serve(createApp(context), { ...address, intercept: createInterceptor(context) }),
   )
   context.notifications.start()
+  context.searchIndexing.start()
   context.holdHealth.start()
   context.webhookDeliveries.start()
   if (config.jetstream.urls.length > 0) context.indexer.start()

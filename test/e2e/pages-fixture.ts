@@ -5,6 +5,8 @@ import { CardRenderer } from '../../src/appview/ui/cards/card-renderer.ts'
 import { loadAssets } from '../../src/appview/ui/assets.ts'
 import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
+import { SearchIndexing } from '../../src/appview/jobs/search-indexing.ts'
+import { Search } from '../../src/appview/services/search.ts'
 import { AppViewError } from '../../src/appview/errors.ts'
 import { ImageConfigs } from '../../src/appview/services/image-configs.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
@@ -270,6 +272,8 @@ export async function pagesFixture(
 ) {
   const db = options.db ?? (await openDatabase<AppViewTables>({ path: ':memory:' }, migrations))
   if (options.isEmpty !== true) await fillDatabase(db)
+  const searchIndexing = new SearchIndexing({ db, log: silentLogger() })
+  await searchIndexing.settle()
   const nobodyIs = async (actor: string) => {
     throw new AtprotoError('handle_unresolved', `nobody is ${actor}`)
   }
@@ -294,6 +298,7 @@ export async function pagesFixture(
     now: () => now,
     identities,
     helper,
+    search: new Search({ db, now: () => now }),
     imageConfigs: configsWithoutHolds(db),
     manifestLookup: {
       findBytes: async ({ digest }: { digest: Digest }) => (await findManifestBytes(db, digest))?.bytes,
@@ -316,6 +321,7 @@ export async function pagesFixture(
   const url = `http://127.0.0.1:${server.port}`
   return {
     db,
+    searchIndexing,
     url,
     /** Pages as somebody sees them who is signed in. */
     async pageAs(did: Did, path: string): Promise<string> {

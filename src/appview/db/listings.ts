@@ -42,6 +42,21 @@ export async function findShownRepository(
   return row && toRepository(row)
 }
 
+/** Those of some repositories that there is anything to be seen in, in no order. */
+export async function listShownAmong(
+  db: AppViewDb,
+  repositories: readonly RepositoryKey[],
+  viewer: Viewer,
+): Promise<Repository[]> {
+  if (repositories.length === 0) return []
+  const rows = await shownRepositories(db, viewer)
+    .where('repositories.owner_did', 'in', [...new Set(repositories.map(({ ownerDid }) => ownerDid))])
+    .where('repositories.name', 'in', [...new Set(repositories.map(({ name }) => name))])
+    .execute()
+  const wanted = new Set(repositories.map(({ ownerDid, name }) => `${ownerDid} ${name}`))
+  return rows.map(toRepository).filter(({ ownerDid, name }) => wanted.has(`${ownerDid} ${name}`))
+}
+
 /** The holds that keep what a repository shows. */
 export async function listShownHolds(
   db: AppViewDb,
@@ -191,6 +206,20 @@ export async function findShownOfOwner(
     .where('manifests.owner_did', '=', ownerDid)
     .where('manifests.digest', 'in', digests)
     .where(isHoldShown(viewer))
+    .execute()
+  return new Set(rows.map((row) => row.digest))
+}
+
+/** Those of the digests that are manifests of a repository, there to be seen. */
+export async function findShownManifests(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digests, viewer }: { digests: readonly Digest[]; viewer: Viewer },
+): Promise<Set<Digest>> {
+  if (digests.length === 0) return new Set()
+  const rows = await shownManifests(db, repository, viewer)
+    .select('manifests.digest')
+    .where('manifests.digest', 'in', digests)
     .execute()
   return new Set(rows.map((row) => row.digest))
 }

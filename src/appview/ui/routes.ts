@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
+import type { Search } from '../services/search.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
 import { showDeletion } from './deletion-routes.ts'
@@ -12,6 +13,7 @@ import {
   showManifest,
   showRawManifest,
   showTag,
+  showTagHistory,
   type ManifestPagesNeeds,
 } from './manifest-routes.ts'
 import { showPageEdit } from './page-edit-routes.ts'
@@ -22,6 +24,8 @@ import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
 import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
+import { repositoryPage } from './pages/repository.ts'
+import { describeSearch, showSearch } from './search-routes.ts'
 import { ownerTabs, showOwner } from './owner-routes.ts'
 import { mountPublicFiles, type PublicFilesNeeds } from './public-routes.ts'
 import { showStars } from './star-routes.ts'
@@ -40,6 +44,7 @@ export interface PagesNeeds
     RepositoryPagesNeeds {
   assets: Assets
   sessions: BrowserSessions
+  search: Search
   log: Logger
 }
 
@@ -64,6 +69,7 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
   ['tag', showTagOrRepository],
   ['manifest', showManifest],
   ['-/raw', showRawManifest],
+  ['-/history', showTagHistory],
   ['-/blob', showBlob],
   ['-/edit', showPageEdit],
   ['-/delete', showDeletion],
@@ -89,6 +95,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   }
 
   page('/stars', showStars)
+  page('/search', showSearch)
+  page('/opensearch.xml', describeSearch)
 
   page('/r/:path{.+}', async (visit) => {
     const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')

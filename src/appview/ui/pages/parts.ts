@@ -158,11 +158,13 @@ export const privateChip = html`<span class="chip" title="Its layers rest in a h
   >private</span
 >`
 
-function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean): Html {
+/** One repository of a list. */
+export function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean): Html {
   const { owner, latest } = entry
   const manifest = latest?.manifest
-  return html`<li>
+  return html`<li data-repository="${entry.path}">
     <div class="repository-head">
+      ${avatar({ label: isOwnerShown ? owner.label : entry.name, picturePath: entry.picturePath })}
       <h3>
         ${isOwnerShown && html`<a class="owner" href="${owner.path}">${owner.label}</a><span class="slash">/</span><wbr />`}<a
           href="${entry.path}"
@@ -179,6 +181,7 @@ function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean
       ${manifest && html`<span>${formatSize(manifest.sizeBytes)}</span>`}
       <span>${formatCount(entry.tagCount, 'tag')}</span>
       ${entry.starCount > 0 && html`<span>${formatCount(entry.starCount, 'star')}</span>`}
+      ${entry.pullCount > 0 && html`<span>${formatCount(entry.pullCount, 'pull')}</span>`}
     </p>
   </li>`
 }
