@@ -33,7 +33,7 @@ beforeAll(async () => {
 afterAll(() => network?.[Symbol.asyncDispose]())
 afterEach(() => network.faults.clear())
 
-const alice = () => network.accounts.alice.did as Did
+const alice = () => network.accounts.alice.did
 const record = async (repository = 'app') => {
   const target = { serviceUrl: network.pds.url, fetch: globalThis.fetch }
   return (await findRecord(target, alice(), repoPageCollection, repository))?.value as

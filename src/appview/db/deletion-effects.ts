@@ -52,7 +52,7 @@ export async function sumBlobsByUse(
     .where('links.kind', 'in', ['config', 'layer'])
     .groupBy('links.target_digest')
     .execute()
-  const sumOf = (some: typeof rows) => some.reduce((sum, row) => sum + Number(row.size_bytes), 0)
+  const sumOf = (some: typeof rows) => some.reduce((sum, row) => sum + row.size_bytes, 0)
   return {
     ownBytes: sumOf(rows.filter((row) => Number(row.other_count) === 0)),
     sharedBytes: sumOf(rows.filter((row) => Number(row.other_count) > 0)),
