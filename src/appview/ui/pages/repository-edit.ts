@@ -33,7 +33,7 @@ export function repositoryEditPage(
     isUnlisted: true,
     main: html`
       <header class="page-header">
-        <h1>Describe <a href="${path}">${name}</a></h1>
+        <h1>Edit ${name}</h1>
         <p class="lead">What you write here is a record in your own data repo, for everyone to read.</p>
       </header>
       ${problem !== undefined && notice('bad', problem)}
