@@ -7,11 +7,11 @@ import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
 import { answerPage, seeOther } from './answer.ts'
 import { answerNotOwn } from './page-edit-routes.ts'
-import { deletionPage } from './pages/deletion.ts'
+import { deletionPage } from './pages/reference-deletion.ts'
 import type { RepositoryAddress } from './repository-address.ts'
 import type { PagesNeeds, Visit } from './routes.ts'
 import type { SignedIn } from './sessions.ts'
-import { tagCountMax, viewDeletion } from './views/deletion.ts'
+import { tagCountMax, viewDeletion } from './views/reference-deletion.ts'
 import { findOwnRepository } from './views/own-repository.ts'
 
 interface DeletionNeeds extends PagesNeeds, Pick<AppContext, 'manifests'> {}
@@ -35,7 +35,7 @@ export async function showDeletion(visit: Visit, { path }: RepositoryAddress): P
 }
 
 /** The form of {@link showDeletion}. What is gone already is no failure. */
-export function mountDeletion(app: Hono<ServerEnv>, needs: DeletionNeeds): void {
+export function mountReferenceDeletion(app: Hono<ServerEnv>, needs: DeletionNeeds): void {
   app.post(
     '/references/delete',
     needs.sessions.action(async (context, { did }, form) => {
