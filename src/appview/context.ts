@@ -75,6 +75,7 @@ import { RemoteImages, remoteImageBytesMax } from './services/remote-images.ts'
 import { RemoteReadmes } from './services/remote-readmes.ts'
 import { Repositories } from './services/repositories.ts'
 import { SailorSettings } from './services/sailor-settings.ts'
+import { RepositoryPages } from './services/repository-pages.ts'
 import { Sealing } from './services/sealing.ts'
 import { Search } from './services/search.ts'
 import { SignOuts } from './services/sign-outs.ts'
@@ -153,6 +154,7 @@ export interface AppContext {
   avatars: Avatars
   remoteImages: RemoteImages
   remoteReadmes: RemoteReadmes
+  repositoryPages: RepositoryPages
   holds: Holds
   holdBlobs: HoldBlobs
   holdQuotas: HoldQuotas
@@ -444,6 +446,7 @@ export async function createContext(
     avatars: new Avatars({ db, pds: pdsReads, now }),
     remoteImages: new RemoteImages({ fetch: network.file, sealing, now }),
     remoteReadmes: new RemoteReadmes({ fetch: network.file, now }),
+    repositoryPages: new RepositoryPages({ ownRecords, now }),
     holds,
     holdBlobs,
     holdQuotas: new HoldQuotasClient({ caller, fetch: network.metadata }),
