@@ -28,6 +28,7 @@ export async function startAppView(
   // Who listens to pushes would hold up the server's end.
   opened.defer(() => context.livePushes[Symbol.asyncDispose]())
   context.notifications.start()
+  context.dataDeletionRuns.start()
   context.searchIndexing.start()
   context.holdHealth.start()
   context.webhookDeliveries.start()

@@ -12,6 +12,7 @@ import { AppViewError } from '../../src/appview/errors.ts'
 import { ImageConfigs } from '../../src/appview/services/image-configs.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
 import { WebSessions } from '../../src/appview/services/web-sessions.ts'
+import { Markdown } from '../../src/appview/ui/markdown/markdown.ts'
 import { answerFailedPage, answerUnknownPage, mountPages } from '../../src/appview/ui/routes.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
 import { putCaptain } from '../../src/appview/db/holds.ts'
@@ -286,6 +287,8 @@ export async function pagesFixture(
   const { origin } = new URL(baseUrl)
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds: { list: async () => options.helperBuilds ?? [] }, downloadBase: options.helperDownloadBase } // prettier-ignore
+  const imagePath = (url: string) => `/image?${new URLSearchParams({ url }).toString()}`
+  const markdown = new Markdown({ imagePath, images: 'proxy' })
   const cards = new Cards({ renderer: new CardRenderer(), now: () => now })
   const needs = {
     cards,
@@ -305,6 +308,9 @@ export async function pagesFixture(
     },
     blobs: { find: async () => undefined, locate: async () => undefined },
     healthBelievedMs: 30 * 60_000,
+    imagePath,
+    markdown,
+    remoteReadmes: { peek: () => undefined },
   }
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())

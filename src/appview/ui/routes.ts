@@ -13,10 +13,12 @@ import {
   showManifest,
   showRawManifest,
   showTag,
+  showTagHistory,
   type ManifestPagesNeeds,
 } from './manifest-routes.ts'
 import { PushStreams } from './live-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
+import { showRepository, type RepositoryPagesNeeds } from './repository-routes.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
@@ -31,11 +33,15 @@ import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
 import type { ViewNeeds } from './views/owner.ts'
 import { registryAddress } from './views/pull-commands.ts'
-import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
 export interface PagesNeeds
-  extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, ManifestPagesNeeds, PublicFilesNeeds {
+  extends
+    Omit<ViewNeeds, 'viewer'>,
+    InstallNeeds,
+    ManifestPagesNeeds,
+    PublicFilesNeeds,
+    RepositoryPagesNeeds {
   assets: Assets
   sessions: BrowserSessions
   search: Search
@@ -64,6 +70,7 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
   ['tag', showTagOrRepository],
   ['manifest', showManifest],
   ['-/raw', showRawManifest],
+  ['-/history', showTagHistory],
   ['-/blob', showBlob],
 ])
 
@@ -121,15 +128,6 @@ async function visitOf(context: Context<ServerEnv>, needs: PagesNeeds): Promise<
     needs: { ...needs, viewer: signedIn?.did },
     shell: (path) => needs.sessions.shell(path, signedIn),
   }
-}
-
-async function showRepository(
-  { context, needs, shell }: Visit,
-  { path }: RepositoryAddress,
-): Promise<Response | undefined> {
-  const registry = registryAddress(needs.baseUrl)
-  const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
-  return view && answerPage(context, repositoryPage(shell(view.path), view))
 }
 
 /** A repository may be called `…/tags/…`: it is looked for when there is no such tag. */
