@@ -51,6 +51,7 @@ import { loadSealingKey } from './services/key-files.ts'
 import { ImageConfigs } from './services/image-configs.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
+import { LivePushes } from './services/live-pushes.ts'
 import { LoginLimits } from './services/login-limits.ts'
 import { ManifestLookup } from './services/manifest-lookup.ts'
 import { ManifestStore } from './services/manifest-store.ts'
@@ -156,6 +157,7 @@ export interface AppContext {
   indexer: Indexer
   searchIndexing: SearchIndexing
   search: Search
+  livePushes: LivePushes
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -382,6 +384,7 @@ export async function createContext(
   })
   opened.use(indexer)
 
+  const livePushes = opened.use(new LivePushes({ db, now, log: logger('appview:live') }))
   const searchIndexing = opened.use(new SearchIndexing({ db, log: logger('appview:search') }))
 
   const resources = opened.move()
@@ -433,6 +436,7 @@ export async function createContext(
     indexer,
     searchIndexing,
     search: new Search({ db, now }),
+    livePushes,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
