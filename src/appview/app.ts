@@ -22,6 +22,7 @@ import { mountHolds } from './ui/hold-routes.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLegal } from './ui/legal-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
+import { Markdown } from './ui/markdown/markdown.ts'
 import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
@@ -86,10 +87,12 @@ function wantsPage(c: Context<ServerEnv>): boolean {
 }
 
 function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
-  const { identities, indexer, now, config, webSessions } = context
+  const { identities, indexer, now, config, remoteImages, webSessions } = context
   const assets = loadAssets()
   const baseUrl = config.server.base_url
   const origin = oauthOrigin(new URL(baseUrl))
+  const proxiedPath = (url: string) => remoteImages.path(url)
+  const showsImages = config.ui.remote_images === 'proxy'
   return {
     ...context,
     assets,
@@ -97,6 +100,8 @@ function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
     cards: new Cards({ renderer: new CardRenderer(), now }),
     healthBelievedMs: config.health.check_interval + config.health.cache_ttl,
     helper: { builds, downloadBase: config.credential_helper.download_base },
+    imagePath: showsImages ? proxiedPath : () => undefined,
+    markdown: new Markdown({ imagePath: proxiedPath, images: showsImages ? 'proxy' : 'link' }),
     requestOwner: (did: Did) => indexer.requestBackfill(did),
     sessions: new BrowserSessions({ webSessions, identities, assets, origin, baseUrl }),
   }

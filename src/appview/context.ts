@@ -31,6 +31,7 @@ import { DataDeletionRuns } from './jobs/data-deletion-runs.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
+import { PullDays } from './jobs/pull-days.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { SearchIndexing } from './jobs/search-indexing.ts'
@@ -50,6 +51,7 @@ import { loadSealingKey } from './services/key-files.ts'
 import { ImageConfigs } from './services/image-configs.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
+import { LivePushes } from './services/live-pushes.ts'
 import { LoginLimits } from './services/login-limits.ts'
 import { ManifestLookup } from './services/manifest-lookup.ts'
 import { ManifestStore } from './services/manifest-store.ts'
@@ -65,6 +67,8 @@ import { RefreshTokens } from './services/refresh-tokens.ts'
 import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
+import { RemoteImages, remoteImageBytesMax } from './services/remote-images.ts'
+import { RemoteReadmes } from './services/remote-readmes.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
 import { Search } from './services/search.ts'
@@ -78,6 +82,8 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+/** Of what READMEs and pages show. */
+const fileTimeoutMs = 10_000
 /** A page of records when whole data repos are read; a server that cannot give so much is asked for less. */
 const repoPageBytesMax = 16 * 1024 * 1024
 const repoTimeoutMs = 60_000
@@ -140,14 +146,18 @@ export interface AppContext {
   blobs: Blobs
   blobUploads: BlobUploads
   avatars: Avatars
+  remoteImages: RemoteImages
+  remoteReadmes: RemoteReadmes
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
   pullNotices: PullNotices
+  pullDays: PullDays
   holdHealth: HoldHealthChecks
   indexer: Indexer
   searchIndexing: SearchIndexing
   search: Search
+  livePushes: LivePushes
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -293,6 +303,8 @@ export async function createContext(
   const notifier = new HoldNotifierClient({ caller })
   const pullNotices = opened.use(new PullNotices({ notifier, log: logger('appview:pulls') }))
   pullNotices.start()
+  const pullDays = opened.use(new PullDays({ db, now, log: logger('appview:pulls') }))
+  pullDays.start()
   const notifications = new HoldNotifications({
     db,
     notifier,
@@ -360,6 +372,7 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
+    around: (tx, event, apply) => webhookNews.applyRecord(tx, event, apply),
     backfill: config.jetstream.backfill_enabled
       ? {
           relayUrls: config.jetstream.relay_endpoints,
@@ -372,6 +385,7 @@ export async function createContext(
   })
   opened.use(indexer)
 
+  const livePushes = opened.use(new LivePushes({ db, now, log: logger('appview:live') }))
   const searchIndexing = opened.use(new SearchIndexing({ db, log: logger('appview:search') }))
 
   const resources = opened.move()
@@ -412,14 +426,18 @@ export async function createContext(
     blobs,
     blobUploads,
     avatars: new Avatars({ db, pds: pdsReads, now }),
+    remoteImages: new RemoteImages({ fetch: network.file, sealing, now }),
+    remoteReadmes: new RemoteReadmes({ fetch: network.file, now }),
     holds,
     holdBlobs,
     notifications,
     pullNotices,
+    pullDays,
     holdHealth,
     indexer,
     searchIndexing,
     search: new Search({ db, now }),
+    livePushes,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
@@ -437,6 +455,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
+    file:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
     // Of long answers only the beginning is read.
     webhook:
       overrides.fetch ??

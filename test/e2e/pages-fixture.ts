@@ -6,11 +6,13 @@ import { loadAssets } from '../../src/appview/ui/assets.ts'
 import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
 import { SearchIndexing } from '../../src/appview/jobs/search-indexing.ts'
+import { LivePushes } from '../../src/appview/services/live-pushes.ts'
 import { Search } from '../../src/appview/services/search.ts'
 import { AppViewError } from '../../src/appview/errors.ts'
 import { ImageConfigs } from '../../src/appview/services/image-configs.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
 import { WebSessions } from '../../src/appview/services/web-sessions.ts'
+import { Markdown } from '../../src/appview/ui/markdown/markdown.ts'
 import { answerFailedPage, answerUnknownPage, mountPages } from '../../src/appview/ui/routes.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
 import { putCaptain } from '../../src/appview/db/holds.ts'
@@ -271,6 +273,7 @@ export async function pagesFixture(
 ) {
   const db = options.db ?? (await openDatabase<AppViewTables>({ path: ':memory:' }, migrations))
   if (options.isEmpty !== true) await fillDatabase(db)
+  const livePushes = new LivePushes({ db, now: () => now, log: silentLogger() })
   const searchIndexing = new SearchIndexing({ db, log: silentLogger() })
   await searchIndexing.settle()
   const nobodyIs = async (actor: string) => {
@@ -284,6 +287,8 @@ export async function pagesFixture(
   const { origin } = new URL(baseUrl)
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds: { list: async () => options.helperBuilds ?? [] }, downloadBase: options.helperDownloadBase } // prettier-ignore
+  const imagePath = (url: string) => `/image?${new URLSearchParams({ url }).toString()}`
+  const markdown = new Markdown({ imagePath, images: 'proxy' })
   const cards = new Cards({ renderer: new CardRenderer(), now: () => now })
   const needs = {
     cards,
@@ -296,12 +301,16 @@ export async function pagesFixture(
     identities,
     helper,
     search: new Search({ db, now: () => now }),
+    livePushes,
     imageConfigs: configsWithoutHolds(db),
     manifestLookup: {
       findBytes: async ({ digest }: { digest: Digest }) => (await findManifestBytes(db, digest))?.bytes,
     },
     blobs: { find: async () => undefined, locate: async () => undefined },
     healthBelievedMs: 30 * 60_000,
+    imagePath,
+    markdown,
+    remoteReadmes: { peek: () => undefined },
   }
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())
@@ -316,6 +325,7 @@ export async function pagesFixture(
   return {
     db,
     searchIndexing,
+    livePushes,
     url,
     /** Pages as somebody sees them who is signed in. */
     async pageAs(did: Did, path: string): Promise<string> {
@@ -324,6 +334,7 @@ export async function pagesFixture(
       return (await fetch(url + path, { headers: { cookie: `${name}=${token}` } })).text()
     },
     async [Symbol.asyncDispose]() {
+      await livePushes[Symbol.asyncDispose]()
       await server[Symbol.asyncDispose]()
       if (options.db === undefined) await db.destroy()
     },

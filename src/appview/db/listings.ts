@@ -71,15 +71,27 @@ export async function listShownHolds(
   return rows.map((row) => row.did)
 }
 
-/** Tags of a repository, the last moved first. */
+/** Which tags of a repository. */
+interface ShownTagsOptions {
+  limit: number
+  offset?: number
+  viewer: Viewer
+  /** Only those with this in their name, in whatever case. */
+  containing?: string
+  /** The last moved first, unless told. */
+  order?: 'newest' | 'name'
+}
+
+/** Tags of a repository. */
 export async function listShownTags(
   db: AppViewDb,
   repository: RepositoryKey,
-  { limit, offset = 0, viewer }: { limit: number; offset?: number; viewer: Viewer },
+  { limit, offset = 0, viewer, containing = '', order = 'newest' }: ShownTagsOptions,
 ): Promise<Tag[]> {
-  const rows = await shownTags(db, repository, viewer)
+  const query = shownTags(db, repository, viewer)
     .select(['tags.tag', 'tags.digest', 'tags.created_at', 'tags.updated_at'])
-    .orderBy('tags.updated_at', 'desc')
+    .where(isTagLike(containing))
+  const rows = await (order === 'name' ? query : query.orderBy('tags.updated_at', 'desc'))
     .orderBy('tags.tag')
     .limit(limit)
     .offset(offset)
@@ -91,9 +103,11 @@ export async function countShownTags(
   db: AppViewDb,
   repository: RepositoryKey,
   viewer: Viewer,
+  containing = '',
 ): Promise<number> {
   const row = await shownTags(db, repository, viewer)
     .select((eb) => eb.fn.countAll().as('count'))
+    .where(isTagLike(containing))
     .executeTakeFirstOrThrow()
   return Number(row.count)
 }
@@ -343,6 +357,12 @@ async function listShown(
     .execute()
   return rows.map(toRepository)
 }
+
+/** A search for text as it stands: `_` and `%` are nothing special. */
+const isTagLike = (text: string): RawBuilder<SqlBool> =>
+  text === ''
+    ? sql`1 = 1`
+    : sql`lower(tags.tag) like ${`%${text.toLowerCase().replaceAll(/[!%_]/g, '!$&')}%`} escape '!'`
 
 const toTag = (row: { tag: string; digest: Digest; created_at: string; updated_at: string }): Tag => ({
   tag: row.tag,

@@ -8,8 +8,8 @@ import { findActorProfileFreshness, putActorProfile, type ActorProfile } from '.
 import { findHoldFreshness, putCaptain, type Captain } from '../db/holds.ts'
 import { findIdentity, upsertIdentity } from '../db/identities.ts'
 import type { AppViewDb } from '../db/schema.ts'
+import { Consumer, type AroundRecord, type IndexerCounts } from './consumer.ts'
 import { Backfill, type BackfillProgress } from './backfill.ts'
-import { Consumer, type IndexerCounts } from './consumer.ts'
 import { Lookups } from './lookups.ts'
 import { indexedCollections } from '../read-model/record-handlers.ts'
 
@@ -25,6 +25,8 @@ interface Needs {
   /** How an account shows itself on the network; empty when it does not. */
   getActorProfile: (did: Did) => Promise<ActorProfile>
   jetstreamUrls: readonly string[]
+  /** See {@link Consumer}. */
+  around?: AroundRecord
   /** Reads what no event tells; undefined: it is not read. */
   backfill: { relayUrls: readonly string[]; knownDids: readonly Did[]; fetch: Fetch } | undefined
   now: Now
@@ -74,6 +76,7 @@ export class Indexer {
         this.#identityLookups.request(did)
       },
       forgetIdentity: (did) => needs.identities.forget(did),
+      around: needs.around,
     })
   }
 

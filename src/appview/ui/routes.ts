@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
+import type { LivePushes } from '../services/live-pushes.ts'
 import type { Search } from '../services/search.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
@@ -15,7 +16,9 @@ import {
   showTagHistory,
   type ManifestPagesNeeds,
 } from './manifest-routes.ts'
+import { PushStreams } from './live-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
+import { showRepository, type RepositoryPagesNeeds } from './repository-routes.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
@@ -30,14 +33,19 @@ import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
 import type { ViewNeeds } from './views/owner.ts'
 import { registryAddress } from './views/pull-commands.ts'
-import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
 export interface PagesNeeds
-  extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, ManifestPagesNeeds, PublicFilesNeeds {
+  extends
+    Omit<ViewNeeds, 'viewer'>,
+    InstallNeeds,
+    ManifestPagesNeeds,
+    PublicFilesNeeds,
+    RepositoryPagesNeeds {
   assets: Assets
   sessions: BrowserSessions
   search: Search
+  livePushes: LivePushes
   log: Logger
 }
 
@@ -75,7 +83,7 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
 
   page('/', async ({ context, shell }) => {
     const view = await viewHome(needs)
-    return answerPage(context, homePage(shell('/'), { ...view, registry }))
+    return answerPage(context, homePage(shell('/'), { ...view, registry }), { isLive: true })
   })
 
   for (const tab of ownerTabs) {
@@ -86,6 +94,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   }
 
   page('/stars', showStars)
+  const streams = new PushStreams(needs)
+  app.get('/events/pushes', (context) => streams.answer(context))
   page('/search', showSearch)
   page('/opensearch.xml', describeSearch)
 
@@ -118,15 +128,6 @@ async function visitOf(context: Context<ServerEnv>, needs: PagesNeeds): Promise<
     needs: { ...needs, viewer: signedIn?.did },
     shell: (path) => needs.sessions.shell(path, signedIn),
   }
-}
-
-async function showRepository(
-  { context, needs, shell }: Visit,
-  { path }: RepositoryAddress,
-): Promise<Response | undefined> {
-  const registry = registryAddress(needs.baseUrl)
-  const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
-  return view && answerPage(context, repositoryPage(shell(view.path), view))
 }
 
 /** A repository may be called `…/tags/…`: it is looked for when there is no such tag. */

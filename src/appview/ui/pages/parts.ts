@@ -73,6 +73,23 @@ export function command(text: string, label: string): Html {
   </div>`
 }
 
+/** Lines of one kind each, one shown at a time: a choice that needs no script, and works by arrow keys. */
+export function choices(
+  name: string,
+  legend: string,
+  entries: readonly { text: string; content: Html }[],
+): Html {
+  return html`<fieldset class="choices">
+    <legend class="visually-hidden">${legend}</legend>
+    ${entries.map(
+      ({ content, text }, index) =>
+        html`<input type="radio" name="${name}" id="${name}-${index}" ${index === 0 ? 'checked' : ''} />
+          <label for="${name}-${index}">${text}</label>
+          <section class="choice" aria-label="${text}">${content}</section>`,
+    )}
+  </fieldset>`
+}
+
 /** Where an image runs, or what a thing is that is no image; nothing where the record does not tell. */
 export function platforms({ kindLabel, platforms }: ManifestView): Html | '' {
   if (kindLabel === undefined && platforms.length === 0) return ''
