@@ -296,6 +296,7 @@ export async function createContext(
     oauthLogins,
     pdsAccounts,
     webSessions,
+    memory: holds,
     defaultHoldDid,
     onBegin: () => dataDeletionRuns.wake(),
     log: logger('appview:deletions'),
