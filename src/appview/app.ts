@@ -15,6 +15,7 @@ import { handleRegistry, isRegistryPath, registryListener } from './registry/han
 import { loadAssets } from './ui/assets.ts'
 import { Cards } from './ui/cards/answer-card.ts'
 import { CardRenderer } from './ui/cards/card-renderer.ts'
+import { mountData } from './ui/data-routes.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
 import { mountHolds } from './ui/hold-routes.ts'
@@ -52,6 +53,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
     mountLegal(app, { config, sessions })
+    mountData(app, { ...context, sessions })
     mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })

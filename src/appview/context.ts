@@ -13,6 +13,7 @@ import { HoldBlobsClient } from './clients/hold-blobs.ts'
 import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
 import { HoldProbeClient } from './clients/hold-probe.ts'
+import { HoldUserDataClient } from './clients/hold-user-data.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
 import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
@@ -26,6 +27,7 @@ import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
 import { HoldHealthChecks } from './jobs/hold-health.ts'
+import { DataDeletionRuns } from './jobs/data-deletion-runs.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
@@ -40,6 +42,8 @@ import type { OAuthLogins } from './ports/oauth-logins.ts'
 import { Avatars } from './services/avatars.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
+import { DataDeletions } from './services/data-deletions.ts'
+import { DataExports } from './services/data-exports.ts'
 import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
@@ -47,6 +51,7 @@ import { loadSealingKey } from './services/key-files.ts'
 import { ImageConfigs } from './services/image-configs.ts'
 import { Leases } from './services/leases.ts'
 import { Listings } from './services/listings.ts'
+import { LivePushes } from './services/live-pushes.ts'
 import { LoginLimits } from './services/login-limits.ts'
 import { ManifestLookup } from './services/manifest-lookup.ts'
 import { ManifestStore } from './services/manifest-store.ts'
@@ -83,6 +88,9 @@ const fileTimeoutMs = 10_000
 const repoPageBytesMax = 16 * 1024 * 1024
 const repoTimeoutMs = 60_000
 const webhookTimeoutMs = 10_000
+/** What a hold tells about an account. */
+const exportTimeoutMs = 60_000
+const exportBytesMax = 32 * 1024 * 1024
 const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
@@ -114,6 +122,9 @@ export interface AppContext {
   stars: Stars
   oauthLogins: OAuthLogins
   signOuts: SignOuts
+  dataExports: DataExports
+  dataDeletions: DataDeletions
+  dataDeletionRuns: DataDeletionRuns
   sailorSetups: SailorSetups
   holdPreparations: HoldPreparations
   webSessions: WebSessions
@@ -146,6 +157,7 @@ export interface AppContext {
   indexer: Indexer
   searchIndexing: SearchIndexing
   search: Search
+  livePushes: LivePushes
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -254,6 +266,31 @@ export async function createContext(
       onLogin: (did) => caller.noteLogin(did),
     }),
   )
+  const holdUserData = new HoldUserDataClient({ caller, fetch: network.exports })
+  const dataExports = new DataExports({
+    db,
+    holds: holdUserData,
+    identities,
+    defaultHoldDid,
+    host: service,
+    now,
+  })
+  const dataDeletionRuns: DataDeletionRuns = opened.use(
+    new DataDeletionRuns({ deletions: () => dataDeletions, log: logger('appview:deletions') }),
+  )
+  const dataDeletions = new DataDeletions({
+    db,
+    holds: holdUserData,
+    lists: pdsReads,
+    pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
+    oauthLogins,
+    pdsAccounts,
+    webSessions,
+    defaultHoldDid,
+    onBegin: () => dataDeletionRuns.wake(),
+    log: logger('appview:deletions'),
+    now,
+  })
   const repositories = new Repositories({ db, identities, now })
   const holdPreparations = opened.use(
     new HoldPreparations({ db, caller, holds, repositories, log: logger('appview:holds') }),
@@ -347,6 +384,7 @@ export async function createContext(
   })
   opened.use(indexer)
 
+  const livePushes = opened.use(new LivePushes({ db, now, log: logger('appview:live') }))
   const searchIndexing = opened.use(new SearchIndexing({ db, log: logger('appview:search') }))
 
   const resources = opened.move()
@@ -364,6 +402,9 @@ export async function createContext(
     stars: new Stars({ db, ownRecords, now }),
     oauthLogins,
     signOuts,
+    dataExports,
+    dataDeletions,
+    dataDeletionRuns,
     sailorSetups,
     holdPreparations,
     webSessions,
@@ -395,6 +436,7 @@ export async function createContext(
     indexer,
     searchIndexing,
     search: new Search({ db, now }),
+    livePushes,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
@@ -422,6 +464,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
         timeoutMs: webhookTimeoutMs,
         responseBytesMax: Number.MAX_SAFE_INTEGER,
       }),
+    exports:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
     transfer: overrides.transferFetch ?? createTransferFetch(outbound),
   }
 }

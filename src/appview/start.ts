@@ -25,7 +25,10 @@ export async function startAppView(
   const running = opened.use(
     await serve(createApp(context), { ...address, intercept: createInterceptor(context) }),
   )
+  // Who listens to pushes would hold up the server's end.
+  opened.defer(() => context.livePushes[Symbol.asyncDispose]())
   context.notifications.start()
+  context.dataDeletionRuns.start()
   context.searchIndexing.start()
   context.holdHealth.start()
   context.webhookDeliveries.start()

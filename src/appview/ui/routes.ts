@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
+import type { LivePushes } from '../services/live-pushes.ts'
 import type { Search } from '../services/search.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
@@ -15,6 +16,7 @@ import {
   showTagHistory,
   type ManifestPagesNeeds,
 } from './manifest-routes.ts'
+import { PushStreams } from './live-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
 import { showRepository, type RepositoryPagesNeeds } from './repository-routes.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
@@ -43,6 +45,7 @@ export interface PagesNeeds
   assets: Assets
   sessions: BrowserSessions
   search: Search
+  livePushes: LivePushes
   log: Logger
 }
 
@@ -80,7 +83,7 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
 
   page('/', async ({ context, shell }) => {
     const view = await viewHome(needs)
-    return answerPage(context, homePage(shell('/'), { ...view, registry }))
+    return answerPage(context, homePage(shell('/'), { ...view, registry }), { isLive: true })
   })
 
   for (const tab of ownerTabs) {
@@ -91,6 +94,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   }
 
   page('/stars', showStars)
+  const streams = new PushStreams(needs)
+  app.get('/events/pushes', (context) => streams.answer(context))
   page('/search', showSearch)
   page('/opensearch.xml', describeSearch)
 
