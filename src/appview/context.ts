@@ -1,5 +1,6 @@
 import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
+import { Firehoses } from '../atproto/firehose.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { createOutboundFetch, createTransferFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
@@ -365,6 +366,7 @@ export async function createContext(
   )
 
   const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
+  const ownHoldDids = [...new Set([defaultHoldDid, ...managedHoldDids])]
   const indexer = new Indexer({
     db,
     identities,
@@ -372,10 +374,15 @@ export async function createContext(
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
     around: (tx, event, apply) => webhookNews.applyRecord(tx, event, apply),
+    firehose: new Firehoses({ fetch: network.metadata, plcUrl: config.identity.plc_directory_url, now }),
+    firehoses: [
+      ...config.jetstream.firehose_urls.map((url) => ({ url })),
+      ...ownHoldDids.map((did) => ({ did })),
+    ],
     backfill: config.jetstream.backfill_enabled
       ? {
           relayUrls: config.jetstream.relay_endpoints,
-          knownDids: [...new Set([defaultHoldDid, ...managedHoldDids])],
+          knownDids: ownHoldDids,
           fetch: network.repos,
         }
       : undefined,
