@@ -15,11 +15,14 @@ import { handleRegistry, isRegistryPath, registryListener } from './registry/han
 import { loadAssets } from './ui/assets.ts'
 import { Cards } from './ui/cards/answer-card.ts'
 import { CardRenderer } from './ui/cards/card-renderer.ts'
+import { mountData } from './ui/data-routes.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
+import { mountHolds } from './ui/hold-routes.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLegal } from './ui/legal-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
+import { Markdown } from './ui/markdown/markdown.ts'
 import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
@@ -50,10 +53,12 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     const { baseUrl, sessions } = pages
     mountPages(app, pages)
     mountLegal(app, { config, sessions })
+    mountData(app, { ...context, sessions })
     mountPictures(app, context)
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
     mountStars(app, { ...context, sessions })
+    mountHolds(app, { ...context, sessions, healthBelievedMs: pages.healthBelievedMs })
     mountWebhooks(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)
@@ -82,10 +87,12 @@ function wantsPage(c: Context<ServerEnv>): boolean {
 }
 
 function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
-  const { identities, indexer, now, config, webSessions } = context
+  const { identities, indexer, now, config, remoteImages, webSessions } = context
   const assets = loadAssets()
   const baseUrl = config.server.base_url
   const origin = oauthOrigin(new URL(baseUrl))
+  const proxiedPath = (url: string) => remoteImages.path(url)
+  const showsImages = config.ui.remote_images === 'proxy'
   return {
     ...context,
     assets,
@@ -93,6 +100,8 @@ function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
     cards: new Cards({ renderer: new CardRenderer(), now }),
     healthBelievedMs: config.health.check_interval + config.health.cache_ttl,
     helper: { builds, downloadBase: config.credential_helper.download_base },
+    imagePath: showsImages ? proxiedPath : () => undefined,
+    markdown: new Markdown({ imagePath: proxiedPath, images: showsImages ? 'proxy' : 'link' }),
     requestOwner: (did: Did) => indexer.requestBackfill(did),
     sessions: new BrowserSessions({ webSessions, identities, assets, origin, baseUrl }),
   }

@@ -29,6 +29,12 @@ const ui = z
     enabled: z.boolean().default(true).describe('Serve the web pages.'),
     database_path: z.string().optional().describe('SQLite file. Default: ui.db in the data folder.'),
     database_url: z.string().optional().describe('postgres://… in place of the file, for several instances.'),
+    remote_images: z
+      .enum(['proxy', 'block'])
+      .default('proxy')
+      .describe(
+        'Pictures of other sites in READMEs. proxy: fetched and handed out by this AppView; block: links.',
+      ),
   })
   .prefault({})
   .describe('Pages and the index behind them.')

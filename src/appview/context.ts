@@ -14,6 +14,7 @@ import { HoldBlobsClient } from './clients/hold-blobs.ts'
 import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
 import { HoldProbeClient } from './clients/hold-probe.ts'
+import { HoldUserDataClient } from './clients/hold-user-data.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
 import { HoldUploadsClient } from './clients/hold-uploads.ts'
 import { PdsActorProfiles } from './clients/pds-actor-profiles.ts'
@@ -27,11 +28,14 @@ import { migrations } from './db/migrations.ts'
 import type { AppViewTables } from './db/schema.ts'
 import { Indexer } from './indexer/indexer.ts'
 import { HoldHealthChecks } from './jobs/hold-health.ts'
+import { DataDeletionRuns } from './jobs/data-deletion-runs.ts'
 import { HoldPreparations } from './jobs/hold-preparations.ts'
 import { HoldNotifications } from './jobs/hold-notifications.ts'
 import { LoginSweep } from './jobs/login-sweep.ts'
+import { PullDays } from './jobs/pull-days.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
+import { SearchIndexing } from './jobs/search-indexing.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
@@ -39,6 +43,8 @@ import type { OAuthLogins } from './ports/oauth-logins.ts'
 import { Avatars } from './services/avatars.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
 import { Blobs } from './services/blobs.ts'
+import { DataDeletions } from './services/data-deletions.ts'
+import { DataExports } from './services/data-exports.ts'
 import { DeviceGrants } from './services/device-grants.ts'
 import { Devices } from './services/devices.ts'
 import { Holds } from './services/holds.ts'
@@ -61,8 +67,11 @@ import { RefreshTokens } from './services/refresh-tokens.ts'
 import { RegistryKeys } from './services/registry-keys.ts'
 import { RegistryLogins } from './services/registry-logins.ts'
 import { RegistryTokens } from './services/registry-tokens.ts'
+import { RemoteImages, remoteImageBytesMax } from './services/remote-images.ts'
+import { RemoteReadmes } from './services/remote-readmes.ts'
 import { Repositories } from './services/repositories.ts'
 import { Sealing } from './services/sealing.ts'
+import { Search } from './services/search.ts'
 import { SignOuts } from './services/sign-outs.ts'
 import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
@@ -73,10 +82,15 @@ const userAgent = `atcr-appview/${version}`
 /** Completing a big upload at a hold may mean reading all of it back. */
 const holdTimeoutMs = 15 * 60_000
 const pdsTimeoutMs = 30_000
+/** Of what READMEs and pages show. */
+const fileTimeoutMs = 10_000
 /** A page of records when whole data repos are read; a server that cannot give so much is asked for less. */
 const repoPageBytesMax = 16 * 1024 * 1024
 const repoTimeoutMs = 60_000
 const webhookTimeoutMs = 10_000
+/** What a hold tells about an account. */
+const exportTimeoutMs = 60_000
+const exportBytesMax = 32 * 1024 * 1024
 const signOutPatienceMs = 3000
 
 /** What tests and the dev network put in place of the real thing. */
@@ -108,6 +122,9 @@ export interface AppContext {
   stars: Stars
   oauthLogins: OAuthLogins
   signOuts: SignOuts
+  dataExports: DataExports
+  dataDeletions: DataDeletions
+  dataDeletionRuns: DataDeletionRuns
   sailorSetups: SailorSetups
   holdPreparations: HoldPreparations
   webSessions: WebSessions
@@ -129,12 +146,17 @@ export interface AppContext {
   blobs: Blobs
   blobUploads: BlobUploads
   avatars: Avatars
+  remoteImages: RemoteImages
+  remoteReadmes: RemoteReadmes
   holds: Holds
   holdBlobs: HoldBlobs
   notifications: HoldNotifications
   pullNotices: PullNotices
+  pullDays: PullDays
   holdHealth: HoldHealthChecks
   indexer: Indexer
+  searchIndexing: SearchIndexing
+  search: Search
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -243,6 +265,31 @@ export async function createContext(
       onLogin: (did) => caller.noteLogin(did),
     }),
   )
+  const holdUserData = new HoldUserDataClient({ caller, fetch: network.exports })
+  const dataExports = new DataExports({
+    db,
+    holds: holdUserData,
+    identities,
+    defaultHoldDid,
+    host: service,
+    now,
+  })
+  const dataDeletionRuns: DataDeletionRuns = opened.use(
+    new DataDeletionRuns({ deletions: () => dataDeletions, log: logger('appview:deletions') }),
+  )
+  const dataDeletions = new DataDeletions({
+    db,
+    holds: holdUserData,
+    lists: pdsReads,
+    pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
+    oauthLogins,
+    pdsAccounts,
+    webSessions,
+    defaultHoldDid,
+    onBegin: () => dataDeletionRuns.wake(),
+    log: logger('appview:deletions'),
+    now,
+  })
   const repositories = new Repositories({ db, identities, now })
   const holdPreparations = opened.use(
     new HoldPreparations({ db, caller, holds, repositories, log: logger('appview:holds') }),
@@ -254,6 +301,8 @@ export async function createContext(
   const notifier = new HoldNotifierClient({ caller })
   const pullNotices = opened.use(new PullNotices({ notifier, log: logger('appview:pulls') }))
   pullNotices.start()
+  const pullDays = opened.use(new PullDays({ db, now, log: logger('appview:pulls') }))
+  pullDays.start()
   const notifications = new HoldNotifications({
     db,
     notifier,
@@ -327,6 +376,7 @@ export async function createContext(
       ...config.jetstream.firehose_urls.map((url) => ({ url })),
       ...ownHoldDids.map((did) => ({ did })),
     ],
+    around: (tx, event, apply) => webhookNews.applyRecord(tx, event, apply),
     backfill: config.jetstream.backfill_enabled
       ? {
           relayUrls: config.jetstream.relay_endpoints,
@@ -338,6 +388,8 @@ export async function createContext(
     log: logger('appview:indexer'),
   })
   opened.use(indexer)
+
+  const searchIndexing = opened.use(new SearchIndexing({ db, log: logger('appview:search') }))
 
   const resources = opened.move()
   return {
@@ -354,6 +406,9 @@ export async function createContext(
     stars: new Stars({ db, ownRecords, now }),
     oauthLogins,
     signOuts,
+    dataExports,
+    dataDeletions,
+    dataDeletionRuns,
     sailorSetups,
     holdPreparations,
     webSessions,
@@ -374,12 +429,17 @@ export async function createContext(
     blobs,
     blobUploads,
     avatars: new Avatars({ db, pds: pdsReads, now }),
+    remoteImages: new RemoteImages({ fetch: network.file, sealing, now }),
+    remoteReadmes: new RemoteReadmes({ fetch: network.file, now }),
     holds,
     holdBlobs,
     notifications,
     pullNotices,
+    pullDays,
     holdHealth,
     indexer,
+    searchIndexing,
+    search: new Search({ db, now }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
@@ -397,6 +457,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
+    file:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
     // Of long answers only the beginning is read.
     webhook:
       overrides.fetch ??
@@ -404,6 +467,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
         timeoutMs: webhookTimeoutMs,
         responseBytesMax: Number.MAX_SAFE_INTEGER,
       }),
+    exports:
+      overrides.fetch ??
+      createOutboundFetch(outbound, { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
     transfer: overrides.transferFetch ?? createTransferFetch(outbound),
   }
 }

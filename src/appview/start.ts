@@ -26,6 +26,8 @@ export async function startAppView(
     await serve(createApp(context), { ...address, intercept: createInterceptor(context) }),
   )
   context.notifications.start()
+  context.dataDeletionRuns.start()
+  context.searchIndexing.start()
   context.holdHealth.start()
   context.webhookDeliveries.start()
   const { urls, firehose_urls: firehoseUrls } = config.jetstream

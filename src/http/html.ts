@@ -5,5 +5,5 @@ export type Html = Awaited<ReturnType<typeof honoHtml>> | Promise<Awaited<Return
 
 export const html = honoHtml
 
-/** Marks text as HTML already. Only for constants of our own: a test lists the files that may import it. */
+/** Marks text as HTML already. For constants of our own, and for what was sanitised: a test lists who may import it. */
 export const trustedHtml = raw

@@ -79,8 +79,11 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
     const statement = sqlite.prepare(sql)
     const isRollback = /^\s*rollback\s*$/i.test(sql)
     const counted = /^\s*select\b/i.test(sql) ? 0 : 1
+    const reader = statement.columns().length > 0
+    // What `run` tells of the last row written may be a row of a full-text index, numbered beyond 2^53.
+    if (!reader) statement.setReadBigInts(true)
     return {
-      reader: statement.columns().length > 0,
+      reader,
       all: (parameters) => {
         ownWrites += counted
         return statement.all(...(parameters as never[]))

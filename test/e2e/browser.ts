@@ -1,6 +1,7 @@
+import assert from 'node:assert/strict'
+
 import { AxeBuilder } from '@axe-core/playwright'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
-import { expect } from 'vitest'
 
 const chromiumArgs = [
   '--headless',
@@ -35,12 +36,13 @@ export async function openPage(browser: Browser, options: Parameters<Browser['ne
 
 export async function expectAccessible(page: Page): Promise<void> {
   const { violations } = await new AxeBuilder({ page }).analyze()
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`)).toEqual([])
+  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`)
+  assert.deepEqual(found, [])
 }
 
 export async function expectNoSidewaysScroll(page: Page): Promise<void> {
   const overflow = await page.evaluate(
     'document.documentElement.scrollWidth - document.documentElement.clientWidth',
   )
-  expect(overflow).toBe(0)
+  assert.equal(overflow, 0, 'the page scrolls sideways')
 }

@@ -5,10 +5,13 @@ import { CardRenderer } from '../../src/appview/ui/cards/card-renderer.ts'
 import { loadAssets } from '../../src/appview/ui/assets.ts'
 import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
+import { SearchIndexing } from '../../src/appview/jobs/search-indexing.ts'
+import { Search } from '../../src/appview/services/search.ts'
 import { AppViewError } from '../../src/appview/errors.ts'
 import { ImageConfigs } from '../../src/appview/services/image-configs.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
 import { WebSessions } from '../../src/appview/services/web-sessions.ts'
+import { Markdown } from '../../src/appview/ui/markdown/markdown.ts'
 import { answerFailedPage, answerUnknownPage, mountPages } from '../../src/appview/ui/routes.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
 import { putCaptain } from '../../src/appview/db/holds.ts'
@@ -269,6 +272,8 @@ export async function pagesFixture(
 ) {
   const db = options.db ?? (await openDatabase<AppViewTables>({ path: ':memory:' }, migrations))
   if (options.isEmpty !== true) await fillDatabase(db)
+  const searchIndexing = new SearchIndexing({ db, log: silentLogger() })
+  await searchIndexing.settle()
   const nobodyIs = async (actor: string) => {
     throw new AtprotoError('handle_unresolved', `nobody is ${actor}`)
   }
@@ -280,6 +285,8 @@ export async function pagesFixture(
   const { origin } = new URL(baseUrl)
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds: { list: async () => options.helperBuilds ?? [] }, downloadBase: options.helperDownloadBase } // prettier-ignore
+  const imagePath = (url: string) => `/image?${new URLSearchParams({ url }).toString()}`
+  const markdown = new Markdown({ imagePath, images: 'proxy' })
   const cards = new Cards({ renderer: new CardRenderer(), now: () => now })
   const needs = {
     cards,
@@ -291,12 +298,16 @@ export async function pagesFixture(
     now: () => now,
     identities,
     helper,
+    search: new Search({ db, now: () => now }),
     imageConfigs: configsWithoutHolds(db),
     manifestLookup: {
       findBytes: async ({ digest }: { digest: Digest }) => (await findManifestBytes(db, digest))?.bytes,
     },
     blobs: { find: async () => undefined, locate: async () => undefined },
     healthBelievedMs: 30 * 60_000,
+    imagePath,
+    markdown,
+    remoteReadmes: { peek: () => undefined },
   }
   const app = new Hono<ServerEnv>()
   app.use(requestId(), securityHeaders())
@@ -310,6 +321,7 @@ export async function pagesFixture(
   const url = `http://127.0.0.1:${server.port}`
   return {
     db,
+    searchIndexing,
     url,
     /** Pages as somebody sees them who is signed in. */
     async pageAs(did: Did, path: string): Promise<string> {

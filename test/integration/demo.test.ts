@@ -99,7 +99,7 @@ test('stars and pulls are counted', async () => {
     .selectFrom('stars')
     .select((eb) => eb.fn.countAll<number>().as('stars'))
     .executeTakeFirstOrThrow()
-  expect(Number(stars)).toBeGreaterThan(80)
+  expect(stars).toBeGreaterThan(80)
   const [top] = await network.hold.context.stats.listRepositories({ order: 'pulls', limit: 1 })
   expect(top?.pullCount).toBeGreaterThan(10)
 })

@@ -4,7 +4,7 @@ import { applyWrites, findRecord, listRecords } from '../../src/atproto/pds-reco
 import type { Did } from '../../src/atproto/syntax.ts'
 import { countStars } from '../../src/appview/db/stars.ts'
 import { starCollection, starRkey } from '../../src/protocol/lexicon/star-record.ts'
-import type { Account } from '../network/accounts.ts'
+import { createAccount, type Account } from '../network/accounts.ts'
 import { BrowserTwin, hiddenFields } from '../network/browser-twin.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { imageOfFiles } from '../network/sample-image.ts'
@@ -120,5 +120,66 @@ describe('stars', () => {
     expect(answer.status).toBe(503)
     expect(await count()).toBe(0)
     expect(await findRecord(target(), network.accounts.bob.did, starCollection, starRkey(app().ownerDid, 'app'))).toBeUndefined() // prettier-ignore
+  })
+})
+
+describe('a hold’s page', () => {
+  const page = async (did: string, as = browser) => as.get(`/h/${did}`)
+
+  test('tells who runs it, who may do what, how it is, and what rests there', async () => {
+    await network.appview.context.holdHealth.checkDue()
+    const { body, status } = await page(network.hold.did, new BrowserTwin(network.appview.url))
+    expect(status).toBe(200)
+    for (const part of [
+      'open to everyone',
+      'who asks is taken in',
+      '>answers<',
+      '/r/alice.test/app',
+      'Sign in to join',
+    ]) {
+      expect(body).toContain(part)
+    }
+    // Bob joined when he signed in first.
+    expect((await page(network.hold.did)).body).toContain('You are crew')
+  })
+
+  test('lets people join where the hold takes in everyone, as what they are there at once', async () => {
+    const carol = await createAccount(network.pds.url, 'carol.test')
+    const own = new BrowserTwin(network.appview.url)
+    await signIn(own, carol)
+    await network.appview.context.sailorSetups.idle()
+    await network.hold.context.crew.remove(carol.did)
+    await network.settled()
+    await network.restartAppView()
+    const { body } = await page(network.hold.did, own)
+    expect(body).toContain('Join the crew')
+    network.jetstream.pause()
+    const answer = await own.post('/holds/join', hiddenFields(body))
+    expect([answer.status, answer.location]).toEqual([
+      303,
+      `/h/${network.hold.did.replace('%', '%25')}?done=joined`,
+    ])
+    const after = (await own.get(answer.location)).body
+    expect(after).toContain('You are crew of this hold now.')
+    expect(after).not.toContain('Join the crew')
+    network.jetstream.resume()
+    expect(await network.hold.context.crew.find(carol.did)).toBeDefined()
+  })
+
+  test('helps where there is no such hold, and leads from its host', async () => {
+    for (const name of [
+      'did:web:localhost%3A1',
+      'did:web:%2541',
+      'did:web:nobody.invalid',
+      'nonsense',
+      '%00',
+    ]) {
+      const { body, status } = await page(name)
+      expect([name, status]).toEqual([name, 404])
+      expect(body).toContain('No such hold')
+    }
+    expect(await page('hold.example')).toMatchObject({ status: 302, location: '/h/did:web:hold.example' })
+    expect((await post('/holds/join', { hold: 'did:web:localhost%3A1' })).status).toBe(503)
+    expect((await post('/holds/join', { hold: '../x' })).status).toBe(422)
   })
 })

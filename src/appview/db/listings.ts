@@ -42,6 +42,21 @@ export async function findShownRepository(
   return row && toRepository(row)
 }
 
+/** Those of some repositories that there is anything to be seen in, in no order. */
+export async function listShownAmong(
+  db: AppViewDb,
+  repositories: readonly RepositoryKey[],
+  viewer: Viewer,
+): Promise<Repository[]> {
+  if (repositories.length === 0) return []
+  const rows = await shownRepositories(db, viewer)
+    .where('repositories.owner_did', 'in', [...new Set(repositories.map(({ ownerDid }) => ownerDid))])
+    .where('repositories.name', 'in', [...new Set(repositories.map(({ name }) => name))])
+    .execute()
+  const wanted = new Set(repositories.map(({ ownerDid, name }) => `${ownerDid} ${name}`))
+  return rows.map(toRepository).filter(({ ownerDid, name }) => wanted.has(`${ownerDid} ${name}`))
+}
+
 /** The holds that keep what a repository shows. */
 export async function listShownHolds(
   db: AppViewDb,
@@ -56,15 +71,27 @@ export async function listShownHolds(
   return rows.map((row) => row.did)
 }
 
-/** Tags of a repository, the last moved first. */
+/** Which tags of a repository. */
+interface ShownTagsOptions {
+  limit: number
+  offset?: number
+  viewer: Viewer
+  /** Only those with this in their name, in whatever case. */
+  containing?: string
+  /** The last moved first, unless told. */
+  order?: 'newest' | 'name'
+}
+
+/** Tags of a repository. */
 export async function listShownTags(
   db: AppViewDb,
   repository: RepositoryKey,
-  { limit, offset = 0, viewer }: { limit: number; offset?: number; viewer: Viewer },
+  { limit, offset = 0, viewer, containing = '', order = 'newest' }: ShownTagsOptions,
 ): Promise<Tag[]> {
-  const rows = await shownTags(db, repository, viewer)
+  const query = shownTags(db, repository, viewer)
     .select(['tags.tag', 'tags.digest', 'tags.created_at', 'tags.updated_at'])
-    .orderBy('tags.updated_at', 'desc')
+    .where(isTagLike(containing))
+  const rows = await (order === 'name' ? query : query.orderBy('tags.updated_at', 'desc'))
     .orderBy('tags.tag')
     .limit(limit)
     .offset(offset)
@@ -76,9 +103,11 @@ export async function countShownTags(
   db: AppViewDb,
   repository: RepositoryKey,
   viewer: Viewer,
+  containing = '',
 ): Promise<number> {
   const row = await shownTags(db, repository, viewer)
     .select((eb) => eb.fn.countAll().as('count'))
+    .where(isTagLike(containing))
     .executeTakeFirstOrThrow()
   return Number(row.count)
 }
@@ -177,6 +206,20 @@ export async function findShownOfOwner(
     .where('manifests.owner_did', '=', ownerDid)
     .where('manifests.digest', 'in', digests)
     .where(isHoldShown(viewer))
+    .execute()
+  return new Set(rows.map((row) => row.digest))
+}
+
+/** Those of the digests that are manifests of a repository, there to be seen. */
+export async function findShownManifests(
+  db: AppViewDb,
+  repository: RepositoryKey,
+  { digests, viewer }: { digests: readonly Digest[]; viewer: Viewer },
+): Promise<Set<Digest>> {
+  if (digests.length === 0) return new Set()
+  const rows = await shownManifests(db, repository, viewer)
+    .select('manifests.digest')
+    .where('manifests.digest', 'in', digests)
     .execute()
   return new Set(rows.map((row) => row.digest))
 }
@@ -314,6 +357,12 @@ async function listShown(
     .execute()
   return rows.map(toRepository)
 }
+
+/** A search for text as it stands: `_` and `%` are nothing special. */
+const isTagLike = (text: string): RawBuilder<SqlBool> =>
+  text === ''
+    ? sql`1 = 1`
+    : sql`lower(tags.tag) like ${`%${text.toLowerCase().replaceAll(/[!%_]/g, '!$&')}%`} escape '!'`
 
 const toTag = (row: { tag: string; digest: Digest; created_at: string; updated_at: string }): Tag => ({
   tag: row.tag,

@@ -48,8 +48,8 @@ export async function replaceOAuthSession(
 }
 
 /**
- * Accounts whose tokens serve nothing that is left: no browser that is signed in, no paired device, and none that was
- * approved and may still come for its secret. At most a hundred, or only `did`; `browser` says which are too old.
+ * Accounts whose tokens serve nothing that is left: no browser that is signed in, no paired device, none that was
+ * approved and may still come for its secret, and no deletion of the account's data. At most a hundred, or only `did`; `browser` says which are too old.
  */
 export async function listUnusedOAuthSessions(
   db: AppViewDb,
@@ -85,6 +85,14 @@ export async function listUnusedOAuthSessions(
         .where('status', '=', 'approved')
         .where('expires_at', '>', at.now)
       return eb.not(eb.exists(grants))
+    })
+    .where((eb) => {
+      const deletions = eb
+        .selectFrom('data_deletions')
+        .select('id')
+        .whereRef('data_deletions.did', '=', 'session.did')
+        .where('status', '=', 'running')
+      return eb.not(eb.exists(deletions))
     })
   if (at.did !== undefined) query = query.where('session.did', '=', at.did)
   if (at.updatedBefore !== undefined) query = query.where('session.updated_at', '<', at.updatedBefore)

@@ -15,6 +15,8 @@ export interface ListedRepository {
   description: string | undefined
   /** The owner's handle, while it is known. */
   handle: string | undefined
+  /** A picture of the repository, else of its owner. */
+  avatarCid: string | undefined
 }
 
 /** Parameters of a statement: two for each repository. */
@@ -46,6 +48,7 @@ export async function findListed(
         starCount: Number(row.star_count),
         description: row.description ?? undefined,
         handle: row.handle ?? undefined,
+        avatarCid: row.page_avatar_cid ?? row.owner_avatar_cid ?? undefined,
       })
     }
   }
@@ -62,6 +65,8 @@ interface ListedRow {
   star_count: number | string
   description: string | null
   handle: string | null
+  page_avatar_cid: string | null
+  owner_avatar_cid: string | null
 }
 
 const listed = (repositories: readonly RepositoryKey[], viewer: Viewer): RawBuilder<ListedRow> => {
@@ -80,12 +85,17 @@ const listed = (repositories: readonly RepositoryKey[], viewer: Viewer): RawBuil
           where stars.owner_did = wanted.owner_did and stars.repository = wanted.name) as star_count,
         (select substr(repo_pages.description, 1, ${descriptionLengthMax}) from repo_pages
           where repo_pages.owner_did = wanted.owner_did and repo_pages.repository = wanted.name
-          order by repo_pages.updated_at desc, repo_pages.rkey limit 1) as description
+          order by repo_pages.updated_at desc, repo_pages.rkey limit 1) as description,
+        (select repo_pages.avatar_cid from repo_pages
+          where repo_pages.owner_did = wanted.owner_did and repo_pages.repository = wanted.name
+          order by repo_pages.updated_at desc, repo_pages.rkey limit 1) as page_avatar_cid
       from wanted
     )
-    select newest.*, tags.digest, tags.updated_at as moved_at, identities.handle
+    select newest.*, tags.digest, tags.updated_at as moved_at, identities.handle,
+      actor_profiles.avatar_cid as owner_avatar_cid
     from newest
     left join tags on tags.owner_did = newest.owner_did and tags.repository = newest.name
       and tags.tag = newest.tag
-    left join identities on identities.did = newest.owner_did`
+    left join identities on identities.did = newest.owner_did
+    left join actor_profiles on actor_profiles.did = newest.owner_did`
 }

@@ -49,6 +49,7 @@ export interface AppViewTables {
   config_bytes: ConfigBytesTable
   webhooks: WebhooksTable
   webhook_deliveries: WebhookDeliveriesTable
+  data_deletions: DataDeletionsTable
 
   search_changes: SearchChangesTable
   search_documents: SearchDocumentsTable
@@ -535,4 +536,30 @@ interface SearchTrigramsTable {
   /** Of the word. */
   length: number
   word: string
+}
+
+/** `sweeping`: all is done, and what the network still sends about it is awaited. */
+export type DataDeletionStatus = 'running' | 'sweeping' | 'done'
+
+/** Deletions of all that is kept of an account, under way or over a short while ago. */
+interface DataDeletionsTable {
+  /** Not to be guessed: whoever knows it may see how the deletion goes. */
+  id: string
+  /** Null once it is over. */
+  did: Did | null
+  status: DataDeletionStatus
+  /** Whether the records in the account's PDS go, and what the index has of them. */
+  wants_records: Flag
+  wants_index: Flag
+  /** What came of asking each hold, as JSON. */
+  holds: string
+  records_status: 'waiting' | 'done' | 'failed'
+  record_count: number
+  records_reason: string | null
+  /** Somebody signed in again meanwhile. */
+  has_tokens_left: Flag
+  attempts: number
+  next_at: string
+  created_at: string
+  finished_at: string | null
 }

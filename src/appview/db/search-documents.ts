@@ -6,7 +6,7 @@ import { indexWords, matchingIds, unindexWords, type IndexedWords, type SearchTe
 
 /** What can be found: a repository, or with an empty name a person. */
 export interface SearchDocument extends RepositoryKey {
-  /** The greater, the better known. */
+  /** The greater, the better known. Where it is taken, the next one is. */
   id: number
   handle: string | undefined
   displayName: string | undefined
@@ -26,7 +26,7 @@ export async function putSearchDocument(
 ): Promise<SearchDocument | undefined> {
   const before = await deleteSearchDocument(db, document)
   const row = {
-    id: document.id,
+    id: await findFreeId(db, document.id),
     owner_did: document.ownerDid,
     name: document.name,
     base: document.name.split('/').at(-1) ?? '',
@@ -42,6 +42,13 @@ export async function putSearchDocument(
   await db.insertInto('search_documents').values(row).execute()
   await indexWords(db, row.id, words)
   return before
+}
+
+async function findFreeId(db: AppViewDb, wanted: number): Promise<number> {
+  for (let id = wanted; ; id++) {
+    const taken = await db.selectFrom('search_documents').select('id').where('id', '=', id).executeTakeFirst()
+    if (taken === undefined) return id
+  }
 }
 
 /** Removes a document and its words; gives back what it was. */
@@ -144,7 +151,7 @@ const stillShown = sql`join holds on holds.did = documents.hold_did and holds.is
   where (identities.is_active is null or identities.is_active = 1)`
 
 const toDocument = (row: DocumentRow): SearchDocument => ({
-  id: Number(row.id),
+  id: row.id,
   ownerDid: row.owner_did,
   name: row.name,
   handle: row.handle ?? undefined,
@@ -152,7 +159,7 @@ const toDocument = (row: DocumentRow): SearchDocument => ({
   kind: row.kind,
   platforms: row.platforms === '' ? [] : row.platforms.split(' '),
   holdDid: row.hold_did,
-  starCount: Number(row.star_count),
-  pullCount: Number(row.pull_count),
+  starCount: row.star_count,
+  pullCount: row.pull_count,
   updatedAt: row.updated_at,
 })

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
+import { sumStatsOfAll } from './hold-stats.ts'
 import { isHoldShown } from './listings.ts'
 import { repositoryKey } from './repository-lists.ts'
 import type { AppViewDb, RepositoryKey } from './schema.ts'
@@ -28,7 +29,7 @@ export interface PersonFacts {
 
 const descriptionLengthMax = 4000
 
-/** The facts of those repositories that everyone may see; accounts that are away have none. One statement. */
+/** The facts of those repositories that everyone may see; accounts that are away have none. Two statements. */
 export async function findSearchFacts(
   db: AppViewDb,
   repositories: readonly RepositoryKey[],
@@ -53,7 +54,6 @@ export async function findSearchFacts(
     hold_did: Did
     updated_at: string
     star_count: number | string
-    pull_count: number | string | null
     description: string | null
   }>`
     with wanted(owner_did, name) as (values ${keys}),
@@ -61,8 +61,6 @@ export async function findSearchFacts(
       select wanted.owner_did, wanted.name, coalesce((${newestTag}), (${newestManifest})) as digest,
         (select count(distinct stars.sailor_did) from stars
           where stars.owner_did = wanted.owner_did and stars.repository = wanted.name) as star_count,
-        (select sum(hold_stats.pull_count) from hold_stats
-          where hold_stats.owner_did = wanted.owner_did and hold_stats.repository = wanted.name) as pull_count,
         (select substr(repo_pages.description, 1, ${descriptionLengthMax}) from repo_pages
           where repo_pages.owner_did = wanted.owner_did and repo_pages.repository = wanted.name
           order by repo_pages.updated_at desc, repo_pages.rkey limit 1) as description
@@ -74,14 +72,18 @@ export async function findSearchFacts(
     join repositories on repositories.owner_did = newest.owner_did and repositories.name = newest.name
     left join identities on identities.did = newest.owner_did
     where identities.is_active is null or identities.is_active = 1`.execute(db)
-  const facts = rows.map((row): SearchFacts => ({
+  const stats = await sumStatsOfAll(
+    db,
+    rows.map((row) => ({ ownerDid: row.owner_did, name: row.name })),
+  )
+  const facts = rows.map((row, index): SearchFacts => ({
     ownerDid: row.owner_did,
     name: row.name,
     digest: row.digest,
     holdDid: row.hold_did,
     updatedAt: row.updated_at,
     starCount: Number(row.star_count),
-    pullCount: Number(row.pull_count ?? 0),
+    pullCount: stats[index]?.pullCount ?? 0,
     description: row.description ?? undefined,
   }))
   return new Map(facts.map((fact) => [repositoryKey(fact), fact]))

@@ -12,9 +12,11 @@ const words = new RegExp(String.raw`[${unspaced}]|(?:(?![${unspaced}])[\p{L}\p{N
  * given these and split nothing themselves, so that they find the same.
  */
 export function wordsOf(text: string): string[] {
+  // By way of capitals, so that `ß` is `ss`.
   const plain = text
     .normalize('NFKD')
     .replaceAll(/\p{M}+/gu, '')
+    .toUpperCase()
     .toLowerCase()
   const found = new Set<string>()
   for (const [word] of plain.matchAll(words)) {

@@ -1,7 +1,11 @@
 import type { Insertable, Selectable } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
 import { flag, type AppViewDb, type WebhooksTable } from './schema.ts'
+
+/** Bits of a webhook that hears of no scan. */
+const pushOnly = 8
 
 export type WebhookRow = Selectable<WebhooksTable>
 
@@ -49,6 +53,21 @@ export function listWebhooksFor(
     .where((eb) => eb.or([eb('repository', 'is', null), eb('repository', '=', repository.name)]))
     .orderBy('id')
     .execute()
+}
+
+/** Owners of a manifest who want to hear of scans of it. */
+export async function listScanListeners(db: AppViewDb, digest: Digest): Promise<Did[]> {
+  const rows = await db
+    .selectFrom('manifests')
+    .innerJoin('webhooks', 'webhooks.owner_did', 'manifests.owner_did')
+    .select('manifests.owner_did')
+    .distinct()
+    .where('manifests.digest', '=', digest)
+    .where('webhooks.is_enabled', '=', 1)
+    .where('webhooks.triggers', '!=', pushOnly)
+    .orderBy('manifests.owner_did')
+    .execute()
+  return rows.map((row) => row.owner_did)
 }
 
 /** False when the account has none of this id. */

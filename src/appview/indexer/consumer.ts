@@ -20,6 +20,15 @@ export interface IndexerCounts {
   failed: number
 }
 
+/** A change of a record as the stream tells it. */
+export type RecordEvent = Extract<NetworkEvent, { kind: 'put' | 'delete' }>
+
+export type AroundRecord = (
+  tx: AppViewDb,
+  event: RecordEvent,
+  apply: () => Promise<boolean>,
+) => Promise<boolean>
+
 interface Needs {
   db: AppViewDb
   /** What the cursor is saved under. */
@@ -41,6 +50,11 @@ interface Needs {
   onGap: () => Promise<void>
   /** What is cached about an identity is out of date. */
   forgetIdentity: (did: Did) => void
+  /**
+   * Runs `apply` for a change of a record that the stream brings, in its transaction, and answers what it answered. What
+   * is read from data repos to catch up does not come this way: it is no news.
+   */
+  around?: AroundRecord | undefined
   /** Waits between tries when the database fails; doubles up to 30 s. Default 250. */
   retryDelayMs?: number
 }
@@ -156,7 +170,8 @@ export class Consumer {
     }
   }
 
-  async #applyRecord(event: Extract<NetworkEvent, { kind: 'put' | 'delete' }>): Promise<void> {
+  async #applyRecord(event: RecordEvent): Promise<void> {
+    const { around = (_tx, _event, apply) => apply() } = this.#needs
     const handler = handlerFor(event.collection)
     if (handler === undefined) return this.#pass(event.cursor)
     let prepared: PreparedRecord
@@ -168,7 +183,7 @@ export class Consumer {
       this.#needs.log.debug({ err, did, collection, rkey }, 'a malformed record was skipped')
       return this.#pass(event.cursor)
     }
-    const isNew = await this.#inTransaction(event.cursor, (tx) => prepared.apply(tx))
+    const isNew = await this.#inTransaction(event.cursor, (tx) => around(tx, event, () => prepared.apply(tx)))
     if (!isNew && event.kind === 'delete') return
     this.#needs.requestIdentity(event.did)
     if (prepared.holdDid !== undefined) this.#needs.requestHold(prepared.holdDid)

@@ -12,8 +12,8 @@ import { findCursor } from '../db/cursors.ts'
 import { findHoldFreshness, putCaptain, type Captain } from '../db/holds.ts'
 import { findIdentity, upsertIdentity } from '../db/identities.ts'
 import type { AppViewDb } from '../db/schema.ts'
+import { Consumer, type AroundRecord, type IndexerCounts } from './consumer.ts'
 import { Backfill, type BackfillProgress } from './backfill.ts'
-import { Consumer, type IndexerCounts } from './consumer.ts'
 import { Lookups } from './lookups.ts'
 import { indexedCollections } from '../read-model/record-handlers.ts'
 
@@ -37,6 +37,8 @@ interface Needs {
   jetstreamUrls: readonly string[]
   firehose: Pick<Firehoses, 'events'>
   firehoses: readonly FirehoseServer[]
+  /** See {@link Consumer}. */
+  around?: AroundRecord
   /** Reads what no event tells; undefined: it is not read. */
   backfill: { relayUrls: readonly string[]; knownDids: readonly Did[]; fetch: Fetch } | undefined
   now: Now
@@ -78,6 +80,7 @@ export class Indexer {
         this.#identityLookups.request(did)
       },
       forgetIdentity: (did: Did) => needs.identities.forget(did),
+      around: needs.around,
       requestReading: async (did: Did) => this.#backfill?.enqueue([did]),
     }
     if (needs.jetstreamUrls.length > 0) {

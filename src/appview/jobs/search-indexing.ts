@@ -97,7 +97,7 @@ async function takeUp(tx: AppViewDb, changes: readonly SearchChange[]): Promise<
   const stale = new Map<string, StaleDocument>()
   for (const change of changes) {
     const { did, id, name, scope } = change
-    if (scope === 'repository') stale.set(`${did} ${name}`, { ownerDid: did, name, changeId: Number(id) })
+    if (scope === 'repository') stale.set(`${did} ${name}`, { ownerDid: did, name, changeId: id })
     else await expandSearchChange(tx, change)
   }
   await refreshSearchDocuments(tx, [...stale.values()])

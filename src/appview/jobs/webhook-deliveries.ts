@@ -94,8 +94,12 @@ export class WebhookDeliveries {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     this.#wakeUp()
-    const attempts = [...this.#running.values()].map(({ done }) => done)
-    await waitAtMost(stopPatienceMs, Promise.all([this.#loop, ...attempts]))
+    await waitAtMost(stopPatienceMs, this.#ended())
+  }
+
+  async #ended(): Promise<void> {
+    await this.#loop
+    await Promise.all([...this.#running.values()].map(({ done }) => done))
   }
 
   async #run(): Promise<void> {
@@ -143,10 +147,10 @@ export class WebhookDeliveries {
     )
   }
 
-  /** False when another instance was quicker. */
+  /** False when another instance was quicker, or this one stops. */
   async #begin(delivery: DueDelivery): Promise<boolean> {
     const { id, attempts } = delivery
-    if (this.#running.has(id)) return false
+    if (this.#running.has(id) || this.#stop.signal.aborted) return false
     if (!(await claimDelivery(this.#needs.db, { id, attempts }, this.#inSeconds(claimSeconds)))) return false
     const done = this.#attempt({ ...delivery, attempts: attempts + 1 })
       .catch((err: unknown) =>

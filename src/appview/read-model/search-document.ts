@@ -12,16 +12,18 @@ import { findPersonFacts, findSearchFacts, type PersonFacts, type SearchFacts } 
 import type { IndexedWords } from '../db/search-index.ts'
 import { forgetWords, learnWords } from '../db/search-vocabulary.ts'
 import { wordsOf } from '../db/search-words.ts'
-import { facetToken, searchKindOf, searchKindWords, type SearchKind } from './search-facets.ts'
+import { facetToken, searchKindOf, searchKindWords, type SearchKind } from '../db/search-facets.ts'
 
 /** A repository to be looked at, and the number of what changed. */
 export interface StaleDocument extends RepositoryKey {
   changeId: number
 }
 
-/** Documents of one rank: far more than there ever are changes. */
-const rankSize = 2 ** 46
+/** What a document's number is made of: rank, minute of its last change, and the number of what changed, cut. */
 const rankMax = 60
+const minuteCount = 2 ** 24
+const orderCount = 2 ** 22
+const minuteZeroMs = Date.UTC(2020)
 
 /**
  * Brings the documents of some repositories, and those of their owners, in line with the rows. What not everyone may
@@ -107,9 +109,14 @@ const nameOf = ({ handle, displayName }: PersonFacts) => ({ handle, displayName 
  * Matches are read from the greatest number down, so that a common word costs no more than a rare one: stars first,
  * then pulls, both by their order of magnitude, then what changed last.
  */
-function numberOf({ starCount, pullCount }: { starCount: number; pullCount: number }, order: number): number {
-  const rank = Math.floor(4 * Math.log2(1 + starCount) + Math.log2(1 + pullCount))
-  return Math.min(rank, rankMax) * rankSize + order
+function numberOf(
+  { pullCount, starCount, updatedAt }: Pick<SearchDocument, 'starCount' | 'pullCount' | 'updatedAt'>,
+  order: number,
+): number {
+  const rank = Math.min(Math.floor(4 * Math.log2(1 + starCount) + Math.log2(1 + pullCount)), rankMax)
+  const minutes = Math.floor((Date.parse(updatedAt) - minuteZeroMs) / 60_000)
+  const minute = Math.min(Math.max(minutes, 0), minuteCount - 1)
+  return (rank * minuteCount + minute) * orderCount + (order % orderCount)
 }
 
 function wordsOfRepository(document: SearchDocument, description: string): IndexedWords {

@@ -15,7 +15,7 @@ const tagParameterCountMax = 50
 export async function getManifest(
   call: RegistryCall,
   referenceText: string,
-  { manifests, pullNotices }: Pick<AppContext, 'manifests' | 'pullNotices'>,
+  { manifests, pullDays, pullNotices }: Pick<AppContext, 'manifests' | 'pullDays' | 'pullNotices'>,
 ): Promise<Answer> {
   const reference = parseReference(referenceText)
   const found = await manifests.find(call.repository, reference, call.holder.did)
@@ -27,6 +27,7 @@ export async function getManifest(
   // An index is read on the way to one of its manifests, and HEAD by those who look whether there is news.
   if (call.method === 'GET' && holdDid !== undefined && !isIndex(mediaType)) {
     const { ownerDid, name } = call.repository
+    pullDays.note(call.repository)
     pullNotices.note({ holdDid, ownerDid, repository: name, digest, reader: call.holder.did })
   }
   return { status: 200, headers: { ...headers, 'content-length': String(bytes.byteLength) }, body: bytes }

@@ -2,7 +2,7 @@ import type { Did } from '../../atproto/syntax.ts'
 import { normalizeDid } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import type { Database } from '../../lib/database.ts'
-import { findCrewPermissions } from '../db/holds.ts'
+import { findCrewPermissions, type Captain } from '../db/holds.ts'
 import { RecentRows } from '../db/recent-rows.ts'
 import { findSailorProfile, type SailorProfile } from '../db/sailor-profiles.ts'
 import type { AppViewTables } from '../db/schema.ts'
@@ -55,6 +55,35 @@ export class Holds {
   /** Whether the operator trusts this hold enough to send clients there with their registry token. */
   isManaged(holdDid: Did): boolean {
     return this.#managed.has(normalizeDid(holdDid))
+  }
+
+  /** What a hold says of itself. @throws {AppViewError} `hold_unreachable` */
+  getCaptain(holdDid: Did): Promise<Captain> {
+    return this.#captains.get(holdDid)
+  }
+
+  /**
+   * What crew may do at a hold; undefined for those who are no crew. The hold is asked where the index knows no member.
+   * @throws {AppViewError} `hold_unreachable`
+   */
+  async findPermissions(holdDid: Did, member: Did): Promise<readonly string[] | undefined> {
+    return (
+      (await findCrewPermissions(this.#needs.db, normalizeDid(holdDid), member)) ??
+      (await this.#askPermissions(holdDid, member))
+    )
+  }
+
+  /**
+   * Asks a hold that takes in everyone to take somebody in.
+   * @throws {AppViewError} `not_crew` where only the captain invites, `hold_refused`, `hold_unreachable`, `session_lost`
+   */
+  async join(holdDid: Did, member: Did): Promise<void> {
+    const captain = await this.#captains.get(holdDid)
+    if (captain.ownerDid === member) return
+    if (!captain.allowAllCrew)
+      throw new AppViewError('not_crew', 'this hold takes in those whom its captain invites')
+    await this.#needs.crew.request(holdDid, member)
+    this.#permissions.delete(`${holdDid} ${member}`)
   }
 
   /**
@@ -204,11 +233,14 @@ export class Holds {
       findCrewPermissions(this.#needs.db, normalizeDid(holdDid), did),
     )
     if (covers(indexed)) return true
-    const told = await this.#permissions.get(`${holdDid} ${did}`, this.#nowMs(), async () => ({
+    return covers(await this.#askPermissions(holdDid, did))
+  }
+
+  #askPermissions(holdDid: Did, did: Did): Promise<readonly string[] | undefined> {
+    return this.#permissions.get(`${holdDid} ${did}`, this.#nowMs(), async () => ({
       value: await this.#needs.crew.findPermissions(holdDid, did),
       freshUntilMs: this.#nowMs() + viewFreshMs,
     }))
-    return covers(told)
   }
 
   #profileHold(ownerDid: Did): Promise<Did | 'none' | undefined> {

@@ -6,12 +6,21 @@ import { tagCollection } from '../../protocol/lexicon/tag-record.ts'
 import { manifestMediaTypes } from '../../protocol/oci/media-types.ts'
 
 /** What the AppView may write into somebody's data repo. */
-const collections = [
+export const ownCollections = [
   manifestCollection,
   tagCollection,
   sailorProfileCollection,
   starCollection,
   repoPageCollection,
+]
+
+/** The same in the order in which they can go without one that is left naming one that is gone. */
+export const deletableCollections: readonly string[] = [
+  tagCollection,
+  starCollection,
+  repoPageCollection,
+  manifestCollection,
+  sailorProfileCollection,
 ]
 
 /** What it may upload there: manifests byte for byte, and avatars of repositories. */
@@ -40,7 +49,7 @@ const holdMethods = [
  */
 export const appViewScope = [
   'atproto',
-  ...collections.map((collection) => `repo:${collection}`),
+  ...ownCollections.map((collection) => `repo:${collection}`),
   ...blobTypes.map((type) => `blob:${type}`),
   ...holdMethods.map((method) => `rpc:${method}?aud=*`),
 ].join(' ')

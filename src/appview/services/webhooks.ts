@@ -33,7 +33,7 @@ import {
   type WebhookEntry,
 } from './webhook-entries.ts'
 import { labelOf, repositoryFacts } from './webhook-facts.ts'
-import { queueMessage } from './webhook-news.ts'
+import { queueMessage } from './webhook-queue.ts'
 import { openWebhook, sealWebhook } from './webhook-sealing.ts'
 import { triggerBits } from './webhook-triggers.ts'
 

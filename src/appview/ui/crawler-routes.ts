@@ -14,7 +14,17 @@ export interface CrawlerNeeds extends Pick<ViewNeeds, 'db' | 'now'> {
 }
 
 /** What is of no use to search engines, costs much, or is for one person. */
-const disallowed = ['/v2/', '/auth/', '/oauth/', '/settings', '/device', '/stars', '/search', '/r/*/-/']
+const disallowed = [
+  '/v2/',
+  '/auth/',
+  '/oauth/',
+  '/settings',
+  '/device',
+  '/deletions/',
+  '/stars',
+  '/search',
+  '/r/*/-/',
+]
 /** RFC 9309 §2.2.2: the longest match counts. Pictures of links are fetched by robots that read this file, too. */
 const allowed = ['/r/*/-/card.png', '/r/*/-/feed.']
 const freshSeconds = 3600

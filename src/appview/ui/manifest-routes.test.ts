@@ -4,13 +4,22 @@ import {
   alice,
   blob,
   privateHold,
+  publicHold,
   pushRow,
   pushServer,
   serverConfig,
   types,
 } from '../../../test/e2e/manifest-rows.ts'
 import { pagesFixture, putTag } from '../../../test/e2e/pages-fixture.ts'
+import { nextTid, type Did } from '../../atproto/syntax.ts'
+import { manifestRkey } from '../../protocol/lexicon/manifest-record.ts'
+import { tagRkey } from '../../protocol/lexicon/tag-record.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
 import { putConfigBytes } from '../db/config-bytes.ts'
+import { putHoldUrl } from '../db/holds.ts'
+import { upsertScan } from '../db/scans.ts'
+import { removeManifest } from '../read-model/manifest.ts'
+import { removeTag } from '../read-model/tag.ts'
 
 const pageBytesMax = 100_000
 
@@ -273,6 +282,102 @@ describe('raw JSON', () => {
     expect(status).toBe(404)
     expect(text).toContain('did not keep them')
   })
+})
+
+describe('the history of a tag', () => {
+  const repository = 'moving'
+  const path = '/r/alice.test/moving/-/history/edge'
+  const push = (name: string, more: { tags?: string[]; holdDid?: Did } = {}) =>
+    pushRow(fixture.db, { repository, body: { layers: [blob(name, 9)] }, tags: ['edge'], ...more })
+  const remove = async ({ digest }: { digest: Digest }) => {
+    const change = { did: alice, rkey: manifestRkey(digest), rev: nextTid() }
+    await removeManifest(fixture.db, change)
+  }
+  const removeEdge = () =>
+    removeTag(fixture.db, { did: alice, rkey: tagRkey(repository, 'edge'), rev: nextTid() })
+
+  test('has every move, newest first, with what can be compared, what is gone, and a deletion', async () => {
+    const first = await push('first')
+    const second = await push('second')
+    const third = await push('third')
+    const { status, text } = await get(path)
+    expect(status).toBe(200)
+    const order = [third, second, first].map(({ digest }) =>
+      text.indexOf(`href="/r/alice.test/moving/manifests/${digest}"`),
+    )
+    expect(order.toSorted((a, b) => a - b)).toEqual(order)
+    expect(order[0]).toBeGreaterThan(0)
+    expect(text).toContain(`href="/r/alice.test/moving/-/diff?from=${second.digest}&amp;to=${third.digest}"`)
+    expect((await get('/r/alice.test/moving/tags/edge')).text).toContain(`href="${path}"`)
+
+    await remove(second)
+    await removeEdge()
+    const after = await get(path)
+    expect(after.status).toBe(200)
+    expect(after.text).toContain('This tag was deleted')
+    expect(words(after.text)).toContain(`${second.digest.slice(0, 19)} no longer there`)
+    expect(after.text).not.toContain(`manifests/${second.digest}"`)
+    expect(after.text).not.toContain('/-/diff?from')
+    const missing = await get('/r/alice.test/moving/tags/edge')
+    expect(missing.status).toBe(404)
+    expect(missing.text).toContain(`href="${path}"`)
+  })
+
+  test('says nothing of what was in a private hold', async () => {
+    const open = await push('open')
+    const closed = await push('closed', { holdDid: privateHold })
+    const { text } = await get(path)
+    expect(text).toContain(open.digest)
+    expect(text).not.toContain(closed.digest.slice(0, 19))
+    expect(text).not.toContain('no longer there')
+    await push('closed too', { holdDid: privateHold, tags: ['hidden'] })
+    expect((await get('/r/alice.test/moving/-/history/hidden')).status).toBe(404)
+  })
+
+  test('has pages', async () => {
+    for (let count = 0; count < 45; count++)
+      await pushRow(fixture.db, {
+        repository: 'paged',
+        body: { layers: [blob(`p${count}`, 9)] },
+        tags: ['edge'],
+      })
+    const first = await get('/r/alice.test/paged/-/history/edge')
+    const older = /href="([^"]*\?before=[^"]*)"/.exec(first.text)?.[1] ?? ''
+    expect(first.text.match(/scope="row"/g)).toHaveLength(40)
+    const second = await get(older)
+    expect(second.text.match(/scope="row"/g)).toHaveLength(5)
+    expect(second.text).toContain('← Newest')
+    expect((await get('/r/alice.test/paged/-/history/edge?before=%00')).status).toBe(200)
+    for (const unknown of ['nope', '', '%2e%2e', 'a/b', 'x'.repeat(200)])
+      expect((await get(`/r/alice.test/paged/-/history/${unknown}`)).status).toBe(404)
+  })
+})
+
+test('what a hold’s scanner found stands on the manifest and on its index', async () => {
+  const [child] = server.children
+  await upsertScan(fixture.db, {
+    ...{ holdDid: publicHold, ownerDid: alice, rkey: 'scan', repository: 'hello' },
+    digest: child?.digest ?? server.index.digest,
+    ...{ critical: 2, high: 0, medium: 11, low: 1_204, total: 1_217 },
+    scannerVersion: 'grype <0.90>',
+    scannedAt: '2026-11-22T09:58:00.000Z',
+    sbomCid: 'bafysbom',
+    reportCid: 'bafyreport',
+  })
+  await putHoldUrl(fixture.db, {
+    did: publicHold,
+    url: 'https://hold.example',
+    updatedAt: '2026-11-22T09:58:00.000Z',
+  })
+  const { text } = await get(manifestOf('hello', child ?? server.index))
+  const read = words(text)
+  for (const part of ['2 critical', '11 medium', '1,204 low', 'grype &lt;0.90&gt;', '2 minutes ago'])
+    expect(read).toContain(part)
+  expect(read).not.toContain('0 high')
+  const report =
+    'https://hold.example/xrpc/com.atproto.sync.getBlob?did=did%3Aweb%3Ahold.example&amp;cid=bafyreport'
+  expect(text).toContain(`href="${report}"`)
+  expect(words((await get('/r/alice.test/hello/tags/latest')).text)).toContain('2 critical')
 })
 
 describe('what is not for everyone', () => {

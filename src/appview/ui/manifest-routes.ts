@@ -9,12 +9,14 @@ import { answerPage } from './answer.ts'
 import { missingManifestPage } from './pages/missing-manifest.ts'
 import { manifestPage } from './pages/manifest.ts'
 import { rawManifestPage } from './pages/raw-manifest.ts'
+import { tagHistoryPage } from './pages/tag-history.ts'
 import type { RepositoryAddress } from './repository-address.ts'
 import type { Visit } from './routes.ts'
 import { viewManifestPage } from './views/manifest-page.ts'
 import { registryAddress } from './views/pull-commands.ts'
 import { findRawManifest, viewRawManifest } from './views/raw-manifest.ts'
 import { findRepositoryOf, type ShownRepository } from './views/shown-repository.ts'
+import { viewTagHistory } from './views/tag-history.ts'
 
 /** What the pages about manifests need besides what all pages do. */
 export interface ManifestPagesNeeds {
@@ -74,6 +76,20 @@ export async function showRawManifest(
     if (!isOutage(error)) throw error
     return answerUnreadable(visit, repository, 'account’s data server', 503)
   }
+}
+
+/** `/r/<owner>/<name>/-/history/<tag>`, with `?before=` the mark of a move. */
+export async function showTagHistory(
+  visit: Visit,
+  address: RepositoryAddress,
+): Promise<Response | undefined> {
+  const { context, needs, shell } = visit
+  const repository = await findRepositoryOf(needs, address.path)
+  if (repository === undefined) return undefined
+  const options = { tag: address.reference, before: context.req.query('before') }
+  const view = await viewTagHistory(needs, repository, options)
+  if (view === undefined) return answerMissingTag(visit, address)
+  return answerPage(context, tagHistoryPage(shell(view.path), view))
 }
 
 /** `/r/<owner>/<name>/-/blob/<digest>`: a layer or file, from the hold that keeps it. */
@@ -169,11 +185,15 @@ export async function answerMissingTag(
   const repository = await findRepositoryOf(needs, address.path)
   if (repository === undefined) return undefined
   const { path } = repository
+  const history = await viewTagHistory(needs, repository, { tag: address.reference, before: undefined })
   const page = missingManifestPage(shell(path), {
     title: 'No such tag',
     named: cleanText(address.reference, namedLengthMax),
     advice: 'The repository has no tag of this name, or none that you may see. It may have been deleted.',
-    links: [{ path: `${path}#tags`, text: 'See its tags' }],
+    links: [
+      { path: `${path}#tags`, text: 'See its tags' },
+      ...(history === undefined ? [] : [{ path: history.path, text: 'See where it pointed' }]),
+    ],
   })
   return answerPage(context, page, { status: 404 })
 }

@@ -7,16 +7,26 @@ import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
 
 /** Pictures of strangers, under our own address: a page loads nothing from anywhere else. */
-export function mountPictures(app: Hono<ServerEnv>, { avatars }: Pick<AppContext, 'avatars'>): void {
+export function mountPictures(
+  app: Hono<ServerEnv>,
+  { avatars, remoteImages }: Pick<AppContext, 'avatars' | 'remoteImages'>,
+): void {
   app.get('/avatar/:did/:cid', async (context) => {
     const { did, cid } = context.req.param()
     if (!isDid(did) || !/^b[a-z2-7]{20,100}$/.test(cid)) return answerAbsent(context)
-    return answering(context, () => avatars.find(normalizeDid(did), cid))
+    // What is behind the address never changes: it names the bytes.
+    const caching = 'public, max-age=31536000, immutable'
+    return answering(context, caching, () => avatars.find(normalizeDid(did), cid))
+  })
+  app.get('/image', async (context) => {
+    const { key = '', url = '' } = context.req.query()
+    return answering(context, 'public, max-age=86400', () => remoteImages.find(url, key))
   })
 }
 
 async function answering(
   context: Context<ServerEnv>,
+  caching: string,
   find: () => Promise<{ bytes: Uint8Array; type: ImageType } | undefined>,
 ): Promise<Response> {
   try {
@@ -24,8 +34,7 @@ async function answering(
     if (picture === undefined) return answerAbsent(context)
     return context.body(picture.bytes as Uint8Array<ArrayBuffer>, 200, {
       'content-type': picture.type,
-      // What is behind the address never changes: it names the bytes.
-      'cache-control': 'public, max-age=31536000, immutable',
+      'cache-control': caching,
       ...harmless,
     })
   } catch (error) {

@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
+import type { Search } from '../services/search.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
 import {
@@ -11,15 +12,18 @@ import {
   showManifest,
   showRawManifest,
   showTag,
+  showTagHistory,
   type ManifestPagesNeeds,
 } from './manifest-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
+import { showRepository, type RepositoryPagesNeeds } from './repository-routes.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
 import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
 import { repositoryPage } from './pages/repository.ts'
+import { describeSearch, showSearch } from './search-routes.ts'
 import { ownerTabs, showOwner } from './owner-routes.ts'
 import { mountPublicFiles, type PublicFilesNeeds } from './public-routes.ts'
 import { showStars } from './star-routes.ts'
@@ -27,13 +31,18 @@ import { viewHome } from './views/home.ts'
 import { viewInstall, type InstallNeeds } from './views/install.ts'
 import type { ViewNeeds } from './views/owner.ts'
 import { registryAddress } from './views/pull-commands.ts'
-import { viewRepository } from './views/repository.ts'
 
 /** What the pages need; a piece of the AppView's context. */
 export interface PagesNeeds
-  extends Omit<ViewNeeds, 'viewer'>, InstallNeeds, ManifestPagesNeeds, PublicFilesNeeds {
+  extends
+    Omit<ViewNeeds, 'viewer'>,
+    InstallNeeds,
+    ManifestPagesNeeds,
+    PublicFilesNeeds,
+    RepositoryPagesNeeds {
   assets: Assets
   sessions: BrowserSessions
+  search: Search
   log: Logger
 }
 
@@ -58,6 +67,7 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
   ['tag', showTagOrRepository],
   ['manifest', showManifest],
   ['-/raw', showRawManifest],
+  ['-/history', showTagHistory],
   ['-/blob', showBlob],
 ])
 
@@ -81,6 +91,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   }
 
   page('/stars', showStars)
+  page('/search', showSearch)
+  page('/opensearch.xml', describeSearch)
 
   page('/r/:path{.+}', async (visit) => {
     const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')
@@ -111,15 +123,6 @@ async function visitOf(context: Context<ServerEnv>, needs: PagesNeeds): Promise<
     needs: { ...needs, viewer: signedIn?.did },
     shell: (path) => needs.sessions.shell(path, signedIn),
   }
-}
-
-async function showRepository(
-  { context, needs, shell }: Visit,
-  { path }: RepositoryAddress,
-): Promise<Response | undefined> {
-  const registry = registryAddress(needs.baseUrl)
-  const view = await viewRepository({ ...needs, registry }, path, context.req.query('page'))
-  return view && answerPage(context, repositoryPage(shell(view.path), view))
 }
 
 /** A repository may be called `…/tags/…`: it is looked for when there is no such tag. */

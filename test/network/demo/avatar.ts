@@ -17,7 +17,7 @@ export function avatarOf(name: string): Buffer {
     ...tones.map((tone) => colour(other, 0.55, tone)),
   ]
   const shape = dice.pick([petals, waves, triangles, rings])(dice)
-  return palettePng(size, palette, (x, y) => shape(x / size, y / size))
+  return palettePng({ width: size, height: size }, palette, (x, y) => shape(x / size, y / size))
 }
 
 /** Four quarter circles about a middle, each turned its own way. */

@@ -4,20 +4,20 @@ export type Rgb = readonly [red: number, green: number, blue: number]
 
 const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
 
-/** A square picture of few colours as PNG (indexed colours, 8 bits a pixel); `colourAt` answers a place in the palette. */
+/** A picture of at most 256 colours as PNG (indexed colours, 8 bits a pixel); `colourAt` answers a place in the palette. */
 export function palettePng(
-  size: number,
+  { height, width }: { width: number; height: number },
   palette: readonly Rgb[],
   colourAt: (x: number, y: number) => number,
 ): Buffer {
   // Each row begins with its filter: none.
-  const rows = Buffer.alloc((size + 1) * size)
-  for (let y = 0; y < size; y++) {
-    for (let x = 0; x < size; x++) rows[y * (size + 1) + 1 + x] = colourAt(x, y)
+  const rows = Buffer.alloc((width + 1) * height)
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) rows[y * (width + 1) + 1 + x] = colourAt(x, y)
   }
   const header = Buffer.alloc(13)
-  header.writeUInt32BE(size, 0)
-  header.writeUInt32BE(size, 4)
+  header.writeUInt32BE(width, 0)
+  header.writeUInt32BE(height, 4)
   header.set([8, 3, 0, 0, 0], 8)
   return Buffer.concat([
     signature,

@@ -103,6 +103,26 @@ const tables: Record<string, TableShape> = {
     key: ['hold_did', 'digest'],
     indexes: [['cached_at']],
   },
+  data_deletions: {
+    columns: {
+      id: 'text',
+      did: 'text?',
+      status: 'text',
+      wants_records: 'integer',
+      wants_index: 'integer',
+      holds: 'text',
+      records_status: 'text',
+      record_count: 'bigint',
+      records_reason: 'text?',
+      has_tokens_left: 'integer',
+      attempts: 'integer',
+      next_at: 'text',
+      created_at: 'text',
+      finished_at: 'text?',
+    },
+    key: ['id'],
+    indexes: [['did'], ['status', 'next_at']],
+  },
   webhooks: {
     columns: {
       id: 'text',

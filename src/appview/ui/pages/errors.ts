@@ -35,6 +35,26 @@ const absences = {
   },
 } as const
 
+/** A hold that nobody here has heard of, and that does not tell. */
+export function unknownHoldPage(shell: Shell, named: string): Html {
+  return layout(shell, {
+    title: 'No such hold',
+    main: html`
+      <section class="failure">
+        <p class="status">404</p>
+        <h1>No such hold</h1>
+        <p><code class="wanted">${named}</code></p>
+        <p>
+          Nothing this registry knows rests in a hold of this name, and it did not say who it is when it was
+          asked just now. A hold is named by its DID, such as <code>did:web:hold.example</code>. If it is
+          yours, see that it is up and its <code>/.well-known/did.json</code> can be read from outside.
+        </p>
+        <p><a class="button" href="/">Back to the start</a></p>
+      </section>
+    `,
+  })
+}
+
 /** Something failed on our side; the request's id finds it in the log. */
 export function failurePage(shell: Shell, requestId: string | undefined): Html {
   return layout(shell, {

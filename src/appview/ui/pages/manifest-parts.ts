@@ -3,6 +3,7 @@ import { fact } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount, shortDigest } from '../../../lib/format.ts'
 import type { Cut, NamedText } from '../views/loose-json.ts'
+import type { ScanCounts } from '../views/scan.ts'
 import type { OwnerView } from '../views/owner.ts'
 import { breakable, tabs } from './parts.ts'
 
@@ -43,15 +44,20 @@ export function bar(percent: number): Html {
 
 /** The pages about one manifest. */
 export function manifestTabs(
-  place: { repositoryPath: string; digest: string; path: string },
-  current: 'overview' | 'raw',
+  place: { repositoryPath: string; digest: string; tag: string | undefined; path: string },
+  current: 'overview' | 'history' | 'raw',
 ): Html {
-  const { digest, path, repositoryPath } = place
-  const paths = { overview: path, raw: `${repositoryPath}/-/raw/${digest}` }
+  const { digest, path, repositoryPath, tag } = place
+  const paths = {
+    overview: path,
+    history: `${repositoryPath}/-/history/${tag ?? ''}`,
+    raw: `${repositoryPath}/-/raw/${digest}`,
+  }
   return tabs(
     'Views of this manifest',
     [
       { path: paths.overview, text: 'Overview' },
+      ...(tag === undefined ? [] : [{ path: paths.history, text: 'History' }]),
       { path: paths.raw, text: 'Raw JSON' },
     ],
     paths[current],
@@ -95,3 +101,21 @@ export function size(sizeBytes: number): Html {
 export function outsideLink(href: string, text: string): Html {
   return html`<a href="${href}" rel="nofollow noopener">${breakable(text)}</a>`
 }
+
+/** How bad what a scanner found is, in a few words. */
+export function scanChips(scan: ScanCounts): Html {
+  const counts = severities.filter(({ key }) => scan[key] > 0)
+  if (scan.total === 0 && counts.length === 0) return html`<span class="chip good">nothing known</span>`
+  return html`<span class="chips"
+    >${counts.map(({ key, look }) => html`<span class="chip ${look}">${scan[key].toLocaleString('en')} ${key}</span> `)}${
+      counts.length === 0 && html`<span class="chip">${scan.total.toLocaleString('en')} minor</span>`
+    }</span
+  >`
+}
+
+const severities = [
+  { key: 'critical', look: 'bad' },
+  { key: 'high', look: 'bad' },
+  { key: 'medium', look: 'warm' },
+  { key: 'low', look: '' },
+] as const

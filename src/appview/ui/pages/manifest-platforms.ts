@@ -1,11 +1,12 @@
 import { html, type Html } from '../../../http/html.ts'
 import type { AttestationView, ChildView } from '../views/index-children.ts'
 import type { Cut } from '../views/loose-json.ts'
-import { digestLink, more, size } from './manifest-parts.ts'
+import { digestLink, more, scanChips, size } from './manifest-parts.ts'
 import { breakable } from './parts.ts'
 
 /** What an index lists. */
 export function platformTable({ items, moreCount }: Cut<ChildView>): Html {
+  const isScanned = items.some(({ scan }) => scan !== undefined)
   return html`<section aria-labelledby="platforms">
     <h2 id="platforms">Platforms</h2>
     ${
@@ -17,11 +18,12 @@ export function platformTable({ items, moreCount }: Cut<ChildView>): Html {
                 <th scope="col">Platform</th>
                 <th scope="col">Digest</th>
                 <th scope="col" class="number">Size</th>
+                ${isScanned && html`<th scope="col">Known vulnerabilities</th>`}
                 <th scope="col">Stated about it</th>
               </tr>
             </thead>
             <tbody>
-              ${items.map(row)}
+              ${items.map((child) => row(child, isScanned))}
             </tbody>
           </table>`
     }
@@ -29,7 +31,7 @@ export function platformTable({ items, moreCount }: Cut<ChildView>): Html {
   </section>`
 }
 
-function row({ attestations, digest, name, path, sizeBytes }: ChildView): Html {
+function row({ attestations, digest, name, path, scan, sizeBytes }: ChildView, isScanned: boolean): Html {
   return html`<tr>
     <th scope="row">
       ${path === undefined ? breakable(name) : html`<a href="${path}">${breakable(name)}</a>`}
@@ -39,6 +41,12 @@ function row({ attestations, digest, name, path, sizeBytes }: ChildView): Html {
       ${path === undefined && html`<span class="quiet">not in this registry</span>`}
     </td>
     <td data-label="Size" class="number">${size(sizeBytes)}</td>
+    ${
+      isScanned &&
+      html`<td data-label="Vulnerabilities">
+        ${scan === undefined ? html`<span class="quiet">not scanned</span>` : scanChips(scan)}
+      </td>`
+    }
     <td data-label="Stated about it">
       ${attestations.length === 0 ? html`<span class="quiet">nothing</span>` : attestations.map(attestation)}
     </td>

@@ -14,6 +14,7 @@ import {
   optionalFact,
   outsideLink,
   repositoryHeading,
+  scanChips,
   size,
 } from './manifest-parts.ts'
 import { breakable, command, copyButton, platforms } from './parts.ts'
@@ -34,8 +35,8 @@ export function manifestPage(shell: Shell, view: ManifestPageView): Html {
         ${repositoryHeading(view, heading(view))}
         ${manifest.description && html`<p class="lead" dir="auto">${manifest.description}</p>`} ${facts(view)}
       </header>
-      ${manifestTabs(view, 'overview')} ${pull(view)} ${content(view)} ${about(view)} ${referrers(view)}
-      ${details(view)}
+      ${manifestTabs({ ...view, tag: tag?.name }, 'overview')} ${pull(view)} ${content(view)} ${about(view)}
+      ${scan(view)} ${referrers(view)} ${details(view)}
     `,
   })
 }
@@ -162,6 +163,28 @@ function referrers(view: ManifestPageView): Html | '' {
           </div>`,
       )}
     </dl>
+  </section>`
+}
+
+function scan({ now, scan }: ManifestPageView): Html | '' {
+  if (scan === undefined) return ''
+  const { hold, reportHref, sbomHref } = scan
+  return html`<section aria-labelledby="scan">
+    <h2 id="scan">Known vulnerabilities</h2>
+    <div class="panel stack">
+      <p class="facts">
+        ${scanChips(scan)}
+        <span>found by <a href="${hold.path}">${hold.host}</a> ${age(scan.scannedAt, now)}</span>
+        ${scan.scannerVersion !== '' && html`<span>with ${scan.scannerVersion}</span>`}
+      </p>
+      ${
+        (reportHref ?? sbomHref) !== undefined &&
+        html`<p class="buttons">
+          ${reportHref && html`<a class="button small" href="${reportHref}" rel="nofollow noopener">Report</a>`}
+          ${sbomHref && html`<a class="button small" href="${sbomHref}" rel="nofollow noopener">SBOM</a>`}
+        </p>`
+      }
+    </div>
   </section>`
 }
 

@@ -73,6 +73,23 @@ export function command(text: string, label: string): Html {
   </div>`
 }
 
+/** Lines of one kind each, one shown at a time: a choice that needs no script, and works by arrow keys. */
+export function choices(
+  name: string,
+  legend: string,
+  entries: readonly { text: string; content: Html }[],
+): Html {
+  return html`<fieldset class="choices">
+    <legend class="visually-hidden">${legend}</legend>
+    ${entries.map(
+      ({ content, text }, index) =>
+        html`<input type="radio" name="${name}" id="${name}-${index}" ${index === 0 ? 'checked' : ''} />
+          <label for="${name}-${index}">${text}</label>
+          <section class="choice" aria-label="${text}">${content}</section>`,
+    )}
+  </fieldset>`
+}
+
 /** Where an image runs, or what a thing is that is no image; nothing where the record does not tell. */
 export function platforms({ kindLabel, platforms }: ManifestView): Html | '' {
   if (kindLabel === undefined && platforms.length === 0) return ''
@@ -141,11 +158,13 @@ export const privateChip = html`<span class="chip" title="Its layers rest in a h
   >private</span
 >`
 
-function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean): Html {
+/** One repository of a list. */
+export function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean): Html {
   const { owner, latest } = entry
   const manifest = latest?.manifest
-  return html`<li>
+  return html`<li data-repository="${entry.path}">
     <div class="repository-head">
+      ${avatar({ label: isOwnerShown ? owner.label : entry.name, picturePath: entry.picturePath })}
       <h3>
         ${isOwnerShown && html`<a class="owner" href="${owner.path}">${owner.label}</a><span class="slash">/</span><wbr />`}<a
           href="${entry.path}"
@@ -162,6 +181,7 @@ function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: boolean
       ${manifest && html`<span>${formatSize(manifest.sizeBytes)}</span>`}
       <span>${formatCount(entry.tagCount, 'tag')}</span>
       ${entry.starCount > 0 && html`<span>${formatCount(entry.starCount, 'star')}</span>`}
+      ${entry.pullCount > 0 && html`<span>${formatCount(entry.pullCount, 'pull')}</span>`}
     </p>
   </li>`
 }

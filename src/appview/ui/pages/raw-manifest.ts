@@ -10,7 +10,7 @@ import { copyButton } from './parts.ts'
 /** A manifest as JSON, every line with an address. */
 export function rawManifestPage(shell: Shell, view: RawManifestView): Html {
   const { digest, hrefs, lines, name, owner, repositoryPath } = view
-  const place = { repositoryPath, digest, path: manifestPath(repositoryPath, digest) }
+  const place = { repositoryPath, digest, tag: undefined, path: manifestPath(repositoryPath, digest) }
   return layout(shell, {
     title: `Raw ${shortDigest(digest)} · ${owner.label}/${name}`,
     isUnlisted: true,

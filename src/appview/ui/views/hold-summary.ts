@@ -1,13 +1,9 @@
-import type { Did } from '../../../atproto/syntax.ts'
 import { cleanText } from '../../../lib/format.ts'
 import type { Captain, Hold } from '../../db/holds.ts'
+import { holdView, type HoldView } from './hold-name.ts'
 
-/** A hold as lists name it. */
-export interface HoldSummary {
-  did: Did
-  /** What people call it: host and port of a did:web; other DIDs as they are, unless the hold's address is known. */
-  host: string
-  path: string
+/** A hold as lists name it, and what it says of itself. */
+export interface HoldSummary extends HoldView {
   /** Undefined while the hold has not said. */
   captain: Captain | undefined
   region: string | undefined
@@ -15,19 +11,11 @@ export interface HoldSummary {
 
 const regionLengthMax = 64
 
-export function summarizeHold({ captain, did, url }: Hold): HoldSummary {
+export function summarizeHold({ captain, did }: Pick<Hold, 'captain' | 'did'>): HoldSummary {
   const region = captain?.region
   return {
-    did,
-    host: hostOfHold(did, url),
-    path: `/h/${did}`,
+    ...holdView(did),
     captain,
     region: region === undefined ? undefined : cleanText(region, regionLengthMax),
   }
-}
-
-/** `did:web:hold.example%3A8080` → `hold.example:8080`. */
-export function hostOfHold(did: Did, url?: string): string {
-  if (did.startsWith('did:web:')) return did.slice('did:web:'.length).replace(/%3a/i, ':')
-  return url !== undefined && URL.canParse(url) ? new URL(url).host : did
 }

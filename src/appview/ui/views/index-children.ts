@@ -7,6 +7,7 @@ import type { Cut } from './loose-json.ts'
 import { cleanText } from '../../../lib/format.ts'
 import { platformName } from './manifest.ts'
 import type { ViewNeeds } from './owner.ts'
+import { viewScanCounts, type ScanCounts } from './scan.ts'
 
 /** A manifest that an index lists. */
 export interface ChildView {
@@ -17,6 +18,8 @@ export interface ChildView {
   path: string | undefined
   /** Itself and what it names; its own bytes alone where the rest is not known. */
   sizeBytes: number
+  /** What its hold's scanner found in it. */
+  scan: ScanCounts | undefined
   /** What is stated about it beside it in the index, as BuildKit does. */
   attestations: AttestationView[]
 }
@@ -34,7 +37,7 @@ const knownCountMax = 300
 const referenceType = 'vnd.docker.reference.type'
 const referenceDigest = 'vnd.docker.reference.digest'
 
-/** What an index lists, its attestations under what they are about. Two queries. */
+/** What an index lists, its attestations under what they are about. Three queries. */
 export async function viewChildren(
   { db, viewer }: Pick<ViewNeeds, 'db' | 'viewer'>,
   repository: RepositoryKey,
@@ -45,6 +48,7 @@ export async function viewChildren(
   const digests = [...new Set(looked.map((link) => link.targetDigest))]
   const shown = await findShownOfOwner(db, repository.ownerDid, { digests, viewer })
   const contents = await findManifestLinks(db, repository.ownerDid, [...shown])
+  const scans = await viewScanCounts(db, repository.ownerDid, [...shown])
   const placeOf = (digest: Digest) => (shown.has(digest) ? pathOf(digest) : undefined)
 
   const isAbout = new Map(looked.map((link) => [link, subjectOf(link, digests)]))
@@ -58,6 +62,7 @@ export async function viewChildren(
     name: nameOf(link),
     path: placeOf(link.targetDigest),
     sizeBytes: link.sizeBytes + sumSizes(contents.get(link.targetDigest) ?? []),
+    scan: scans.get(link.targetDigest),
     attestations: (attestationsOf.get(link.targetDigest) ?? []).slice(0, 4).map(({ targetDigest }) => ({
       digest: targetDigest,
       path: placeOf(targetDigest),

@@ -9,7 +9,7 @@ import type { ImageConfigs, ReadConfig } from '../../services/image-configs.ts'
 import { readAbout, type AboutFact } from './annotations.ts'
 import { readChart, readFacts, viewFiles, type ChartView, type FileView } from './artifact-content.ts'
 import { buildHistory, type BuildHistory } from './build-history.ts'
-import { holdView, type HoldView } from './hold.ts'
+import { holdView, type HoldView } from './hold-name.ts'
 import { readImageConfig, type ImageConfig } from './image-config.ts'
 import { viewChildren, type ChildView } from './index-children.ts'
 import { looseTime, type Cut, type NamedText } from './loose-json.ts'
@@ -17,6 +17,7 @@ import { describeManifests, type ManifestView } from './manifest.ts'
 import type { OwnerView, ViewNeeds } from './owner.ts'
 import { pullCommands, type PullCommand, type RegistryAddress } from './pull-commands.ts'
 import { viewReferrers, type ReferrersView } from './referrers.ts'
+import { viewScan, type ScanView } from './scan.ts'
 import type { ShownRepository } from './shown-repository.ts'
 
 export interface ManifestPageNeeds extends ViewNeeds {
@@ -62,6 +63,7 @@ export interface ManifestPageView {
   labels: Cut<NamedText>
   content: ManifestContent
   referrers: ReferrersView
+  scan: ScanView | undefined
   /** What names it. */
   tags: Cut<string>
   parents: { digest: Digest; path: string; tags: string[] }[]
@@ -127,6 +129,7 @@ export async function viewManifestPage(
     ...readAbout(row.annotations, config?.labels ?? []),
     content,
     referrers: await viewReferrers(needs, key, { digest, image, pathOf }),
+    scan: await viewScan(db, key.ownerDid, digest),
     ...(await viewNames(needs, key, { digest, pathOf })),
     subject: await viewSubject(needs, key, { row, pathOf }),
     now: needs.now(),

@@ -1,3 +1,4 @@
+import { sumStatsOfAll } from '../../db/hold-stats.ts'
 import { manifestKey } from '../../db/manifest-batches.ts'
 import { findPublic } from '../../db/owner-listings.ts'
 import { findRepoPage } from '../../db/repo-pages.ts'
@@ -5,6 +6,7 @@ import type { Repository } from '../../db/repositories.ts'
 import { findListed, repositoryKey } from '../../db/repository-lists.ts'
 import type { AppViewDb } from '../../db/schema.ts'
 import { cleanText } from '../../../lib/format.ts'
+import { avatarPath } from '../avatars.ts'
 import { describeManifestsOfOwners, type ManifestView } from './manifest.ts'
 import { ownerView, type OwnerView, type ViewNeeds } from './owner.ts'
 
@@ -15,6 +17,9 @@ export interface RepositoryEntry {
   path: string
   tagCount: number
   starCount: number
+  pullCount: number
+  /** Of the repository, else of its owner. */
+  picturePath: string | undefined
   updatedAt: Date
   /** The tag that moved last, with what it names. */
   latest: { tag: string; manifest: ManifestView | undefined } | undefined
@@ -29,7 +34,7 @@ export function repositoryPath(owner: OwnerView, name: string): string {
   return `/r/${owner.label}/${name}`
 }
 
-/** Entries for repositories that may be shown to who looks. Four queries, however many they are; one more for who is signed in. */
+/** Entries for repositories that may be shown to who looks. Five queries, however many they are; one more for who is signed in. */
 export async function listEntries(
   { db, viewer }: Pick<ViewNeeds, 'db' | 'viewer'>,
   repositories: readonly Repository[],
@@ -42,7 +47,8 @@ export async function listEntries(
     return latest === undefined ? [] : [{ ownerDid: repository.ownerDid, digest: latest.digest }]
   })
   const manifests = await describeManifestsOfOwners(db, manifestKeys)
-  return repositories.flatMap((repository) => {
+  const stats = await sumStatsOfAll(db, repositories)
+  return repositories.flatMap((repository, index) => {
     const { ownerDid, name } = repository
     const facts = listed.get(repositoryKey(repository))
     if (facts === undefined) return []
@@ -55,6 +61,8 @@ export async function listEntries(
       path: repositoryPath(owner, name),
       tagCount,
       starCount,
+      pullCount: stats[index]?.pullCount ?? 0,
+      picturePath: facts.avatarCid === undefined ? undefined : avatarPath(ownerDid, facts.avatarCid),
       updatedAt: new Date(latest?.updatedAt ?? repository.updatedAt),
       latest: latest && { tag: latest.tag, manifest },
       description: firstLine(facts.description) ?? manifest?.description,

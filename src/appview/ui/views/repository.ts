@@ -1,5 +1,7 @@
-import type { Did } from '../../../atproto/syntax.ts'
 import type { Digest } from '../../../protocol/oci/digest.ts'
+import { cleanText } from '../../../lib/format.ts'
+import { sumStats } from '../../db/hold-stats.ts'
+import { findHold } from '../../db/holds.ts'
 import {
   countShownTags,
   findShownRepository,
@@ -9,86 +11,150 @@ import {
   listUntaggedManifests,
   sumShownSize,
 } from '../../db/listings.ts'
-import type { Repository } from '../../db/repositories.ts'
+import { findManifests, listReferrers, type Manifest } from '../../db/manifests.ts'
 import { findRepoPage } from '../../db/repo-pages.ts'
-import { countStars } from '../../db/stars.ts'
+import type { Repository } from '../../db/repositories.ts'
+import { findScans, type Scan } from '../../db/scans.ts'
+import { findTag } from '../../db/tags.ts'
+import type { RemoteReadmes } from '../../services/remote-readmes.ts'
 import { avatarPath } from '../avatars.ts'
+import { viewHealth, type HealthNeeds, type HealthView } from './health.ts'
+import { holdView, type HoldView } from './hold-name.ts'
 import { describeManifests, type ManifestView } from './manifest.ts'
 import { findOwner, readRepositoryPath, type OwnerView, type ViewNeeds } from './owner.ts'
-import { pullCommands, type PullCommand, type RegistryAddress } from './pull-commands.ts'
+import { readPage, type PageNumber } from './paging.ts'
+import { pullGuides, type PullGuide, type RegistryAddress } from './pull-commands.ts'
+import { viewPullHistory, type PullHistory } from './pull-history.ts'
+import { findReadme, webUrl, type Readme } from './readme.ts'
 import { ownDescription, repositoryPath } from './repository-list.ts'
+import { viewStar, type StarView } from './stars.ts'
+
+export interface RepositoryViewNeeds extends ViewNeeds, HealthNeeds {
+  registry: RegistryAddress
+  remoteReadmes: Pick<RemoteReadmes, 'peek'>
+  /** Where a picture of another site is had from us; undefined where none is shown. */
+  imagePath: (url: string) => string | undefined
+  /** Whose name clients sign in with; undefined where nobody is signed in. */
+  user: string | undefined
+}
 
 export interface TagView {
   tag: string
   manifest: ManifestView
+  scan: Scan | undefined
   updatedAt: Date
+}
+
+/** The list of tags, and what was asked of it. */
+export interface TagListView {
+  tags: TagView[]
+  /** Of those that were asked for, and of all. */
+  count: number
+  allCount: number
+  page: PageNumber
+  query: string
+  order: 'newest' | 'name'
+}
+
+/** What an image says of itself, beyond its description. */
+export interface AboutView {
+  links: { label: string; url: string }[]
+  facts: { label: string; text: string }[]
 }
 
 export interface RepositoryView {
   owner: OwnerView
   name: string
   path: string
-  description: string | undefined
+  /** Whether who looks may change it. */
+  isOwn: boolean
+  isPrivate: boolean
+  /** In a line, for lists and search engines. */
+  summary: string | undefined
+  lead: string | undefined
   picturePath: string | undefined
-  pulls: PullCommand[]
-  tags: TagView[]
-  tagCount: number
-  /** Pages of tags, counted from 1. */
-  page: { number: number; count: number }
+  readme: Readme | undefined
+  guides: PullGuide[]
+  about: AboutView
+  /** Where the image that is pulled runs. */
+  platforms: string[]
+  tagList: TagListView
   untagged: ManifestView[]
   /** There are more manifests without a tag than are listed. */
   hasMoreUntagged: boolean
   manifestCount: number
   sizeBytes: number
-  starCount: number
-  holds: { did: Did; host: string }[]
+  star: StarView
+  pullCount: number
+  history: PullHistory
+  holds: { hold: HoldView; health: HealthView | undefined }[]
   updatedAt: Date
   now: Date
 }
 
-const tagsPerPage = 50
+const tagsPerPage = 30
 const untaggedCountMax = 20
-const pageNumberMax = 10_000
+const leadLengthMax = 300
+const queryLengthMax = 128
+const factLengthMax = 80
 
-/** A repository that anyone may see; undefined when there is none under this path. */
+/** What the address asks of the list of tags. */
+export interface RepositoryQuery {
+  page?: string | undefined
+  q?: string | undefined
+  sort?: string | undefined
+}
+
+/** A repository that who looks may see; undefined when there is none under this path. */
 export async function viewRepository(
-  needs: ViewNeeds & { registry: RegistryAddress },
+  needs: RepositoryViewNeeds,
   pathText: string,
-  pageText: string | undefined,
+  query: RepositoryQuery,
 ): Promise<RepositoryView | undefined> {
   const path = readRepositoryPath(pathText)
   const owner = path && (await findOwner(needs, path.owner))
   if (path === undefined || owner === undefined) return undefined
   const { db, viewer } = needs
   const repository = await findShownRepository(db, { ownerDid: owner.did, name: path.name }, viewer)
-  if (repository === undefined) return undefined
-  const tagCount = await countShownTags(db, repository, viewer)
-  const page = { number: readPage(pageText), count: Math.max(1, Math.ceil(tagCount / tagsPerPage)) }
-  if (page.number > page.count) return undefined
-  const tags = await listTagViews(needs, repository, { page: page.number, limit: tagsPerPage })
+  const tagList = repository && (await listTagViews(needs, repository, query))
+  if (repository === undefined || tagList === undefined) return undefined
   const untagged = await listUntagged(needs, repository)
-  const sizes = await sumShownSize(db, repository, viewer)
-  const [newestTag] = page.number === 1 ? tags : await listTagViews(needs, repository, { page: 1, limit: 1 })
-  const newest = newestTag?.manifest ?? untagged.views[0]
-  const avatarCid = (await findRepoPage(db, repository))?.avatarCid
+  const chosen = await chooseManifest(needs, repository, untagged.views)
+  const page = await findRepoPage(db, repository)
+  const holdDids = await listShownHolds(db, repository, viewer)
+  const health = await viewHealth(needs, holdDids)
+  const annotations = chosen?.manifest.annotations ?? {}
+  const description = annotations['org.opencontainers.image.description']
+  const icon = webUrl(annotations['io.atcr.icon'])
+  const isPrivate = chosen !== undefined && !(await isPublic(needs, chosen.manifest))
   return {
     owner,
     name: path.name,
     path: repositoryPath(owner, path.name),
-    description: (await ownDescription(db, repository)) ?? newest?.description,
-    picturePath: avatarCid === undefined ? undefined : avatarPath(owner.did, avatarCid),
-    pulls: pullCommands(needs.registry, `${owner.imageName}/${path.name}`, {
-      kind: newest?.kind ?? 'image',
-      reference: await referenceToPull(needs, repository, newestTag, untagged.views),
+    isOwn: viewer === owner.did,
+    isPrivate,
+    summary: (await ownDescription(db, repository)) ?? chosen?.view.description,
+    lead: description === undefined ? undefined : cleanText(description, leadLengthMax),
+    picturePath:
+      page?.avatarCid === undefined ? icon && needs.imagePath(icon) : avatarPath(owner.did, page.avatarCid),
+    readme: findReadme(needs, page, annotations),
+    guides: pullGuides(needs.registry, `${owner.imageName}/${path.name}`, {
+      kind: chosen?.view.kind ?? 'image',
+      reference: chosen?.reference ?? { tag: 'latest' },
+      isPrivate,
+      isSigned: chosen !== undefined && (await isSigned(needs, repository, chosen.manifest.digest)),
+      user: needs.user ?? 'you.example',
     }),
-    tags,
-    tagCount,
-    page,
+    about: aboutOf(annotations),
+    platforms: chosen?.view.platforms ?? [],
+    tagList,
     untagged: untagged.views,
     hasMoreUntagged: untagged.hasMore,
-    ...sizes,
-    starCount: await countStars(db, repository),
-    holds: (await listShownHolds(db, repository, viewer)).map((did) => ({ did, host: hostOf(did) })),
+    ...(await sumShownSize(db, repository, viewer)),
+    star: await viewStar(needs, repository),
+    pullCount: (await sumStats(db, repository)).pullCount,
+    history: await viewPullHistory(needs, repository),
+    holds: holdDids.map((did) => ({ hold: holdView(did), health: health.get(did) })),
     updatedAt: new Date(repository.updatedAt),
     now: needs.now(),
   }
@@ -97,14 +163,25 @@ export async function viewRepository(
 async function listTagViews(
   { db, viewer }: ViewNeeds,
   repository: Repository,
-  { page, limit }: { page: number; limit: number },
-): Promise<TagView[]> {
-  const tags = await listShownTags(db, repository, { limit, offset: (page - 1) * limit, viewer })
-  const manifests = await describeManifests(db, repository, [...new Set(tags.map((tag) => tag.digest))])
-  return tags.flatMap(({ tag, digest, updatedAt }) => {
+  { page: pageText, q = '', sort }: RepositoryQuery,
+): Promise<TagListView | undefined> {
+  const query = cleanText(q, queryLengthMax)
+  const order = sort === 'name' ? 'name' : 'newest'
+  const allCount = await countShownTags(db, repository, viewer)
+  const count = query === '' ? allCount : await countShownTags(db, repository, viewer, query)
+  const page = readPage(pageText, { entryCount: count, limit: tagsPerPage })
+  if (page === undefined) return undefined
+  const { limit, offset } = page
+  const tags = await listShownTags(db, repository, { limit, offset, viewer, containing: query, order })
+  const digests = [...new Set(tags.map((tag) => tag.digest))]
+  const manifests = await describeManifests(db, repository, digests)
+  const scans = await findScans(db, repository.ownerDid, digests)
+  const views = tags.flatMap(({ tag, digest, updatedAt }) => {
     const manifest = manifests.get(digest)
-    return manifest === undefined ? [] : [{ tag, manifest, updatedAt: new Date(updatedAt) }]
+    if (manifest === undefined) return []
+    return [{ tag, manifest, scan: scans.get(digest), updatedAt: new Date(updatedAt) }]
   })
+  return { tags: views, count, allCount, page, query, order }
 }
 
 async function listUntagged(
@@ -118,25 +195,59 @@ async function listUntagged(
   return { views, hasMore: digests.length > shown.length }
 }
 
-/** `:latest` where there is one, else the tag that moved last, else the newest manifest. */
-async function referenceToPull(
+interface Chosen {
+  reference: { tag: string } | { digest: Digest }
+  manifest: Manifest
+  view: ManifestView
+}
+
+/** What to pull: `:latest` where there is one, else the tag that moved last, else the newest manifest. */
+async function chooseManifest(
   { db, viewer }: ViewNeeds,
   repository: Repository,
-  newestTag: TagView | undefined,
   untagged: readonly ManifestView[],
-): Promise<{ tag: string } | { digest: Digest }> {
-  if ((await findShownTag(db, repository, { tag: 'latest', viewer })) !== undefined) return { tag: 'latest' }
-  if (newestTag !== undefined) return { tag: newestTag.tag }
-  const digest = untagged[0]?.digest
-  return digest === undefined ? { tag: 'latest' } : { digest }
+): Promise<Chosen | undefined> {
+  const latest = await findShownTag(db, repository, { tag: 'latest', viewer })
+  const tag = latest ?? (await listShownTags(db, repository, { limit: 1, viewer }))[0]
+  const digest = tag?.digest ?? untagged[0]?.digest
+  if (digest === undefined) return undefined
+  const manifest = (await findManifests(db, repository.ownerDid, [digest])).get(digest)
+  const view = (await describeManifests(db, repository, [digest])).get(digest)
+  if (manifest === undefined || view === undefined) return undefined
+  return { reference: tag === undefined ? { digest } : { tag: tag.tag }, manifest, view }
 }
 
-function readPage(text: string | undefined): number {
-  const number = Number(text ?? '1')
-  return Number.isInteger(number) && number >= 1 ? Math.min(number, pageNumberMax) : 1
+async function isPublic({ db }: ViewNeeds, { holdDid }: Manifest): Promise<boolean> {
+  const hold = holdDid === undefined ? undefined : await findHold(db, holdDid)
+  return hold?.captain?.isPublic === true
 }
 
-/** `did:web:hold.example%3A8080` → `hold.example:8080`; other DIDs as they are. */
-function hostOf(did: Did): string {
-  return did.startsWith('did:web:') ? did.slice('did:web:'.length).replace(/%3a/i, ':') : did
+const signatureTypes = /cosign|sigstore|notary\.signature/
+
+/** By a referrer, or by the tag under which cosign keeps signatures. */
+async function isSigned({ db }: ViewNeeds, repository: Repository, digest: Digest): Promise<boolean> {
+  const { name, ownerDid } = repository
+  const referrers = await listReferrers(db, ownerDid, digest, { repository: name, limit: 50 })
+  if (referrers.some(({ artifactType }) => signatureTypes.test(artifactType ?? ''))) return true
+  return (await findTag(db, repository, `${digest.replace(':', '-')}.sig`)) !== undefined
+}
+
+/** https://github.com/opencontainers/image-spec/blob/main/annotations.md */
+function aboutOf(annotations: Record<string, string>): AboutView {
+  const link = (label: string, key: string) => {
+    const url = webUrl(annotations[`org.opencontainers.image.${key}`])
+    return url === undefined ? [] : [{ label, url }]
+  }
+  const fact = (label: string, key: string) => {
+    const text = cleanText(annotations[`org.opencontainers.image.${key}`] ?? '', factLengthMax)
+    return text === '' ? [] : [{ label, text }]
+  }
+  return {
+    links: [
+      ...link('Website', 'url'),
+      ...link('Source', 'source'),
+      ...link('Documentation', 'documentation'),
+    ],
+    facts: [...fact('Version', 'version'), ...fact('Licence', 'licenses'), ...fact('Vendor', 'vendor')],
+  }
 }

@@ -13,6 +13,7 @@ const places = [
   ['/settings/sign-ins', 'Sign-ins'],
   ['/settings/app-passwords', 'App passwords'],
   ['/settings/webhooks', 'Webhooks'],
+  ['/settings/data', 'Your data'],
 ] as const
 
 /** A page of the settings. */

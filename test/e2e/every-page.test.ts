@@ -1,0 +1,162 @@
+import type { Browser, Page, Request } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { expectAccessible, expectNoSidewaysScroll, launchChromium } from './browser.ts'
+import { demoPages, urlOf, viewerOf, type DemoPage } from './demo-pages.ts'
+import { DemoStage } from './demo-stage.ts'
+
+/** Goal: no page of the AppView falls behind the others. Method: the same questions to all of them, over the demo. */
+const narrow = { width: 390, height: 844 }
+const wide = { width: 1280, height: 900 }
+const pageBytesMax = 100_000
+
+let stage: DemoStage
+let browser: Browser
+
+beforeAll(async () => {
+  stage = await DemoStage.open()
+  browser = await launchChromium()
+  // The demo is some twenty seconds of work; cores that are shared make more of it.
+}, 400_000)
+afterAll(async () => {
+  await browser?.close()
+  await stage?.[Symbol.asyncDispose]()
+})
+
+describe.each(demoPages)('$name', (entry) => {
+  test('is accessible and calm in both themes, on a phone and on a desk', async () => {
+    await using opened = await stage.openAs(browser, viewerOf(entry), {
+      viewport: wide,
+      colorScheme: 'light',
+    })
+    const { page, problems } = opened
+    const traffic = watch(page)
+    const url = await urlOf(entry, stage)
+    const response = await page.goto(url, { waitUntil: 'load' })
+    expect(response?.status()).toBe(entry.status ?? 200)
+    await entry.act?.(page)
+    await expectNoSidewaysScroll(page)
+    if (entry.isBare !== true) await expectAccessible(page)
+    // Colours differ by theme, structure by width: two looks of four see each of both.
+    await page.setViewportSize(narrow)
+    await page.emulateMedia({ colorScheme: 'dark' })
+    await expectNoSidewaysScroll(page)
+    if (entry.isBare !== true) await expectAccessible(page)
+    const { origin } = new URL(url)
+    expect(traffic.origins().filter((it) => it !== origin)).toEqual([])
+    expect(await traffic.bytes()).toBeLessThan(pageBytesMax)
+    expect(problems.filter((it) => !isAboutStatus(it, entry))).toEqual([])
+  })
+
+  test('says the same without JavaScript', async () => {
+    const url = await urlOf(entry, stage)
+    const [withScripts, without] = [await mainText(entry, url, true), await mainText(entry, url, false)]
+    expect(without).toEqual(withScripts)
+    expect(without.length).toBeGreaterThan(0)
+  })
+})
+
+/** The browser complains of every status that is no success; the page's own is looked at by itself. */
+const isAboutStatus = (problem: string, { status = 200 }: DemoPage) =>
+  status !== 200 && problem.includes(`status of ${status}`)
+
+/** What a page asks for. */
+function watch(page: Page) {
+  const requests: Request[] = []
+  page.on('request', (request) => requests.push(request))
+  return {
+    origins: () => [...new Set(requests.map((request) => new URL(request.url()).origin))],
+    /** As they come over the network, before pictures. */
+    bytes: async () => {
+      const counted = requests.filter((request) => request.resourceType() !== 'image')
+      const sizes = await Promise.all(counted.map((request) => request.sizes()))
+      return sizes.reduce((sum, { responseBodySize }) => sum + responseBodySize, 0)
+    },
+  }
+}
+
+/** Words of the main part, but for times, which go on, and buttons, which do nothing without scripts. */
+async function mainText(entry: DemoPage, url: string, javaScriptEnabled: boolean): Promise<string[]> {
+  await using opened = await stage.openAs(browser, viewerOf(entry), { javaScriptEnabled, viewport: wide })
+  await opened.page.goto(url)
+  return opened.page.evaluate(`
+    for (const gone of document.querySelectorAll('main time, main button, main [role=status]')) gone.remove()
+    const main = document.querySelector('main') ?? document.body
+    main.innerText.split(/\\s+/).filter((word) => word !== '')
+  `)
+}
+
+describe('with keys alone', () => {
+  const open = async (path: string) => {
+    const opened = await stage.openAs(browser, 'alice', { viewport: wide, permissions: ['clipboard-read', 'clipboard-write'] }) // prettier-ignore
+    await opened.page.goto(new URL(path, stage.network.appview.url).href)
+    return opened
+  }
+  const focused = (page: Page) =>
+    page.evaluate<string>(
+      `(document.activeElement.id || document.activeElement.textContent || '').trim().replace(/\\s+/g, ' ')`,
+    )
+
+  test('Tab begins with the way past the header, and shows where it is', async () => {
+    await using opened = await open('/')
+    const { page } = opened
+    await page.keyboard.press('Tab')
+    expect(await focused(page)).toBe('Skip to content')
+    expect(await page.getByText('Skip to content').boundingBox()).toMatchObject({ y: expect.any(Number) as number }) // prettier-ignore
+    await page.keyboard.press('Enter')
+    expect(await focused(page)).toBe('main')
+    await page.reload()
+    for (const wanted of ['Skip to content', 'ATCR', 'search', 'alice.test']) {
+      await page.keyboard.press('Tab')
+      expect(await focused(page)).toContain(wanted)
+      const outline = await page.evaluate<string>(`getComputedStyle(document.activeElement).outlineStyle`)
+      expect({ wanted, outline }).not.toMatchObject({ outline: 'none' })
+    }
+  })
+
+  test('/ searches, ? lists the keys, Escape closes, g h goes home', async () => {
+    await using opened = await open('/r/alice.test/tide')
+    const { page } = opened
+    await page.keyboard.press('/')
+    expect(await focused(page)).toBe('search')
+    await page.keyboard.press('Escape')
+    await page.locator('main').focus()
+    await page.keyboard.press('?')
+    const dialog = page.getByRole('dialog', { name: 'Keyboard' })
+    await dialog.waitFor()
+    await expectAccessible(page)
+    await page.keyboard.press('Escape')
+    expect(await dialog.isVisible()).toBe(false)
+    await page.keyboard.press('g')
+    await page.keyboard.press('h')
+    await page.waitForURL((url) => url.pathname === '/')
+  })
+
+  test('j and k go through a list, Enter opens, y copies the first command', async () => {
+    await using opened = await open('/u/alice.test')
+    const { page } = opened
+    const names: string[] = []
+    for (const key of ['j', 'j', 'k']) {
+      await page.keyboard.press(key)
+      names.push(await focused(page))
+    }
+    expect(names[0]).toBe(names[2])
+    expect(names[1]).not.toBe(names[0])
+    await page.keyboard.press('Enter')
+    await page.waitForURL((url) => url.pathname.startsWith('/r/alice.test/'))
+    await page.keyboard.press('y')
+    await page.getByText('Copied.').waitFor()
+    expect(await page.evaluate('navigator.clipboard.readText()')).toContain('alice.test/')
+  })
+})
+
+test('on paper there is the content, without what can only be clicked', async () => {
+  await using opened = await stage.openAs(browser, 'alice', { viewport: wide })
+  const { page } = opened
+  await page.goto(new URL('/r/alice.test/tide', stage.network.appview.url).href)
+  await page.emulateMedia({ media: 'print' })
+  for (const gone of ['.site-header .search', '.account', '.site-footer', '.copy']) {
+    expect({ gone, isShown: await page.locator(gone).first().isVisible() }).toEqual({ gone, isShown: false })
+  }
+  expect(await page.locator('main h1').isVisible()).toBe(true)
+})
