@@ -23,6 +23,8 @@ const typeLabels = new Map([
   ['application/vnd.cncf.helm.chart.content.v1.tar+gzip', 'Chart'],
   ['application/vnd.cncf.helm.chart.provenance.v1.prov', 'Signature'],
   ['application/vnd.cncf.flux.config.v1+json', 'Flux source'],
+  ['application/vnd.cncf.openpolicyagent.config.v1+json', 'Policy'],
+  ['application/vnd.devcontainers', 'Dev container'],
   ['application/vnd.docker.ai.model.config.v0.1+json', 'Model'],
   ['application/vnd.cncf.model.config.v1+json', 'Model'],
   ['application/vnd.cncf.model.manifest.v1+json', 'Model'],
