@@ -68,9 +68,16 @@ async function scan() {
   await putHoldUrl(pages.db, { did: publicHold, url: 'https://hold.example', updatedAt: at })
   for (const [index, child] of newer.children.entries())
     await upsertScan(pages.db, {
-      ...{ holdDid: publicHold, ownerDid: alice, rkey: `scan${index}`, repository: 'hello' },
+      holdDid: publicHold,
+      ownerDid: alice,
+      rkey: `scan${index}`,
+      repository: 'hello',
       digest: child.digest,
-      ...{ critical: 2 - index, high: 4, medium: 11, low: 204, total: 221 },
+      critical: 2 - index,
+      high: 4,
+      medium: 11,
+      low: 204,
+      total: 221,
       scannerVersion: 'trivy 0.70',
       scannedAt: at,
       sbomCid: 'bafysbom',
@@ -79,23 +86,23 @@ async function scan() {
 }
 
 test('every page passes axe in light and dark, on a phone and on a desk', async () => {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    for (const viewport of [narrow, wide]) {
-      await using opened = await openPage(browser, { colorScheme, viewport })
-      const { page, problems } = opened
-      for (const [name, path] of Object.entries(paths)) {
-        const answer = await page.goto(pages.url + path)
-        expect([name, answer?.status()]).toEqual([name, name.includes('missing') ? 404 : 200])
-        await expectNoSidewaysScroll(page)
-        // Colours differ by scheme, structure by width: each is seen once.
-        if ((colorScheme === 'dark') !== (viewport === wide)) continue
-        await expectAccessible(page)
-        const file = `manifest-${name}-${colorScheme}-${viewport.width}.png`
-        await page.screenshot({ path: join(screenshotFolder, file), fullPage: true })
-      }
-      // The browser itself complains of pages that are not there, and of nothing else.
-      expect(problems.filter((problem) => !problem.includes('404'))).toEqual([])
+  // Colours differ by scheme, structure by width: each is seen once.
+  for (const [colorScheme, viewport] of [
+    ['light', narrow],
+    ['dark', wide],
+  ] as const) {
+    await using opened = await openPage(browser, { colorScheme, viewport })
+    const { page, problems } = opened
+    for (const [name, path] of Object.entries(paths)) {
+      const answer = await page.goto(pages.url + path)
+      expect([name, answer?.status()]).toEqual([name, name.includes('missing') ? 404 : 200])
+      await expectNoSidewaysScroll(page)
+      await expectAccessible(page)
+      const file = `manifest-${name}-${colorScheme}-${viewport.width}.png`
+      await page.screenshot({ path: join(screenshotFolder, file), fullPage: true })
     }
+    // The browser itself complains of pages that are not there, and of nothing else.
+    expect(problems.filter((problem) => !problem.includes('404'))).toEqual([])
   }
 })
 

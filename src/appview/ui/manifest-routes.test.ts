@@ -356,9 +356,16 @@ describe('the history of a tag', () => {
 test('what a hold’s scanner found stands on the manifest and on its index', async () => {
   const [child] = server.children
   await upsertScan(fixture.db, {
-    ...{ holdDid: publicHold, ownerDid: alice, rkey: 'scan', repository: 'hello' },
+    holdDid: publicHold,
+    ownerDid: alice,
+    rkey: 'scan',
+    repository: 'hello',
     digest: child?.digest ?? server.index.digest,
-    ...{ critical: 2, high: 0, medium: 11, low: 1_204, total: 1_217 },
+    critical: 2,
+    high: 0,
+    medium: 11,
+    low: 1_204,
+    total: 1_217,
     scannerVersion: 'grype <0.90>',
     scannedAt: '2026-11-22T09:58:00.000Z',
     sbomCid: 'bafysbom',

@@ -40,7 +40,11 @@ export async function viewScan(db: AppViewDb, ownerDid: Did, digest: Digest): Pr
   if (scan === undefined) return undefined
   const { critical, high, holdDid, low, medium, total } = scan
   return {
-    ...{ critical, high, medium, low, total },
+    critical,
+    high,
+    medium,
+    low,
+    total,
     scannedAt: new Date(scan.scannedAt),
     scannerVersion: cleanText(scan.scannerVersion, 64),
     hold: holdView(holdDid),
