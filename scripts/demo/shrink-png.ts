@@ -7,7 +7,7 @@ const colourCountMax = 256
 export function shrinkPng(file: Buffer): Buffer {
   const picture = decodePng(file)
   const counts = countColours(picture)
-  const palette = [...counts].toSorted((a, b) => b[1] - a[1]).slice(0, colourCountMax).map(([colour]) => colour) // prettier-ignore
+  const palette = choosePalette(counts)
   const places = new Map(palette.map((colour, place) => [colour, place]))
   const placeOf = (colour: number) => {
     const known = places.get(colour)
@@ -20,6 +20,14 @@ export function shrinkPng(file: Buffer): Buffer {
   return palettePng({ width, height }, palette.map(channels), (x, y) =>
     placeOf(colourAt(rgb, (y * width + x) * 3)),
   )
+}
+
+/** The most frequent colour of each region of the colour space, and then the most frequent of all: a small green dot counts. */
+function choosePalette(counts: ReadonlyMap<number, number>): number[] {
+  const byCount = [...counts].toSorted((a, b) => b[1] - a[1]).map(([colour]) => colour)
+  const regionOf = (colour: number) => colour & 0xe0e0e0
+  const first = new Map(byCount.toReversed().map((colour) => [regionOf(colour), colour]))
+  return [...new Set([...first.values(), ...byCount])].slice(0, colourCountMax)
 }
 
 const colourAt = (rgb: Uint8Array, at: number) =>

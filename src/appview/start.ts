@@ -25,10 +25,13 @@ export async function startAppView(
   const running = opened.use(
     await serve(createApp(context), { ...address, intercept: createInterceptor(context) }),
   )
+  // Who listens to pushes would hold up the server's end.
+  opened.defer(() => context.livePushes[Symbol.asyncDispose]())
   context.notifications.start()
   context.dataDeletionRuns.start()
   context.searchIndexing.start()
   context.holdHealth.start()
+  context.untaggedRemovals.start()
   context.webhookDeliveries.start()
   const { urls, firehose_urls: firehoseUrls } = config.jetstream
   if (urls.length > 0 || firehoseUrls.length > 0) context.indexer.start()

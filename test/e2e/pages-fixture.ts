@@ -6,6 +6,7 @@ import { loadAssets } from '../../src/appview/ui/assets.ts'
 import type { HelperBuild } from '../../src/appview/ui/helper-builds.ts'
 import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
 import { SearchIndexing } from '../../src/appview/jobs/search-indexing.ts'
+import { LivePushes } from '../../src/appview/services/live-pushes.ts'
 import { Search } from '../../src/appview/services/search.ts'
 import { AppViewError } from '../../src/appview/errors.ts'
 import { ImageConfigs } from '../../src/appview/services/image-configs.ts'
@@ -272,6 +273,7 @@ export async function pagesFixture(
 ) {
   const db = options.db ?? (await openDatabase<AppViewTables>({ path: ':memory:' }, migrations))
   if (options.isEmpty !== true) await fillDatabase(db)
+  const livePushes = new LivePushes({ db, now: () => now, log: silentLogger() })
   const searchIndexing = new SearchIndexing({ db, log: silentLogger() })
   await searchIndexing.settle()
   const nobodyIs = async (actor: string) => {
@@ -299,6 +301,7 @@ export async function pagesFixture(
     identities,
     helper,
     search: new Search({ db, now: () => now }),
+    livePushes,
     imageConfigs: configsWithoutHolds(db),
     manifestLookup: {
       findBytes: async ({ digest }: { digest: Digest }) => (await findManifestBytes(db, digest))?.bytes,
@@ -322,6 +325,7 @@ export async function pagesFixture(
   return {
     db,
     searchIndexing,
+    livePushes,
     url,
     /** Pages as somebody sees them who is signed in. */
     async pageAs(did: Did, path: string): Promise<string> {
@@ -330,6 +334,7 @@ export async function pagesFixture(
       return (await fetch(url + path, { headers: { cookie: `${name}=${token}` } })).text()
     },
     async [Symbol.asyncDispose]() {
+      await livePushes[Symbol.asyncDispose]()
       await server[Symbol.asyncDispose]()
       if (options.db === undefined) await db.destroy()
     },

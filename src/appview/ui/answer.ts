@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import type { Html } from '../../http/html.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 
-export type PageStatus = 200 | 400 | 403 | 404 | 413 | 422 | 429 | 500 | 503
+export type PageStatus = 200 | 400 | 403 | 404 | 409 | 413 | 422 | 429 | 500 | 503
 
 interface AnswerOptions {
   status?: PageStatus
@@ -11,6 +11,8 @@ interface AnswerOptions {
   formAction?: string
   /** For a page that shows somebody what is theirs: kept in no cache. */
   isPrivate?: boolean
+  /** Whether a script of the page listens to events of ours. */
+  isLive?: boolean
 }
 
 /**
@@ -20,7 +22,7 @@ interface AnswerOptions {
 export function answerPage(
   context: Context<ServerEnv>,
   page: Html,
-  { status = 200, formAction = "'self'", isPrivate = false }: AnswerOptions = {},
+  { status = 200, formAction = "'self'", isPrivate = false, isLive = false }: AnswerOptions = {},
 ): Response | Promise<Response> {
   return context.html(page, status, {
     'content-security-policy': [
@@ -28,6 +30,7 @@ export function answerPage(
       "style-src 'self'",
       "script-src 'self'",
       "img-src 'self'",
+      ...(isLive ? ["connect-src 'self'"] : []),
       "base-uri 'none'",
       `form-action ${formAction}`,
       "frame-ancestors 'none'",

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { AssetFiles, logo, styleSheet } from '../../http/assets.ts'
 
 /** What the pages load. */
-export type Assets = AssetFiles<'atcr.css' | 'copy.js' | 'keys.js' | 'logo.svg' | 'menu.js'>
+export type Assets = AssetFiles<'atcr.css' | 'copy.js' | 'keys.js' | 'live.js' | 'logo.svg' | 'menu.js'>
 
 export function loadAssets(): Assets {
   const folder = join(import.meta.dirname, 'assets')
@@ -15,6 +15,7 @@ export function loadAssets(): Assets {
     'atcr.css': styleSheet(join(folder, 'atcr.css')),
     'copy.js': script('copy.js'),
     'keys.js': script('keys.js'),
+    'live.js': script('live.js'),
     'menu.js': script('menu.js'),
     'logo.svg': logo,
   })

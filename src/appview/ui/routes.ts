@@ -3,18 +3,23 @@ import type { Context, Hono } from 'hono'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
+import type { LivePushes } from '../services/live-pushes.ts'
 import type { Search } from '../services/search.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
+import { showDeletion } from './reference-deletion-routes.ts'
 import {
   answerMissingTag,
   showBlob,
+  showDiff,
   showManifest,
   showRawManifest,
   showTag,
   showTagHistory,
   type ManifestPagesNeeds,
 } from './manifest-routes.ts'
+import { showPageEdit } from './page-edit-routes.ts'
+import { PushStreams } from './live-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
 import { showRepository, type RepositoryPagesNeeds } from './repository-routes.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
@@ -22,7 +27,6 @@ import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
 import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
-import { repositoryPage } from './pages/repository.ts'
 import { describeSearch, showSearch } from './search-routes.ts'
 import { ownerTabs, showOwner } from './owner-routes.ts'
 import { mountPublicFiles, type PublicFilesNeeds } from './public-routes.ts'
@@ -43,6 +47,7 @@ export interface PagesNeeds
   assets: Assets
   sessions: BrowserSessions
   search: Search
+  livePushes: LivePushes
   log: Logger
 }
 
@@ -67,8 +72,11 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
   ['tag', showTagOrRepository],
   ['manifest', showManifest],
   ['-/raw', showRawManifest],
+  ['-/diff', showDiff],
   ['-/history', showTagHistory],
   ['-/blob', showBlob],
+  ['-/edit', showPageEdit],
+  ['-/delete', showDeletion],
 ])
 
 /** Mounts the pages and what they load. */
@@ -80,7 +88,7 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
 
   page('/', async ({ context, shell }) => {
     const view = await viewHome(needs)
-    return answerPage(context, homePage(shell('/'), { ...view, registry }))
+    return answerPage(context, homePage(shell('/'), { ...view, registry }), { isLive: true })
   })
 
   for (const tab of ownerTabs) {
@@ -91,6 +99,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   }
 
   page('/stars', showStars)
+  const streams = new PushStreams(needs)
+  app.get('/events/pushes', (context) => streams.answer(context))
   page('/search', showSearch)
   page('/opensearch.xml', describeSearch)
 

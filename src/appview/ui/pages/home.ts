@@ -18,10 +18,7 @@ export function homePage(shell: Shell, view: HomeView & { registry: RegistryAddr
         <p class="lead">${sentence}</p>
       </section>
       <div class="split">
-        <section aria-labelledby="recent">
-          <h2 id="recent">Recent pushes</h2>
-          ${view.recent.length === 0 ? nothingYet : repositoryList(view.recent, { now: view.now, isOwnerShown: true })}
-        </section>
+        <div class="stack">${view.featured.length > 0 && featured(view)} ${recent(view)}</div>
         <section class="panel" aria-labelledby="push">
           <h2 id="push">Push an image</h2>
           <ol class="steps">
@@ -36,8 +33,30 @@ export function homePage(shell: Shell, view: HomeView & { registry: RegistryAddr
           <p class="note">podman, skopeo, buildah and containerd work the same way.</p>
         </section>
       </div>
+      <script type="module" src="${shell.assets.path('live.js')}"></script>
     `,
   })
+}
+
+const featured = ({ featured: entries, now }: HomeView): Html =>
+  html`<section aria-labelledby="featured">
+    <h2 id="featured">Well known</h2>
+    ${repositoryList(entries, { now, isOwnerShown: true })}
+  </section>`
+
+/** `live.js` puts new pushes on top; who comes back to the page is told what was pushed after the first one. */
+function recent({ now, recent: entries }: HomeView): Html {
+  const after = (entries[0]?.updatedAt ?? now).toISOString()
+  return html`<section aria-labelledby="recent">
+    <div class="section-head">
+      <h2 id="recent">Recent pushes</h2>
+      <button class="plain" type="button" data-live-pause aria-pressed="false" hidden>Pause</button>
+    </div>
+    <div class="live" data-live="/events/pushes" data-after="${after}">
+      ${entries.length === 0 ? nothingYet : repositoryList(entries, { now, isOwnerShown: true })}
+    </div>
+    <p id="live-status" class="visually-hidden" role="status"></p>
+  </section>`
 }
 
 const nothingYet = html`<p class="empty">Nothing has been pushed yet. The first image could be yours.</p>`

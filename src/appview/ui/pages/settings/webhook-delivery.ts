@@ -22,9 +22,10 @@ export function deliveryPage(shell: SettingsShell, { delivery, now, webhook }: D
     lead: html`To <a href="/settings/webhooks/${webhook.id}">${breakable(webhook.address)}</a>`,
     done: undefined,
     main: html`
-      <section class="panel" aria-label="What came of it">
+      <section class="panel stack fill" aria-label="What came of it">
         <dl class="fact-list">
-          ${fact('What', delivery.trigger)} ${fact('When', age(delivery.createdAt, now))}
+          ${fact('What', delivery.trigger)}
+          ${fact('When', html`${formatTime(delivery.createdAt)}, ${age(delivery.createdAt, now)}`)}
           ${fact('Outcome', deliveryStatus(delivery))} ${fact('Attempts', String(delivery.attempts))}
           ${nextAt !== undefined && delivery.attempts > 0 && fact('Next attempt', formatTime(nextAt))}
           ${fact('Answer', html`<span dir="auto">${answerText(delivery)}</span>`)}

@@ -17,6 +17,15 @@ export const triggerTexts: Record<WebhookTrigger, { name: string; short: string;
   'scan:all': { name: 'All scans', short: 'all scans', hint: 'An image was scanned, whatever was found.' },
 }
 
+/** `pushes, first scans` */
+export function toldOf(triggers: readonly WebhookTrigger[]): string {
+  const names = Object.keys(triggerTexts) as WebhookTrigger[]
+  return names
+    .filter((name) => triggers.includes(name))
+    .map((name) => triggerTexts[name].short)
+    .join(', ')
+}
+
 export const formName = { json: 'JSON', slack: 'Slack', discord: 'Discord' } as const
 
 /** How it stands with a message. */
@@ -27,7 +36,7 @@ export function deliveryStatus({ attempts, status }: WebhookDeliveryEntry): Html
     case 'failed':
       return html`<span class="chip bad">failed</span>`
     case 'waiting':
-      return html`<span class="chip warm">${attempts === 0 ? 'waiting' : 'will be tried again'}</span>`
+      return html`<span class="chip warm">${attempts === 0 ? 'waiting' : 'will retry'}</span>`
   }
 }
 

@@ -5,7 +5,7 @@ import { cleanText } from '../../../../lib/format.ts'
 import type { WebhookDeliveryEntry, WebhookEntry } from '../../views/webhooks.ts'
 import { breakable } from '../parts.ts'
 import { settingsPage, type SettingsShell } from './frame.ts'
-import { answerText, deliveryStatus, formName, triggerTexts } from './webhook-parts.ts'
+import { answerText, deliveryStatus, formName, toldOf } from './webhook-parts.ts'
 
 export interface WebhookView {
   webhook: WebhookEntry
@@ -28,9 +28,9 @@ export function webhookPage(shell: SettingsShell, view: WebhookView): Html {
     done: view.done,
     main: html`
       ${!webhook.isEnabled && html`<section>${notice('warm', webhook.disabledReason === undefined ? 'It is disabled, and told nothing.' : `It was disabled. ${webhook.disabledReason}`)}</section>`}
-      <section class="panel" aria-label="What it is told">
+      <section class="panel stack fill" aria-label="What it is told">
         <dl class="fact-list">
-          ${fact('Told of', webhook.triggers.map((trigger) => triggerTexts[trigger].short).join(', '))}
+          ${fact('Told of', toldOf(webhook.triggers))}
           ${fact('Repository', webhook.repository ?? 'all of yours')} ${fact('Form', formName[webhook.form])}
           ${fact('Added', age(webhook.createdAt, now))}
         </dl>

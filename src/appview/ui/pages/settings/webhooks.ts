@@ -4,7 +4,7 @@ import { age, describedBy, fieldError } from '../../../../http/page-parts.ts'
 import type { WebhookEntry, WebhookProblems, WebhookTrigger } from '../../views/webhooks.ts'
 import { breakable } from '../parts.ts'
 import { settingsPage, type SettingsShell } from './frame.ts'
-import { deliveryStatus, formName, triggerTexts } from './webhook-parts.ts'
+import { deliveryStatus, formName, toldOf, triggerTexts } from './webhook-parts.ts'
 
 /** What was typed into the form, and what is wrong with it. */
 export interface WebhookFields {
@@ -54,13 +54,13 @@ export function webhooksPage(shell: SettingsShell, view: WebhooksView): Html {
 
 function webhookItem({ last, ...webhook }: WebhookEntry, now: Date): Html {
   return html`<li class="entry">
-    <h3>
+    <h2>
       <a href="/settings/webhooks/${webhook.id}" data-entry>${breakable(webhook.address)}</a>
       ${!webhook.isEnabled && html`<span class="chip warm">disabled</span>`}
-    </h3>
+    </h2>
     <p class="facts">
       <span>${formName[webhook.form]}</span>
-      <span>${webhook.triggers.map((trigger) => triggerTexts[trigger].short).join(', ')}</span>
+      <span>${toldOf(webhook.triggers)}</span>
       <span>${webhook.repository ?? 'all repositories'}</span>
       ${last === undefined ? html`<span>told nothing yet</span>` : html`<span>${deliveryStatus(last)} ${age(last.createdAt, now)}</span>`}
     </p>
