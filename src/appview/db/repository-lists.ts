@@ -81,7 +81,7 @@ const listed = (repositories: readonly RepositoryKey[], viewer: Viewer): RawBuil
     newest as (
       select wanted.owner_did, wanted.name,
         (select tags.tag from ${shownTag} order by tags.updated_at desc, tags.tag limit 1) as tag,
-        (select count(*) from (select 1 from ${shownTag} limit ${sql.lit(listedTagCountMax)}) as some) as tag_count,
+        (select count(*) from (select 1 from ${shownTag} limit ${sql.lit(listedTagCountMax)}) as few) as tag_count,
         (select count(distinct stars.sailor_did) from stars
           where stars.owner_did = wanted.owner_did and stars.repository = wanted.name) as star_count,
         (select substr(repo_pages.description, 1, ${descriptionLengthMax}) from repo_pages
