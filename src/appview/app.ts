@@ -28,6 +28,7 @@ import { mountPageEdit } from './ui/page-edit-routes.ts'
 import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
+import { mountStorage } from './ui/storage-routes.ts'
 import { mountStars } from './ui/star-routes.ts'
 import { mountWebhooks } from './ui/webhook-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
@@ -63,6 +64,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountSettings(app, { ...context, sessions, baseUrl })
     mountStars(app, { ...context, sessions })
     mountHolds(app, { ...context, sessions, healthBelievedMs: pages.healthBelievedMs })
+    mountStorage(app, { ...context, sessions, healthBelievedMs: pages.healthBelievedMs })
     mountWebhooks(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)

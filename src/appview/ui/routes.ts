@@ -11,6 +11,7 @@ import { showDeletion } from './reference-deletion-routes.ts'
 import {
   answerMissingTag,
   showBlob,
+  showDiff,
   showManifest,
   showRawManifest,
   showTag,
@@ -71,6 +72,7 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
   ['tag', showTagOrRepository],
   ['manifest', showManifest],
   ['-/raw', showRawManifest],
+  ['-/diff', showDiff],
   ['-/history', showTagHistory],
   ['-/blob', showBlob],
   ['-/edit', showPageEdit],
