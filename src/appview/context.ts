@@ -1,5 +1,6 @@
 import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
+import { Firehoses } from '../atproto/firehose.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { createOutboundFetch, createTransferFetch, type Fetch } from '../atproto/outbound-fetch.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
@@ -74,6 +75,7 @@ import { RemoteImages, remoteImageBytesMax } from './services/remote-images.ts'
 import { RemoteReadmes } from './services/remote-readmes.ts'
 import { Repositories } from './services/repositories.ts'
 import { SailorSettings } from './services/sailor-settings.ts'
+import { RepositoryPages } from './services/repository-pages.ts'
 import { Sealing } from './services/sealing.ts'
 import { Search } from './services/search.ts'
 import { SignOuts } from './services/sign-outs.ts'
@@ -152,6 +154,7 @@ export interface AppContext {
   avatars: Avatars
   remoteImages: RemoteImages
   remoteReadmes: RemoteReadmes
+  repositoryPages: RepositoryPages
   holds: Holds
   holdBlobs: HoldBlobs
   holdQuotas: HoldQuotas
@@ -293,6 +296,7 @@ export async function createContext(
     oauthLogins,
     pdsAccounts,
     webSessions,
+    memory: holds,
     defaultHoldDid,
     onBegin: () => dataDeletionRuns.wake(),
     log: logger('appview:deletions'),
@@ -375,6 +379,7 @@ export async function createContext(
   )
 
   const actorProfiles = new PdsActorProfiles({ reads: pdsReads })
+  const ownHoldDids = [...new Set([defaultHoldDid, ...managedHoldDids])]
   const indexer = new Indexer({
     db,
     identities,
@@ -382,10 +387,15 @@ export async function createContext(
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
     around: (tx, event, apply) => webhookNews.applyRecord(tx, event, apply),
+    firehose: new Firehoses({ fetch: network.metadata, plcUrl: config.identity.plc_directory_url, now }),
+    firehoses: [
+      ...config.jetstream.firehose_urls.map((url) => ({ url })),
+      ...ownHoldDids.map((did) => ({ did })),
+    ],
     backfill: config.jetstream.backfill_enabled
       ? {
           relayUrls: config.jetstream.relay_endpoints,
-          knownDids: [...new Set([defaultHoldDid, ...managedHoldDids])],
+          knownDids: ownHoldDids,
           fetch: network.repos,
         }
       : undefined,
@@ -437,6 +447,7 @@ export async function createContext(
     avatars: new Avatars({ db, pds: pdsReads, now }),
     remoteImages: new RemoteImages({ fetch: network.file, sealing, now }),
     remoteReadmes: new RemoteReadmes({ fetch: network.file, now }),
+    repositoryPages: new RepositoryPages({ ownRecords, now }),
     holds,
     holdBlobs,
     holdQuotas: new HoldQuotasClient({ caller, fetch: network.metadata }),

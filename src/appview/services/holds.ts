@@ -86,6 +86,12 @@ export class Holds {
     this.#permissions.delete(`${holdDid} ${member}`)
   }
 
+  /** What was true of an account here and at a hold is not any more: it had its data deleted. */
+  forget(holdDid: Did, accountDid: Did): void {
+    this.#permissions.delete(`${holdDid} ${accountDid}`)
+    this.#profiles.delete(accountDid)
+  }
+
   /**
    * The hold that a push to this owner's repositories goes to: his profile's default, else the AppView's.
    * @throws {AppViewError} `hold_unknown` when he opted out of the default and chose none
