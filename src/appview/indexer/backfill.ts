@@ -99,7 +99,10 @@ export class Backfill {
     this.#loop ??= this.#run()
   }
 
-  /** Lists the network and reads it, unless event streams still have all that came after `cursorMicros`. */
+  /**
+   * Lists the network and reads it, unless event streams still have all that came after the cursor (microseconds since
+   * 1970, 0 when there never was one).
+   */
   async fillGap(cursorMicros: number): Promise<void> {
     const listedMicros = (await findCursor(this.#needs.db, source)) ?? 0
     const knownMs = Math.max(cursorMicros, listedMicros) / 1000
@@ -112,6 +115,14 @@ export class Backfill {
   async enqueue(dids: readonly Did[]): Promise<void> {
     await enqueueBackfillRepos(this.#needs.db, dids, this.#needs.now().toISOString())
     this.#wake()
+  }
+
+  /** Puts all accounts of a server into the queue. @throws {AtprotoError} when the server does not list them */
+  async readAllOf(serverUrl: string): Promise<void> {
+    const { fetch, log } = this.#needs
+    const server = { relayUrls: [serverUrl], fetch, log }
+    const isWhole = await listAccountsOfNetwork(server, (dids) => this.enqueue(dids))
+    if (!isWhole) throw new AtprotoError('unreachable', `${serverUrl} did not list its accounts`)
   }
 
   /**
