@@ -283,6 +283,7 @@ export async function createContext(
     holds: holdUserData,
     lists: pdsReads,
     pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
+    sessions: pdsSessions,
     oauthLogins,
     pdsAccounts,
     webSessions,

@@ -38,7 +38,6 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
         rkey: 'app_v1',
         rev: `3k${minute}`,
         ...(digest && { target: { repository: 'app', tag: 'v1', digest } }),
-        isFromReading: false,
         writtenAt: `2026-11-20T00:0${minute}:00.000Z`,
         isFromReading: false,
       })
