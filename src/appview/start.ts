@@ -31,8 +31,10 @@ export async function startAppView(
   context.dataDeletionRuns.start()
   context.searchIndexing.start()
   context.holdHealth.start()
+  context.untaggedRemovals.start()
   context.webhookDeliveries.start()
-  if (config.jetstream.urls.length > 0) context.indexer.start()
+  const { urls, firehose_urls: firehoseUrls } = config.jetstream
+  if (urls.length > 0 || firehoseUrls.length > 0) context.indexer.start()
   const warning = proxyWarning(config.server.base_url, config.server.trusted_proxies)
   if (warning !== undefined) context.log.warn(warning)
   context.log.info({ url: config.server.base_url, port: running.port }, 'the AppView is up')

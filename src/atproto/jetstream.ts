@@ -1,14 +1,6 @@
 import { JetstreamSubscription } from '@atcute/jetstream'
 
-import type { Did } from './syntax.ts'
-
-/** One event of the network; `timeMicros` is the cursor to resume after it. */
-export type JetstreamEvent = { did: Did; timeMicros: number } & (
-  | { kind: 'put'; collection: string; rkey: string; rev: string; cid: string; record: unknown }
-  | { kind: 'delete'; collection: string; rkey: string; rev: string }
-  | { kind: 'identity'; handle: string | undefined }
-  | { kind: 'account'; isActive: boolean; status: string | undefined }
-)
+import { eventMicros, type NetworkEvent } from './network-event.ts'
 
 export interface JetstreamOptions {
   /** Tried in turn whenever a connection fails. */
@@ -25,7 +17,7 @@ export interface JetstreamOptions {
 /** The events from a cursor on, without end; reconnects by itself and resumes where it was. Malformed frames are skipped. */
 export async function* jetstreamEvents(
   options: JetstreamOptions,
-): AsyncGenerator<JetstreamEvent, void, undefined> {
+): AsyncGenerator<NetworkEvent, void, undefined> {
   const subscription = new JetstreamSubscription({
     url: [...options.urls],
     cursor: options.cursorMicros,
@@ -67,23 +59,19 @@ type RawEvent = Awaited<
   ReturnType<ReturnType<JetstreamSubscription[typeof Symbol.asyncIterator]>['next']>
 >['value']
 
-function toEvent(raw: NonNullable<RawEvent>): JetstreamEvent {
-  const { did, time_us: timeMicros } = raw
-  if (raw.kind === 'identity') return { did, timeMicros, kind: 'identity', handle: raw.identity.handle }
+function toEvent(raw: NonNullable<RawEvent>): NetworkEvent {
+  const { did, time_us: cursor } = raw
+  if (raw.kind === 'identity') return { did, cursor, kind: 'identity', handle: raw.identity.handle }
   if (raw.kind === 'account') {
-    const { status } = raw.account as { status?: string }
-    return { did, timeMicros, kind: 'account', isActive: raw.account.active, status }
+    const {
+      active: isActive,
+      status,
+      time,
+    } = raw.account as { active: boolean; status?: string; time?: string }
+    return { did, cursor, kind: 'account', isActive, status, atMicros: eventMicros(time, cursor) }
   }
   const { collection, rkey, rev } = raw.commit
-  if (raw.commit.operation === 'delete') return { did, timeMicros, kind: 'delete', collection, rkey, rev }
-  return {
-    did,
-    timeMicros,
-    kind: 'put',
-    collection,
-    rkey,
-    rev,
-    cid: raw.commit.cid,
-    record: raw.commit.record,
-  }
+  const place = { did, cursor, collection, rkey, rev }
+  if (raw.commit.operation === 'delete') return { kind: 'delete', ...place }
+  return { kind: 'put', ...place, cid: raw.commit.cid, record: raw.commit.record }
 }

@@ -11,21 +11,25 @@ import { OciClient } from '../network/oci-client.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { openPage } from './browser.ts'
 import { pagesFixture } from './pages-fixture.ts'
-import { openSignedIn } from './people.ts'
+import { sessionCookie } from './people.ts'
 
 /** The demo network with what it takes to look at its pages. Closed with `await using`. */
 export class DemoStage implements AsyncDisposable {
   readonly network: TestNetwork
   readonly demo: Demo
+  readonly folder: string
+  readonly clock: SimulatedClock
   /** Pages without a network, where one of them fails. */
   readonly failing: Awaited<ReturnType<typeof pagesFixture>>
   readonly #stack: AsyncDisposableStack
+  /** Everybody signs in once, so that their list of browsers stays a short one. */
+  readonly #cookies = new Map<string, ReturnType<typeof sessionCookie>>()
 
   /** `kept` has the demo already, or gets it and keeps it. */
   static async open(
     options: {
       kept?: { folder: string; ports: Partial<Ports> }
-      progress?: (step: string, detail: string) => void
+      progress?: (step: string, detail: string) => unknown
     } = {},
   ): Promise<DemoStage> {
     await using stack = new AsyncDisposableStack()
@@ -39,12 +43,17 @@ export class DemoStage implements AsyncDisposable {
     )
     const demo = stack.use(await openDemo(network, { clock, folder, progress }))
     const failing = stack.use(await pagesFixture({ isEmpty: true }))
-    return new DemoStage({ network, demo, failing }, stack.move())
+    return new DemoStage({ network, demo, failing, folder, clock }, stack.move())
   }
 
-  private constructor(parts: Pick<DemoStage, 'network' | 'demo' | 'failing'>, stack: AsyncDisposableStack) {
+  private constructor(
+    parts: Pick<DemoStage, 'network' | 'demo' | 'failing' | 'folder' | 'clock'>,
+    stack: AsyncDisposableStack,
+  ) {
     this.network = parts.network
     this.demo = parts.demo
+    this.folder = parts.folder
+    this.clock = parts.clock
     this.failing = parts.failing
     this.#stack = stack
   }
@@ -55,10 +64,14 @@ export class DemoStage implements AsyncDisposable {
     name: string | undefined,
     options: Parameters<Browser['newContext']>[0] = {},
   ): ReturnType<typeof openPage> {
-    if (name === undefined) return openPage(browser, options)
+    const opened = await openPage(browser, options)
+    if (name === undefined) return opened
     const account = this.demo.accounts.get(name)
     if (account === undefined) throw new Error(`nobody in the demo is called ${name}`)
-    return openSignedIn(browser, this.network, account, options)
+    const cookie = this.#cookies.get(name) ?? sessionCookie(this.network, account)
+    this.#cookies.set(name, cookie)
+    await opened.page.context().addCookies([await cookie])
+    return opened
   }
 
   /** What a tag names just now. */

@@ -1,6 +1,12 @@
 import type { Browser, Page, Request } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { BrowserTwin } from '../network/browser-twin.ts'
+import { catalogue } from '../network/demo/catalogue.ts'
+import { people } from '../network/demo/people.ts'
+import { hasDemo, openDemo } from '../network/demo/seed.ts'
+import { OciClient } from '../network/oci-client.ts'
+import { signIn } from '../network/web-login.ts'
 import { expectAccessible, expectNoSidewaysScroll, launchChromium } from './browser.ts'
 import { demoPages, urlOf, viewerOf, type DemoPage } from './demo-pages.ts'
 import { DemoStage } from './demo-stage.ts'
@@ -12,9 +18,10 @@ const pageBytesMax = 100_000
 
 let stage: DemoStage
 let browser: Browser
+const steps: string[] = []
 
 beforeAll(async () => {
-  stage = await DemoStage.open()
+  stage = await DemoStage.open({ progress: (step) => steps.push(step) })
   browser = await launchChromium()
   // The demo is some twenty seconds of work; cores that are shared make more of it.
 }, 400_000)
@@ -160,3 +167,95 @@ test('on paper there is the content, without what can only be clicked', async ()
   }
   expect(await page.locator('main h1').isVisible()).toBe(true)
 })
+
+// What the demo promises, looked at where people look.
+
+const look = async (path: string, browser = new BrowserTwin(stage.network.appview.url)) => {
+  const { body, status } = await browser.get(path)
+  return { status, body }
+}
+
+test('everybody has a page with what he pushed, and none of it is refused by the index', async () => {
+  for (const { name } of people) {
+    const { body, status } = await look(`/u/${name}.test`)
+    expect({ name, status }).toEqual({ name, status: 200 })
+    const own = catalogue.filter(({ owner }) => owner === name && owner !== 'ledger')
+    for (const repository of own) expect(body).toContain(`/r/${name}.test/${repository.name}`)
+  }
+  expect(stage.network.appview.context.indexer.counts).toMatchObject({ malformed: 0, failed: 0 })
+})
+
+test('what rests in the private hold is for its captain and crew alone', async () => {
+  expect((await look('/r/ledger.test/invoices')).status).toBe(404)
+  const crew = new BrowserTwin(stage.network.appview.url)
+  const stranger = new BrowserTwin(stage.network.appview.url)
+  await signIn(crew, account('wren'))
+  await signIn(stranger, account('bob'))
+  expect((await look('/r/ledger.test/invoices', crew)).status).toBe(200)
+  expect((await look('/r/ledger.test/invoices', stranger)).status).toBe(404)
+  for (const path of ['/', '/u/jun.test', '/u/ledger.test'])
+    expect((await look(path)).body).not.toContain('/r/ledger.test')
+})
+
+test('pushes lie months apart, and the clock is the machine’s again', async () => {
+  const rows = await stage.network.appview.context.db
+    .selectFrom('tags')
+    .select(['tag', 'updated_at'])
+    .where('repository', '=', 'tide')
+    .where('owner_did', '=', account('alice').did)
+    .execute()
+  const ageDays = (tag: string) =>
+    Math.round((Date.now() - Date.parse(rows.find((row) => row.tag === tag)?.updated_at ?? '')) / 86_400_000)
+  expect(ageDays('v1.2.0')).toBeGreaterThan(110)
+  expect(ageDays('v2.0.0')).toBe(0)
+  expect(Math.abs(stage.clock.now().getTime() - Date.now())).toBeLessThan(1000)
+})
+
+test('an index has its attestations, and what signs and describes it', async () => {
+  const client = new OciClient({ registryUrl: stage.network.appview.url })
+  const index = await client.pullManifest('alice.test/tide', 'latest')
+  const { manifests } = JSON.parse(Buffer.from(index.bytes).toString()) as {
+    manifests: { digest: string; annotations?: Record<string, string> }[]
+  }
+  expect(manifests.map((it) => it.annotations?.['vnd.docker.reference.type'])).toEqual([
+    undefined,
+    undefined,
+    'attestation-manifest',
+    'attestation-manifest',
+  ])
+  const answer = await client.request('GET', `/v2/alice.test/tide/referrers/${index.digest}`)
+  const referrers = (await answer.json()) as { manifests: { artifactType: string }[] }
+  expect(referrers.manifests.map((it) => it.artifactType).toSorted()).toEqual([
+    'application/spdx+json',
+    'application/vnd.cyclonedx+json',
+    'application/vnd.dev.sigstore.bundle.v0.3+json',
+  ])
+})
+
+test('stars and pulls are counted', async () => {
+  const { db } = stage.network.appview.context
+  const { stars } = await db
+    .selectFrom('stars')
+    .select((eb) => eb.fn.countAll<number>().as('stars'))
+    .executeTakeFirstOrThrow()
+  expect(stars).toBeGreaterThan(80)
+  const [top] = await stage.network.hold.context.stats.listRepositories({ order: 'pulls', limit: 1 })
+  expect(top?.pullCount).toBeGreaterThan(10)
+})
+
+test('made once: the second time nothing is pushed', async () => {
+  const { clock, folder, network } = stage
+  expect(steps).toContain('pushes')
+  expect(await hasDemo(folder)).toBe(true)
+  await stage.demo[Symbol.asyncDispose]()
+  const again: string[] = []
+  await using demo = await openDemo(network, { clock, folder, progress: (step) => again.push(step) })
+  expect(again).toEqual(['more holds'])
+  expect(demo.accounts.size).toBe(people.length)
+})
+
+function account(name: string) {
+  const found = stage.demo.accounts.get(name)
+  if (found === undefined) throw new Error(`nobody is called ${name}`)
+  return found
+}

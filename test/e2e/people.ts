@@ -49,16 +49,23 @@ export async function signInAs(page: Page, account: Account, actor = account.han
 /** A browser in which an account is signed in already; the session at its PDS, if it needs one, is not. */
 export async function openSignedIn(
   browser: Browser,
-  { appview }: TestNetwork,
-  { did }: Account,
+  network: TestNetwork,
+  account: Account,
   options: Parameters<Browser['newContext']>[0] = {},
 ) {
   const opened = await openPage(browser, { viewport: wide, ...options })
-  const { url, context } = appview
+  await opened.page.context().addCookies([await sessionCookie(network, account)])
+  return opened
+}
+
+/** What a browser is given in which an account signs in. */
+export async function sessionCookie(
+  { appview: { context, url } }: TestNetwork,
+  { did }: Pick<Account, 'did'>,
+) {
   const value = await context.webSessions.create(did, { userAgent: 'Chromium', address: '127.0.0.1' })
   const name = `atcr-${new URL(url).port}`
-  await opened.page.context().addCookies([{ name, value, url, httpOnly: true, sameSite: 'Lax' }])
-  return opened
+  return { name, value, url, httpOnly: true, sameSite: 'Lax' } as const
 }
 
 /** What a machine asks for that wants to be paired. */

@@ -17,7 +17,7 @@ const app = () => ({ ownerDid: network.accounts.alice.did, name: 'app' })
 const images = [imageOfFiles({ 'hello.txt': 'hello' }), imageOfFiles({ 'hello.txt': 'hello again' })] as const
 
 beforeAll(async () => {
-  network = await TestNetwork.create({ logLevel: 'warn' })
+  network = await TestNetwork.create()
   const { handle, appPassword } = network.accounts.alice
   const client = new OciClient({ registryUrl: network.appview.url, username: handle, password: appPassword })
   await client.pushImage('alice.test/app', images[0], 'latest')
@@ -79,7 +79,7 @@ test('who was away for long finds what changed, what was deleted, and who left',
   expect(moves.map(({ digest }) => digest)).toEqual([undefined, images[0].digest])
   expect(await findIdentity(newcomer.db, bob.did)).toMatchObject({ isActive: false })
 
-  await bob.call('com.atproto.server.activateAccount', {})
+  await bob.call('com.atproto.server.activateAccount')
   await newcomer.db.deleteFrom('cursors').execute()
   await newcomer.stop()
   await newcomer.start({ relay_endpoints: [network.pds.url] })
@@ -89,7 +89,7 @@ test('who was away for long finds what changed, what was deleted, and who left',
 
 test('a PDS that is down, limits or gives up half-way is asked again; a restart goes on', async () => {
   const path = /listRecords/
-  const broken = network.faults.add({ kind: 'error', from: 'appview', to: 'pds', path, status: 500 })
+  using broken = network.faults.add({ kind: 'error', from: 'appview', to: 'pds', path, status: 500 })
   await newcomer.start({ relay_endpoints: [network.pds.url] })
   const { indexer } = newcomer.appview.context
   await expect.poll(() => broken.count, { timeout: 20_000 }).toBeGreaterThan(0)
@@ -113,8 +113,9 @@ test('an owner nobody asked for is read when his tags are listed or his page is 
   const { url } = newcomer.appview
   const client = new OciClient({ registryUrl: url })
   await client.authorize('alice.test/app', 'pull')
-  const answer = await client.request('GET', '/v2/alice.test/app/tags/list')
-  expect(await answer.json()).toEqual({ name: 'alice.test/app', tags: ['latest', 'v1'] })
+  // The first request waits for the reading, but not for ever.
+  const tags = async () => (await client.request('GET', '/v2/alice.test/app/tags/list')).json()
+  await expect.poll(tags, { timeout: 10_000 }).toEqual({ name: 'alice.test/app', tags: ['latest', 'v1'] })
   expect(await findTag(newcomer.db, app(), 'v1')).toMatchObject({ digest: images[1].digest })
   const page = await fetch(`${url}/u/bob.test`, { headers: { accept: 'text/html' } })
   expect(page.status).toBe(200)

@@ -69,9 +69,10 @@ export class Newcomer implements AsyncDisposable {
 /** Calls a method at the PDS as a person; null for an answer without a body. */
 export async function asPerson(network: TestNetwork, name: AccountName) {
   const { did, handle, password } = network.accounts[name]
-  const call = async (method: string, input: object, token?: string): Promise<unknown> => {
-    const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
-    const init = { method: 'POST', headers, body: JSON.stringify(input) }
+  const call = async (method: string, input: object | undefined, token?: string): Promise<unknown> => {
+    const type = input && { 'content-type': 'application/json' }
+    const headers = { ...type, ...(token && { authorization: `Bearer ${token}` }) }
+    const init = { method: 'POST', headers, body: input === undefined ? null : JSON.stringify(input) }
     const response = await fetch(`${network.pds.url}/xrpc/${method}`, init)
     const text = await response.text()
     if (!response.ok) throw new Error(`${method} answered ${response.status}: ${text}`)
@@ -81,7 +82,7 @@ export async function asPerson(network: TestNetwork, name: AccountName) {
   const { accessJwt } = session as { accessJwt: string }
   return {
     did,
-    call: (method: string, input: object) => call(method, input, accessJwt),
+    call: (method: string, input?: object) => call(method, input, accessJwt),
     put: (collection: string, rkey: string, record: object) =>
       call(
         'com.atproto.repo.putRecord',

@@ -41,6 +41,8 @@ const firstDelayMs = 30_000
 const longestDelayMs = 6 * 3_600_000
 /** With the delays above, about ten hours. */
 const attemptCountMax = 10
+/** A repo that is written to while it is read is read again, so often at most; its events come anyway. */
+const passCountMax = 3
 /** Clocks differ; a commit from further ahead would make us deaf to all that follow. */
 const futureMsMax = 5 * 60_000
 /** How often the queue is looked at when nobody wakes it: waits end, other instances put things there too. */
@@ -99,7 +101,10 @@ export class Backfill {
     this.#loop ??= this.#run()
   }
 
-  /** Lists the network and reads it, unless event streams still have all that came after `cursorMicros`. */
+  /**
+   * Lists the network and reads it, unless event streams still have all that came after the cursor (microseconds since
+   * 1970, 0 when there never was one).
+   */
   async fillGap(cursorMicros: number): Promise<void> {
     const listedMicros = (await findCursor(this.#needs.db, source)) ?? 0
     const knownMs = Math.max(cursorMicros, listedMicros) / 1000
@@ -112,6 +117,14 @@ export class Backfill {
   async enqueue(dids: readonly Did[]): Promise<void> {
     await enqueueBackfillRepos(this.#needs.db, dids, this.#needs.now().toISOString())
     this.#wake()
+  }
+
+  /** Puts all accounts of a server into the queue. @throws {AtprotoError} when the server does not list them */
+  async readAllOf(serverUrl: string): Promise<void> {
+    const { fetch, log } = this.#needs
+    const server = { relayUrls: [serverUrl], fetch, log }
+    const isWhole = await listAccountsOfNetwork(server, (dids) => this.enqueue(dids))
+    if (!isWhole) throw new AtprotoError('unreachable', `${serverUrl} did not list its accounts`)
   }
 
   /**
@@ -317,7 +330,13 @@ export class Backfill {
     await this.#noteState(did, { isActive: true, atMicros: askedMicros })
     const { readRev } = await findRepoRevs(db, did)
     if (readRev !== undefined && rev <= readRev) return undefined
-    return readRepo({ db, log }, { target, did, rev, signal: this.#stop.signal })
+    const { signal } = this.#stop
+    let reading = await readRepo({ db, log }, { target, did, rev, signal })
+    // Only a reading that nothing was committed meanwhile can tell the history of tags.
+    for (let passes = 1; passes < passCountMax && reading.newerRev !== undefined; passes++) {
+      reading = await readRepo({ db, log }, { target, did, rev: reading.newerRev, signal })
+    }
+    return reading
   }
 
   async #resolve(did: Did): Promise<Identity & { pdsUrl: string }> {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { expect, test } from 'vitest'
 
-import type { JetstreamEvent } from '../../atproto/jetstream.ts'
+import type { NetworkEvent } from '../../atproto/network-event.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import { openDatabase } from '../../lib/database.ts'
 import { logger } from '../../lib/log.ts'
@@ -24,7 +24,16 @@ const log = logger('test')
 log.level = 'silent'
 
 const put = (timeMicros: number, collection: string, rkey: string, record: object, did: Did = alice) =>
-  ({ did, timeMicros, kind: 'put', collection, rkey, rev: `rev${timeMicros}`, cid: 'bafy', record }) as const
+  ({
+    did,
+    cursor: timeMicros,
+    kind: 'put',
+    collection,
+    rkey,
+    rev: `rev${timeMicros}`,
+    cid: 'bafy',
+    record,
+  }) as const
 const tagPut = (timeMicros: number, tag: string) =>
   put(timeMicros, 'io.atcr.tag', `app_${tag}`, {
     $type: 'io.atcr.tag',
@@ -47,37 +56,43 @@ const manifestPut = (timeMicros: number) =>
 const captain = { owner: alice, public: true, allowAllCrew: false, enableBlueskyPosts: false, deployedAt: '2026-11-22T10:00:00Z' } // prettier-ignore
 
 /** A consumer over a list of events that is replayed from the cursor on every connection, and then stays open. */
-function consume(db: AppViewDb, events: readonly JetstreamEvent[]) {
+function consume(db: AppViewDb, events: readonly NetworkEvent[]) {
   const seen = {
     connections: [] as number[],
     identities: [] as Did[],
     renewed: [] as Did[],
     holds: [] as Did[],
     forgotten: [] as Did[],
+    read: [] as Did[],
+    gaps: 0,
   }
   let onConnection: (count: number) => Promise<void> = async () => undefined
   const consumer = new Consumer({
     db,
     log,
+    source: 'jetstream',
+    idleCursorStep: 5_000_000,
     retryDelayMs: 0,
     async *events(cursorMicros, signal) {
       seen.connections.push(cursorMicros)
       await onConnection(seen.connections.length)
-      for (const event of events) if (event.timeMicros > cursorMicros) yield event
+      for (const event of events) if (event.cursor > cursorMicros) yield event
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     },
     requestIdentity: (did) => seen.identities.push(did),
     renewIdentity: (did) => seen.renewed.push(did),
     requestHold: (did) => seen.holds.push(did),
+    requestReading: async (did) => void seen.read.push(did),
+    onGap: async () => void seen.gaps++,
     forgetIdentity: (did) => seen.forgotten.push(did),
   })
   return { consumer, seen, beforeConnection: (hook: typeof onConnection) => (onConnection = hook) }
 }
 
-async function consumeAll(db: AppViewDb, events: readonly JetstreamEvent[]) {
+async function consumeAll(db: AppViewDb, events: readonly NetworkEvent[]) {
   const { consumer, seen } = consume(db, events)
   consumer.start()
-  await consumer.reached(events.at(-1)?.timeMicros ?? 0)
+  await consumer.reached(events.at(-1)?.cursor ?? 0)
   await consumer[Symbol.asyncDispose]()
   return { counts: consumer.counts, ...seen }
 }
@@ -168,14 +183,14 @@ test('an account that is away is marked, a deleted one is forgotten and a replay
   await consumeAll(db, [
     manifestPut(1),
     tagPut(2, 'latest'),
-    { ...account, timeMicros: 3, status: 'deactivated' },
-    { ...account, did: 'did:plc:stranger', timeMicros: 4, status: 'deactivated' },
+    { ...account, cursor: 3, atMicros: 3, status: 'deactivated' },
+    { ...account, did: 'did:plc:stranger', cursor: 4, atMicros: 4, status: 'deactivated' },
   ])
   expect(await findIdentity(db, alice)).toMatchObject({ isActive: false })
   expect(await findIdentity(db, 'did:plc:stranger')).toBeUndefined()
   expect(await findManifest(db, app, digest)).toBeDefined()
   await consumeAll(db, [
-    { ...account, timeMicros: 5, status: 'deleted' },
+    { ...account, cursor: 5, atMicros: 5, status: 'deleted' },
     { ...manifestPut(6), rev: 'rev1' },
     { ...tagPut(7, 'latest'), rev: 'rev2' },
   ])
@@ -187,9 +202,9 @@ test('a new handle is looked up for accounts that have something here', async ()
   await using db = await open()
   const identity = { kind: 'identity', handle: 'new.example' } as const
   const { identities, renewed, forgotten } = await consumeAll(db, [
-    { ...identity, did: alice, timeMicros: 1 },
+    { ...identity, did: alice, cursor: 1 },
     manifestPut(2),
-    { ...identity, did: alice, timeMicros: 3 },
+    { ...identity, did: alice, cursor: 3 },
   ])
   expect(forgotten).toEqual([alice, alice])
   expect(identities).toEqual([alice])

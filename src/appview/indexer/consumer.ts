@@ -1,6 +1,7 @@
 import { sleep } from '../../lib/clock.ts'
 import type { Logger } from '../../lib/log.ts'
-import type { JetstreamEvent } from '../../atproto/jetstream.ts'
+import { AtprotoError } from '../../atproto/errors.ts'
+import type { NetworkEvent } from '../../atproto/network-event.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import { hasRecords } from '../db/accounts.ts'
 import { findCursor, putCursor } from '../db/cursors.ts'
@@ -20,7 +21,7 @@ export interface IndexerCounts {
 }
 
 /** A change of a record as the stream tells it. */
-export type RecordEvent = Extract<JetstreamEvent, { kind: 'put' | 'delete' }>
+export type RecordEvent = Extract<NetworkEvent, { kind: 'put' | 'delete' }>
 
 export type AroundRecord = (
   tx: AppViewDb,
@@ -30,8 +31,12 @@ export type AroundRecord = (
 
 interface Needs {
   db: AppViewDb
+  /** What the cursor is saved under. */
+  source: string
+  /** Events that change nothing save the cursor only when it is so much further. */
+  idleCursorStep: number
   /** Events after a cursor, without end; throws or ends when the source is lost. */
-  events: (cursorMicros: number, signal: AbortSignal) => AsyncIterable<JetstreamEvent>
+  events: (cursor: number, signal: AbortSignal) => AsyncIterable<NetworkEvent>
   log: Logger
   /** An account has records: find out who it is. */
   requestIdentity: (did: Did) => void
@@ -39,6 +44,10 @@ interface Needs {
   renewIdentity: (did: Did) => void
   /** A manifest names a hold: find out what it says of itself. */
   requestHold: (did: Did) => void
+  /** The records of an account have to be read: its events do not tell. Saved before the cursor is. */
+  requestReading: (did: Did) => Promise<void>
+  /** The source has lost events of anyone. */
+  onGap: () => Promise<void>
   /** What is cached about an identity is out of date. */
   forgetIdentity: (did: Did) => void
   /**
@@ -50,12 +59,9 @@ interface Needs {
   retryDelayMs?: number
 }
 
-const source = 'jetstream'
 const retryDelayMsMax = 30_000
 /** Tries for one event before the event, not the database, is held to be at fault. */
 const attemptsPerEventMax = 5
-/** Events that change nothing save the cursor only this often. */
-const idleCursorMicros = 5_000_000
 
 /**
  * Turns events into rows: one transaction an event, the cursor in the same one. A malformed record is skipped and
@@ -65,19 +71,19 @@ export class Consumer {
   readonly counts: IndexerCounts = { applied: 0, outdated: 0, malformed: 0, failed: 0 }
   readonly #needs: Needs
   readonly #abort = new AbortController()
-  readonly #waiters = new Set<{ cursorMicros: number; resolve: () => void }>()
-  #cursorMicros = 0
-  #savedCursorMicros = 0
-  #failing: { timeMicros: number; attempts: number } | undefined
+  readonly #waiters = new Set<{ cursor: number; resolve: () => void }>()
+  #cursor = 0
+  #savedCursor = 0
+  #failing: { event: string; attempts: number } | undefined
   #running: Promise<void> | undefined
 
   constructor(needs: Needs) {
     this.#needs = needs
   }
 
-  /** Time of the last event that was dealt with, microseconds since 1970. */
-  get cursorMicros(): number {
-    return this.#cursorMicros
+  /** Of the last event that was dealt with. */
+  get cursor(): number {
+    return this.#cursor
   }
 
   /** Begins to consume; returns at once. */
@@ -85,10 +91,10 @@ export class Consumer {
     this.#running ??= this.#run()
   }
 
-  /** Resolves when every event up to `cursorMicros` is in the rows. */
-  reached(cursorMicros: number): Promise<void> {
-    if (this.#cursorMicros >= cursorMicros) return Promise.resolve()
-    return new Promise((resolve) => this.#waiters.add({ cursorMicros, resolve }))
+  /** Resolves when every event up to `cursor` is in the rows. */
+  reached(cursor: number): Promise<void> {
+    if (this.#cursor >= cursor) return Promise.resolve()
+    return new Promise((resolve) => this.#waiters.add({ cursor, resolve }))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -101,17 +107,20 @@ export class Consumer {
     let failures = 0
     while (!signal.aborted) {
       try {
-        this.#savedCursorMicros = (await findCursor(this.#needs.db, source)) ?? 0
-        this.#advanceTo(this.#savedCursorMicros)
-        for await (const event of this.#needs.events(this.#savedCursorMicros, signal)) {
+        this.#savedCursor = (await findCursor(this.#needs.db, this.#needs.source)) ?? 0
+        this.#advanceTo(this.#savedCursor)
+        for await (const event of this.#needs.events(this.#savedCursor, signal)) {
           await this.#consume(event)
           failures = 0
           if (signal.aborted) return
         }
       } catch (err) {
         if (signal.aborted) return
-        this.#needs.log.error(
-          { err, cursorMicros: this.#cursorMicros },
+        const isAway = err instanceof AtprotoError
+        // A server that is away is no fault of ours, and said once.
+        const level = isAway ? (failures === 0 ? 'warn' : 'debug') : 'error'
+        this.#needs.log[level](
+          { err, source: this.#needs.source, cursor: this.#cursor },
           'the indexer stopped; it will resume',
         )
       }
@@ -121,23 +130,23 @@ export class Consumer {
     }
   }
 
-  async #consume(event: JetstreamEvent): Promise<void> {
+  async #consume(event: NetworkEvent): Promise<void> {
     try {
       await this.#apply(event)
     } catch (error) {
-      const isSame = this.#failing?.timeMicros === event.timeMicros
-      const attempts = isSame && this.#failing ? this.#failing.attempts + 1 : 1
-      this.#failing = { timeMicros: event.timeMicros, attempts }
+      const name = nameOf(event)
+      const attempts = this.#failing?.event === name ? this.#failing.attempts + 1 : 1
+      this.#failing = { event: name, attempts }
       if (attempts < attemptsPerEventMax) throw error
       // The cursor can be saved, so the database is well: this one event would hold up all others for good.
-      await this.#saveCursor(event.timeMicros)
+      await this.#saveCursor(event.cursor)
       this.counts.failed++
-      this.#needs.log.error({ err: error, did: event.did, kind: event.kind }, 'an event was given up')
+      this.#needs.log.error({ err: error, event: nameOf(event) }, 'an event was given up')
     }
-    this.#advanceTo(event.timeMicros)
+    this.#advanceTo(event.cursor)
   }
 
-  async #apply(event: JetstreamEvent): Promise<void> {
+  async #apply(event: NetworkEvent): Promise<void> {
     switch (event.kind) {
       case 'put':
       case 'delete':
@@ -147,14 +156,24 @@ export class Consumer {
       case 'identity':
         this.#needs.forgetIdentity(event.did)
         if (await hasRecords(this.#needs.db, event.did)) this.#needs.renewIdentity(event.did)
-        return this.#pass(event.timeMicros)
+        return this.#pass(event.cursor)
+      case 'sync':
+        if (event.concernsUs || (await hasRecords(this.#needs.db, event.did))) {
+          await this.#needs.requestReading(event.did)
+        }
+        return this.#pass(event.cursor)
+      case 'gap':
+        await this.#needs.onGap()
+        // Back, when the source counts anew.
+        this.#savedCursor = event.cursor
+        return putCursor(this.#needs.db, this.#needs.source, event.cursor)
     }
   }
 
   async #applyRecord(event: RecordEvent): Promise<void> {
     const { around = (_tx, _event, apply) => apply() } = this.#needs
     const handler = handlerFor(event.collection)
-    if (handler === undefined) return this.#pass(event.timeMicros)
+    if (handler === undefined) return this.#pass(event.cursor)
     let prepared: PreparedRecord
     try {
       prepared = event.kind === 'put' ? handler.put(event) : handler.remove(event)
@@ -162,56 +181,61 @@ export class Consumer {
       this.counts.malformed++
       const { did, collection, rkey } = event
       this.#needs.log.debug({ err, did, collection, rkey }, 'a malformed record was skipped')
-      return this.#pass(event.timeMicros)
+      return this.#pass(event.cursor)
     }
-    const isNew = await this.#inTransaction(event.timeMicros, (tx) =>
-      around(tx, event, () => prepared.apply(tx)),
-    )
+    const isNew = await this.#inTransaction(event.cursor, (tx) => around(tx, event, () => prepared.apply(tx)))
     if (!isNew && event.kind === 'delete') return
     this.#needs.requestIdentity(event.did)
     if (prepared.holdDid !== undefined) this.#needs.requestHold(prepared.holdDid)
   }
 
-  async #applyAccount(event: Extract<JetstreamEvent, { kind: 'account' }>): Promise<void> {
-    const { did, isActive, status, timeMicros } = event
+  async #applyAccount(event: Extract<NetworkEvent, { kind: 'account' }>): Promise<void> {
+    const { did, isActive, status, atMicros, cursor } = event
     this.#needs.forgetIdentity(did)
     // Nearly all accounts of the network have nothing here.
-    if (!(await hasRecords(this.#needs.db, did))) return this.#pass(timeMicros)
-    await this.#inTransaction(timeMicros, (tx) =>
-      applyAccountState(tx, { did, isActive, status, atMicros: timeMicros }),
-    )
+    if (!(await hasRecords(this.#needs.db, did))) return this.#pass(cursor)
+    await this.#inTransaction(cursor, (tx) => applyAccountState(tx, { did, isActive, status, atMicros }))
   }
 
   /** The rows of an event and the cursor that says so, both or neither. */
-  async #inTransaction(timeMicros: number, apply: (tx: AppViewDb) => Promise<boolean>): Promise<boolean> {
-    const cursorMicros = Math.max(timeMicros, this.#savedCursorMicros)
+  async #inTransaction(reached: number, apply: (tx: AppViewDb) => Promise<boolean>): Promise<boolean> {
+    const cursor = Math.max(reached, this.#savedCursor)
     const isNew = await this.#needs.db.transaction().execute(async (tx) => {
       const isApplied = await apply(tx)
-      await putCursor(tx, source, cursorMicros)
+      await putCursor(tx, this.#needs.source, cursor)
       return isApplied
     })
-    this.#savedCursorMicros = cursorMicros
+    this.#savedCursor = cursor
     this.counts[isNew ? 'applied' : 'outdated']++
     return isNew
   }
 
-  async #pass(timeMicros: number): Promise<void> {
-    if (timeMicros - this.#savedCursorMicros >= idleCursorMicros) await this.#saveCursor(timeMicros)
+  async #pass(cursor: number): Promise<void> {
+    if (cursor - this.#savedCursor >= this.#needs.idleCursorStep) await this.#saveCursor(cursor)
   }
 
-  async #saveCursor(timeMicros: number): Promise<void> {
-    const cursorMicros = Math.max(timeMicros, this.#savedCursorMicros)
-    await putCursor(this.#needs.db, source, cursorMicros)
-    this.#savedCursorMicros = cursorMicros
+  async #saveCursor(reached: number): Promise<void> {
+    const cursor = Math.max(reached, this.#savedCursor)
+    await putCursor(this.#needs.db, this.#needs.source, cursor)
+    this.#savedCursor = cursor
   }
 
   /** Sources replay some seconds when they are changed: the cursor stays where it was until that is past. */
-  #advanceTo(timeMicros: number): void {
-    this.#cursorMicros = Math.max(this.#cursorMicros, timeMicros)
+  #advanceTo(cursor: number): void {
+    this.#cursor = Math.max(this.#cursor, cursor)
     for (const waiter of this.#waiters) {
-      if (waiter.cursorMicros > this.#cursorMicros) continue
+      if (waiter.cursor > this.#cursor) continue
       this.#waiters.delete(waiter)
       waiter.resolve()
     }
   }
+}
+
+/** Which event it is, among those that may come next. */
+function nameOf(event: NetworkEvent): string {
+  const { kind, cursor } = event
+  const did = 'did' in event ? event.did : ''
+  return kind === 'put' || kind === 'delete'
+    ? `${cursor} ${kind} ${did} ${event.collection}/${event.rkey}`
+    : `${cursor} ${kind} ${did}`
 }

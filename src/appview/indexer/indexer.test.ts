@@ -56,6 +56,8 @@ test('the indexer stops at once, even when its event source is not there', async
     getCaptain: async () => ({ ownerDid: 'did:plc:x', isPublic: true, allowAllCrew: false }),
     getActorProfile: async () => ({}),
     jetstreamUrls: ['ws://127.0.0.1:1'],
+    firehose: { events: () => (async function* () {})() },
+    firehoses: [{ did: 'did:web:hold.example' }],
     backfill: undefined,
     now: () => new Date(0),
   })

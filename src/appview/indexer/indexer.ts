@@ -1,10 +1,14 @@
+import { AtprotoError } from '../../atproto/errors.ts'
+import type { Firehoses } from '../../atproto/firehose.ts'
 import type { Identities } from '../../atproto/identity.ts'
+import type { NetworkEvent } from '../../atproto/network-event.ts'
 import type { Fetch } from '../../atproto/outbound-fetch.ts'
 import { jetstreamEvents } from '../../atproto/jetstream.ts'
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import type { Logger } from '../../lib/log.ts'
 import { findActorProfileFreshness, putActorProfile, type ActorProfile } from '../db/actor-profiles.ts'
+import { findCursor } from '../db/cursors.ts'
 import { findHoldFreshness, putCaptain, type Captain } from '../db/holds.ts'
 import { findIdentity, upsertIdentity } from '../db/identities.ts'
 import type { AppViewDb } from '../db/schema.ts'
@@ -17,6 +21,12 @@ import { indexedCollections } from '../read-model/record-handlers.ts'
 const identityFreshMs = 24 * 3_600_000
 const holdFreshMs = 15 * 60_000
 
+/** What the cursor of Jetstream is saved under. */
+const jetstream = 'jetstream'
+
+/** A server whose own event stream is followed: a hold by its DID, and then only itself; others by their address. */
+export type FirehoseServer = { did: Did; url?: undefined } | { url: string; did?: undefined }
+
 interface Needs {
   db: AppViewDb
   identities: Pick<Identities, 'resolveDid' | 'forget'>
@@ -25,6 +35,8 @@ interface Needs {
   /** How an account shows itself on the network; empty when it does not. */
   getActorProfile: (did: Did) => Promise<ActorProfile>
   jetstreamUrls: readonly string[]
+  firehose: Pick<Firehoses, 'events'>
+  firehoses: readonly FirehoseServer[]
   /** See {@link Consumer}. */
   around?: AroundRecord
   /** Reads what no event tells; undefined: it is not read. */
@@ -36,15 +48,17 @@ interface Needs {
 /** The worker that keeps the index in step with the network: the consumer, and the look-ups it causes. */
 export class Indexer {
   readonly #needs: Needs
-  readonly #consumer: Consumer
+  readonly #jetstream: Consumer | undefined
+  readonly #firehoses: readonly Consumer[]
   readonly #backfill: Backfill | undefined
   readonly #identityLookups: Lookups
   readonly #holdLookups: Lookups
   /** Accounts to be looked up whatever the age of what is stored; few, since they have records here. */
   readonly #changed = new Set<Did>()
+  #started: Promise<void> | undefined
 
   constructor(needs: Needs) {
-    const { db, log, jetstreamUrls } = needs
+    const { db, log } = needs
     this.#needs = needs
     this.#identityLookups = new Lookups({ log, lookUp: (did) => this.#lookUpIdentity(did) })
     this.#holdLookups = new Lookups({ log, lookUp: (did) => this.#lookUpHold(did) })
@@ -58,31 +72,47 @@ export class Indexer {
           for (const holdDid of holdDids) this.#holdLookups.request(holdDid)
         },
       })
-    this.#consumer = new Consumer({
-      db,
-      log,
-      events: (cursorMicros, signal) =>
-        jetstreamEvents({
-          urls: jetstreamUrls,
-          cursorMicros,
-          wantedCollections: indexedCollections,
-          signal,
-          onConnection: (state) => this.#noteConnection(state),
-        }),
-      requestIdentity: (did) => this.#identityLookups.request(did),
-      requestHold: (did) => this.#holdLookups.request(did),
-      renewIdentity: (did) => {
+    const onLookups = {
+      requestIdentity: (did: Did) => this.#identityLookups.request(did),
+      requestHold: (did: Did) => this.#holdLookups.request(did),
+      renewIdentity: (did: Did) => {
         this.#changed.add(did)
         this.#identityLookups.request(did)
       },
-      forgetIdentity: (did) => needs.identities.forget(did),
+      forgetIdentity: (did: Did) => needs.identities.forget(did),
       around: needs.around,
-    })
+      requestReading: async (did: Did) => this.#backfill?.enqueue([did]),
+    }
+    if (needs.jetstreamUrls.length > 0) {
+      this.#jetstream = new Consumer({
+        db,
+        log,
+        source: jetstream,
+        idleCursorStep: 5_000_000,
+        ...onLookups,
+        events: (cursorMicros, signal) => this.#jetstreamEvents(cursorMicros, signal),
+        onGap: async () => undefined,
+      })
+    }
+    this.#firehoses = needs.firehoses.map(
+      (server) =>
+        new Consumer({
+          db,
+          log,
+          source: `firehose ${server.did ?? server.url}`,
+          idleCursorStep: 100,
+          ...onLookups,
+          events: (cursor, signal) => this.#firehoseEvents(server, cursor, signal),
+          onGap: () => this.#readServer(server),
+        }),
+    )
   }
 
   start(): void {
     this.#backfill?.start()
-    this.#consumer.start()
+    for (const consumer of this.#consumers) consumer.start()
+    // Should there be no connection for a while, the past need not wait for it.
+    this.#started = this.#fillGap()
   }
 
   /**
@@ -98,37 +128,81 @@ export class Indexer {
     return this.#backfill?.progress()
   }
 
-  /** Time of the last event dealt with, microseconds since 1970. */
+  /** Time of the last event of Jetstream dealt with, microseconds since 1970. */
   get cursorMicros(): number {
-    return this.#consumer.cursorMicros
+    return this.#jetstream?.cursor ?? 0
   }
 
+  /** Of all sources together. */
   get counts(): Readonly<IndexerCounts> {
-    return this.#consumer.counts
+    const sum: IndexerCounts = { applied: 0, outdated: 0, malformed: 0, failed: 0 }
+    for (const { counts } of this.#consumers) {
+      for (const name of ['applied', 'outdated', 'malformed', 'failed'] as const) sum[name] += counts[name]
+    }
+    return sum
   }
 
-  /** Resolves when every event up to `cursorMicros` is in the rows, and what it made us look up was found or not. */
+  get #consumers(): readonly Consumer[] {
+    return this.#jetstream === undefined ? this.#firehoses : [this.#jetstream, ...this.#firehoses]
+  }
+
+  /** Resolves when every event of Jetstream up to `cursorMicros` is in the rows, and what it made us look up was found or not. */
   async settled(cursorMicros: number): Promise<void> {
-    await this.#consumer.reached(cursorMicros)
+    await this.#jetstream?.reached(cursorMicros)
+    await this.#started
     await this.#backfill?.idle()
     await Promise.all([this.#identityLookups.idle(), this.#holdLookups.idle()])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#consumer[Symbol.asyncDispose]()
+    await this.#started
+    await Promise.all(this.#consumers.map((consumer) => consumer[Symbol.asyncDispose]()))
     await this.#backfill?.[Symbol.asyncDispose]()
     await this.#identityLookups[Symbol.asyncDispose]()
     await this.#holdLookups[Symbol.asyncDispose]()
   }
 
+  #jetstreamEvents(cursorMicros: number, signal: AbortSignal): AsyncIterable<NetworkEvent> {
+    const { jetstreamUrls, log } = this.#needs
+    return jetstreamEvents({
+      urls: jetstreamUrls,
+      cursorMicros,
+      wantedCollections: indexedCollections,
+      signal,
+      onConnection: (state) => {
+        log.debug({ state }, 'jetstream')
+        if (state === 'open') void this.#fillGap(this.cursorMicros)
+      },
+    })
+  }
+
+  async *#firehoseEvents(
+    server: FirehoseServer,
+    cursor: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<NetworkEvent, void, undefined> {
+    const { firehose, identities } = this.#needs
+    const serviceUrl =
+      server.did === undefined ? server.url : (await identities.resolveDid(server.did)).pdsUrl
+    if (serviceUrl === undefined) throw new AtprotoError('did_unresolved', `${server.did} has no data repo`)
+    // What it has sent before may be more than it still keeps.
+    if (cursor === 0) await this.#readServer(server)
+    yield* firehose.events({ ...server, serviceUrl, cursor, wantedCollections: indexedCollections, signal })
+  }
+
+  async #readServer(server: FirehoseServer): Promise<void> {
+    if (server.did !== undefined) await this.#backfill?.enqueue([server.did])
+    else await this.#backfill?.readAllOf(server.url)
+  }
+
   /** Whoever comes back after longer than streams keep their events has missed some. */
-  #noteConnection(state: 'open' | 'closed'): void {
-    const { log } = this.#needs
-    log.debug({ state }, 'jetstream')
-    if (state !== 'open') return
-    this.#backfill
-      ?.fillGap(this.#consumer.cursorMicros)
-      .catch((err: unknown) => log.error({ err }, 'whether events were missed is not known'))
+  async #fillGap(cursorMicros?: number): Promise<void> {
+    try {
+      const cursor = cursorMicros ?? (await findCursor(this.#needs.db, jetstream)) ?? 0
+      await this.#backfill?.fillGap(cursor)
+    } catch (err) {
+      this.#needs.log.error({ err }, 'whether events were missed is not known')
+    }
   }
 
   async #lookUpIdentity(did: Did): Promise<void> {

@@ -60,8 +60,7 @@ async function listAll(target: XrpcTarget, onPage: (dids: readonly Did[]) => Pro
   }
 }
 
-/** 501 by the specification of XRPC, 404 by servers that never heard of it. */
+/** 501 by the specification of XRPC; servers that never heard of a method refuse it in words of their own. */
 function isUnknownMethod(error: unknown): boolean {
-  if (!(error instanceof AtprotoError)) return false
-  return error.status === 501 || error.status === 404 || error.xrpcError === 'MethodNotImplemented'
+  return error instanceof AtprotoError && (error.code === 'xrpc_refused' || error.status === 501)
 }

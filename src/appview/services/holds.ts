@@ -97,15 +97,26 @@ export class Holds {
    * @throws {AppViewError} `hold_unknown` when he opted out of the default and chose none
    */
   async pushHold(ownerDid: Did): Promise<Did> {
-    const profile = await this.#profileRows.get(ownerDid, () => findSailorProfile(this.#needs.db, ownerDid))
-    const chosen =
-      profile === undefined
-        ? await this.#profileHold(ownerDid)
-        : (profile.defaultHoldDid ?? ('none' as const))
+    const chosen = await this.findChosenHold(ownerDid)
     if (chosen === 'none') {
       throw new AppViewError('hold_unknown', 'your profile names no default hold; choose one in the settings')
     }
-    return this.currentHold(chosen ?? this.#needs.defaultHoldDid)
+    return this.currentHold(chosen)
+  }
+
+  /**
+   * The hold that an account chose, or the AppView's where it did not choose; `'none'` when it opted out of that.
+   * @throws {AppViewError} `pds_unreachable`, `identity_unreachable` where its PDS has to be asked
+   */
+  async findChosenHold(ownerDid: Did): Promise<Did | 'none'> {
+    const profile = await this.#profileRows.get(ownerDid, () => findSailorProfile(this.#needs.db, ownerDid))
+    if (profile !== undefined) return profile.defaultHoldDid ?? 'none'
+    return (await this.#profileHold(ownerDid)) ?? this.#needs.defaultHoldDid
+  }
+
+  /** The hold of those who chose none. */
+  get defaultHoldDid(): Did {
+    return this.#needs.defaultHoldDid
   }
 
   /**

@@ -19,7 +19,7 @@ export interface DemoRepository {
   isAttested?: boolean
   /** What points at the newest version. */
   referrers?: readonly ('signature' | 'spdx' | 'cyclonedx')[]
-  /** `file`: the Markdown of its own in readmes/; `short`: what can be said in two lines; else no page at all. */
+  /** `file`: Markdown of its own, in readmes/; `short`: what can be said in two lines; else no page at all. */
   page?: 'file' | 'short'
   /** Tags beside the version: those that move along. */
   moving?: 'latest' | 'semver' | 'none'

@@ -147,7 +147,7 @@ const rkeyOf = (repository: string) => repository.replaceAll('/', '~')
 
 async function textOf({ about, name, owner, page, recipe }: DemoRepository, full: string): Promise<string> {
   if (page === 'file') {
-    return readFile(new URL(`readmes/${owner}-${name.replaceAll('/', '-')}.md`, import.meta.url), 'utf8')
+    return readFile(new URL(`readmes/${owner}-${name.replaceAll('/', '-')}.txt`, import.meta.url), 'utf8')
   }
   const isChart = recipe === 'chart'
   const command = isChart ? `helm install ${name.split('/').at(-1)} oci://registry.example/${full}` : `docker pull registry.example/${full}` // prettier-ignore

@@ -31,7 +31,7 @@ interface KeptDemo {
 }
 
 /** Tells what was done. */
-type Progress = (step: string, detail: string) => void
+type Progress = (step: string, detail: string) => unknown
 
 /** A network with the demo in it: who is there, and the holds beside the first. */
 export interface Demo extends AsyncDisposable {

@@ -37,7 +37,7 @@ function summary(view: SearchView): Html {
     </p>`
   }
   if (count === 0 && people.length > 0)
-    return html`<p class="facts" role="status">No images by this name.</p>`
+    return html`<p class="quiet" role="status">No images by this name.</p>`
   if (view.isPartial) {
     return html`<p class="lead" role="status">
       Nothing has all words of <q>${text}</q>; these have some of them.
@@ -45,7 +45,7 @@ function summary(view: SearchView): Html {
   }
   if (count === 0) return nothing(text)
   const number = isCut ? `More than ${count.toLocaleString('en')} images` : formatCount(count, 'image')
-  return html`<p class="facts" role="status">
+  return html`<p class="quiet" role="status">
     ${number}${text !== '' && html` for <q>${text}</q>`}${isCut && '; these are the best known ones'}
   </p>`
 }

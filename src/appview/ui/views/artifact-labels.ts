@@ -21,6 +21,8 @@ const typeLabels = new Map([
   ['application/sarif+json', 'Scan report'],
   ['application/vnd.atcr.vulnerabilities+json', 'Scan report'],
   ['application/vnd.cncf.flux.config.v1+json', 'Flux source'],
+  ['application/vnd.cncf.openpolicyagent.config.v1+json', 'Policy'],
+  ['application/vnd.devcontainers', 'Dev container'],
   ['application/vnd.docker.ai.model.config.v0.1+json', 'Model'],
   ['application/vnd.cncf.model.config.v1+json', 'Model'],
   ['application/vnd.cncf.model.manifest.v1+json', 'Model'],
