@@ -60,7 +60,6 @@ async function pushStrangely({ did }: Account): Promise<void> {
     rkey,
     rev: nextTid(),
     target,
-    isFromReading: false,
     writtenAt: '2026-11-22T09:00:00.000Z',
   })
 }
