@@ -15,6 +15,7 @@ import { handleRegistry, isRegistryPath, registryListener } from './registry/han
 import { loadAssets } from './ui/assets.ts'
 import { Cards } from './ui/cards/answer-card.ts'
 import { CardRenderer } from './ui/cards/card-renderer.ts'
+import { mountReferenceDeletion } from './ui/reference-deletion-routes.ts'
 import { mountData } from './ui/data-routes.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
@@ -23,9 +24,11 @@ import { mountInstall } from './ui/install-routes.ts'
 import { mountLegal } from './ui/legal-routes.ts'
 import { mountLogin } from './ui/login-routes.ts'
 import { Markdown } from './ui/markdown/markdown.ts'
+import { mountPageEdit } from './ui/page-edit-routes.ts'
 import { mountPictures } from './ui/picture-routes.ts'
 import { BrowserSessions } from './ui/sessions.ts'
 import { mountSettings } from './ui/settings-routes.ts'
+import { mountStorage } from './ui/storage-routes.ts'
 import { mountStars } from './ui/star-routes.ts'
 import { mountWebhooks } from './ui/webhook-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
@@ -55,10 +58,13 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     mountLegal(app, { config, sessions })
     mountData(app, { ...context, sessions })
     mountPictures(app, context)
+    mountPageEdit(app, { ...context, ...pages })
+    mountReferenceDeletion(app, { ...context, ...pages })
     mountLogin(app, { ...context, sessions, allowsPlainHttp: config.server.test_mode })
     mountSettings(app, { ...context, sessions, baseUrl })
     mountStars(app, { ...context, sessions })
     mountHolds(app, { ...context, sessions, healthBelievedMs: pages.healthBelievedMs })
+    mountStorage(app, { ...context, sessions, healthBelievedMs: pages.healthBelievedMs })
     mountWebhooks(app, { ...context, sessions })
     // Without pages nobody could approve a device.
     mountDeviceRoutes(app, context)

@@ -13,6 +13,7 @@ import { AppPasswordLogin } from './clients/app-password-login.ts'
 import { HoldBlobsClient } from './clients/hold-blobs.ts'
 import { HoldCaller } from './clients/hold-caller.ts'
 import { HoldCrewClient } from './clients/hold-crew.ts'
+import { HoldQuotasClient } from './clients/hold-quotas.ts'
 import { HoldProbeClient } from './clients/hold-probe.ts'
 import { HoldUserDataClient } from './clients/hold-user-data.ts'
 import { HoldNotifierClient } from './clients/hold-notifier.ts'
@@ -36,9 +37,11 @@ import { PullDays } from './jobs/pull-days.ts'
 import { PullNotices } from './jobs/pull-notices.ts'
 import { SailorSetups } from './jobs/sailor-setups.ts'
 import { SearchIndexing } from './jobs/search-indexing.ts'
+import { UntaggedRemovals } from './jobs/untagged-removals.ts'
 import { UploadSweep } from './jobs/upload-sweep.ts'
 import { WebhookDeliveries } from './jobs/webhook-deliveries.ts'
 import type { HoldBlobs } from './ports/hold-blobs.ts'
+import type { HoldQuotas } from './ports/hold-quotas.ts'
 import type { OAuthLogins } from './ports/oauth-logins.ts'
 import { Avatars } from './services/avatars.ts'
 import { BlobUploads } from './services/blob-uploads.ts'
@@ -71,6 +74,8 @@ import { RegistryTokens } from './services/registry-tokens.ts'
 import { RemoteImages, remoteImageBytesMax } from './services/remote-images.ts'
 import { RemoteReadmes } from './services/remote-readmes.ts'
 import { Repositories } from './services/repositories.ts'
+import { SailorSettings } from './services/sailor-settings.ts'
+import { RepositoryPages } from './services/repository-pages.ts'
 import { Sealing } from './services/sealing.ts'
 import { Search } from './services/search.ts'
 import { SignOuts } from './services/sign-outs.ts'
@@ -149,12 +154,16 @@ export interface AppContext {
   avatars: Avatars
   remoteImages: RemoteImages
   remoteReadmes: RemoteReadmes
+  repositoryPages: RepositoryPages
   holds: Holds
   holdBlobs: HoldBlobs
+  holdQuotas: HoldQuotas
+  sailorSettings: SailorSettings
   notifications: HoldNotifications
   pullNotices: PullNotices
   pullDays: PullDays
   holdHealth: HoldHealthChecks
+  untaggedRemovals: UntaggedRemovals
   indexer: Indexer
   searchIndexing: SearchIndexing
   search: Search
@@ -287,6 +296,7 @@ export async function createContext(
     oauthLogins,
     pdsAccounts,
     webSessions,
+    memory: holds,
     defaultHoldDid,
     onBegin: () => dataDeletionRuns.wake(),
     log: logger('appview:deletions'),
@@ -355,6 +365,9 @@ export async function createContext(
     now,
   })
 
+  const untaggedRemovals = opened.use(
+    new UntaggedRemovals({ db, manifests, log: logger('appview:untagged'), now }),
+  )
   const holdHealth = opened.use(
     new HoldHealthChecks({
       db,
@@ -434,12 +447,16 @@ export async function createContext(
     avatars: new Avatars({ db, pds: pdsReads, now }),
     remoteImages: new RemoteImages({ fetch: network.file, sealing, now }),
     remoteReadmes: new RemoteReadmes({ fetch: network.file, now }),
+    repositoryPages: new RepositoryPages({ ownRecords, now }),
     holds,
     holdBlobs,
+    holdQuotas: new HoldQuotasClient({ caller, fetch: network.metadata }),
+    sailorSettings: new SailorSettings({ ownRecords, holds, now }),
     notifications,
     pullNotices,
     pullDays,
     holdHealth,
+    untaggedRemovals,
     indexer,
     searchIndexing,
     search: new Search({ db, now }),

@@ -31,6 +31,7 @@ export async function startAppView(
   context.dataDeletionRuns.start()
   context.searchIndexing.start()
   context.holdHealth.start()
+  context.untaggedRemovals.start()
   context.webhookDeliveries.start()
   const { urls, firehose_urls: firehoseUrls } = config.jetstream
   if (urls.length > 0 || firehoseUrls.length > 0) context.indexer.start()

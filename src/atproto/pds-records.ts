@@ -1,6 +1,7 @@
 import { jsonToLex, type JsonValue, type LexMap } from '@atproto/lex'
 
 import * as applyWritesMethod from '../protocol/lexicon/generated/com/atproto/repo/applyWrites.ts'
+import * as getLatestCommitMethod from '../protocol/lexicon/generated/com/atproto/sync/getLatestCommit.ts'
 import * as getRecordMethod from '../protocol/lexicon/generated/com/atproto/repo/getRecord.ts'
 import * as listRecordsMethod from '../protocol/lexicon/generated/com/atproto/repo/listRecords.ts'
 import * as uploadBlobMethod from '../protocol/lexicon/generated/com/atproto/repo/uploadBlob.ts'
@@ -123,6 +124,11 @@ export async function findRecord(
     if (isAbsent) return undefined
     throw error
   }
+}
+
+/** The CID of the last commit of a data repo. @throws {AtprotoError} */
+export async function getHead(target: XrpcTarget, did: Did): Promise<string> {
+  return (await callXrpc(target, getLatestCommitMethod.main, { params: { did } })).body.cid
 }
 
 /** All records of a collection, page by page; at most `recordCountMax`. @throws {AtprotoError} */

@@ -183,3 +183,71 @@ describe('a hold’s page', () => {
     expect((await post('/holds/join', { hold: '../x' })).status).toBe(422)
   })
 })
+
+describe('the hold for new pushes', () => {
+  const profileOf = async () =>
+    (await findRecord(target(), network.accounts.bob.did, 'io.atcr.sailor.profile', 'self'))?.value as Record<
+      string,
+      unknown
+    >
+
+  test('is written into the profile, whose other fields stay, and the next push obeys', async () => {
+    const { bob } = network.accounts
+    const session = await network.appview.context.pdsSessions.session(bob.did)
+    const legacy = { ...(await profileOf()), defaultHold: network.hold.url, theirs: { kept: true } }
+    const write = {
+      action: 'update',
+      collection: 'io.atcr.sailor.profile',
+      rkey: 'self',
+      value: legacy,
+    } as const
+    await applyWrites(session, [write])
+    await network.settled()
+    expect((await browser.get('/settings/storage')).body).toContain('you keep 0 B of')
+    network.jetstream.pause()
+    expect((await post('/settings/storage/hold', { hold: 'none' })).location).toBe(
+      '/settings/storage?done=none',
+    )
+    expect(await profileOf()).not.toHaveProperty('defaultHold')
+    expect((await browser.get('/settings/storage')).body).toContain('You have chosen no hold')
+    const image = imageOfFiles({ next: 'push' })
+    await expect(client(bob).pushImage('bob.test/next', image, 'v1')).rejects.toThrow(
+      /choose one in the settings/,
+    )
+    const { location } = await post('/settings/storage/hold', {
+      hold: 'other',
+      other: ` ${network.hold.did}`,
+    })
+    expect(location).toBe('/settings/storage?done=chosen')
+    expect(await profileOf()).toMatchObject({ defaultHold: network.hold.did, theirs: { kept: true } })
+    await client(bob).pushImage('bob.test/next', image, 'v1')
+    await post('/settings/storage/untagged', { remove: 'yes' })
+    expect(await profileOf()).toMatchObject({ defaultHold: network.hold.did, autoRemoveUntagged: true })
+    network.jetstream.resume()
+  })
+
+  test('cannot be one where the account may not push, or that nobody finds', async () => {
+    const before = await profileOf()
+    for (const [other, status] of [
+      ['nonsense', 422],
+      ['did:web:localhost%3A1', 503],
+      ['', 422],
+    ] as const) {
+      expect((await post('/settings/storage/hold', { hold: 'other', other })).status).toBe(status)
+    }
+    expect(await profileOf()).toEqual(before)
+  })
+
+  test('is shown while a hold does not answer; a session that is lost is told', async () => {
+    network.faults.add({ kind: 'drop', to: 'hold', path: '/xrpc/io.atcr.hold.getQuota' })
+    const { body, status } = await browser.get('/settings/storage')
+    expect([status, body.includes('did not say what you keep there')]).toEqual([200, true])
+    expect(body).not.toContain('sign in again')
+    await network.appview.context.db.deleteFrom('oauth_sessions').execute()
+    await network.appview.context.db.deleteFrom('app_password_sessions').execute()
+    for (const path of ['/settings', '/settings/storage'])
+      expect((await browser.get(path)).body).toContain('sign in again')
+    const answer = await post('/settings/storage/untagged', {})
+    expect([answer.status, answer.body.includes('Sign in once more')]).toEqual([403, true])
+  })
+})

@@ -13,7 +13,7 @@ export interface PageAnswer {
 interface AskOptions {
   method?: string
   headers?: Record<string, string>
-  body?: string
+  body?: string | Uint8Array
 }
 
 /** What a browser does with cookies and forms, without the browser: sends exactly what it is told, follows nothing. */

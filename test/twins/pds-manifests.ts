@@ -26,6 +26,7 @@ export class PdsManifestsTwin implements PdsManifests {
   /** Writes of the largest commit it was asked for. */
   largestCommit = 0
   beforeCommit?: () => Promise<void>
+  #commitCount = 0
   /** While set, nothing is done and this is said. */
   isDown?: AppViewError
 
@@ -36,8 +37,16 @@ export class PdsManifestsTwin implements PdsManifests {
     return { $type: 'blob', ref: { $link: cid }, mimeType: mediaType, size: bytes.byteLength }
   }
 
-  async commit(ownerDid: Did, writes: readonly RecordWrite[]): Promise<CommitResult> {
+  async commit(
+    ownerDid: Did,
+    writes: readonly RecordWrite[],
+    { swapCommit }: { swapCommit?: string } = {},
+  ): Promise<CommitResult> {
     this.#note('commit')
+    if (swapCommit !== undefined && swapCommit !== this.#head()) {
+      throw new AppViewError('pds_conflict', 'another program wrote at the same moment')
+    }
+    this.#commitCount++
     this.largestCommit = Math.max(this.largestCommit, writes.length)
     await this.beforeCommit?.()
     const failure = this.failures.shift()
@@ -53,7 +62,18 @@ export class PdsManifestsTwin implements PdsManifests {
       else this.records.set(key, write.value)
     }
     if (failure?.error !== undefined) throw failure.error
-    return { cid: 'bafyreicommit', rev: nextTid() }
+    return { cid: this.#head(), rev: nextTid() }
+  }
+
+  async getHead(): Promise<string> {
+    this.#note('getHead')
+    return this.#head()
+  }
+
+  async listTagged(ownerDid: Did): Promise<ReadonlySet<Digest>> {
+    this.#note('listTagged')
+    const tags = [...this.records].filter(([key]) => key.startsWith(`${ownerDid}/io.atcr.tag/`))
+    return new Set(tags.map(([, value]) => parseTagRecord(value).digest))
   }
 
   async findManifest(ownerDid: Did, digest: Digest): Promise<ManifestRecord | undefined> {
@@ -71,6 +91,10 @@ export class PdsManifestsTwin implements PdsManifests {
   async findBytes(_ownerDid: Did, cid: string): Promise<Uint8Array | undefined> {
     this.#note('findBytes')
     return this.blobs.get(cid)
+  }
+
+  #head(): string {
+    return `bafyreicommit${this.#commitCount}`
   }
 
   #note(call: string): void {

@@ -1,5 +1,7 @@
 import {
   applyWrites,
+  getHead,
+  listRecords,
   uploadBlob,
   type CommitResult,
   type FetchedRecord,
@@ -18,8 +20,11 @@ import { parseTagRecord, tagCollection, tagRkey, type TagRecord } from '../../pr
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { manifestSizeBytesMax } from '../../protocol/oci/manifest.ts'
 import type { PdsManifests } from '../ports/pds-manifests.ts'
+import { AppViewError } from '../errors.ts'
 import { pdsFailure } from './failures.ts'
 import type { PdsReads } from './pds-reads.ts'
+
+const tagCountMax = 20_000
 
 /** Manifests and tags in their owner's PDS, by XRPC. */
 export class PdsManifestsClient implements PdsManifests {
@@ -35,8 +40,30 @@ export class PdsManifestsClient implements PdsManifests {
     return this.#asOwner(ownerDid, (session) => uploadBlob(session, bytes, mediaType))
   }
 
-  async commit(ownerDid: Did, writes: readonly RecordWrite[]): Promise<CommitResult> {
-    return this.#asOwner(ownerDid, (session) => applyWrites(session, writes))
+  async commit(
+    ownerDid: Did,
+    writes: readonly RecordWrite[],
+    options: { swapCommit?: string } = {},
+  ): Promise<CommitResult> {
+    return this.#asOwner(ownerDid, (session) => applyWrites(session, writes, options))
+  }
+
+  async getHead(ownerDid: Did): Promise<string> {
+    return this.#asOwner(ownerDid, (session) => getHead(session, ownerDid))
+  }
+
+  async listTagged(ownerDid: Did): Promise<ReadonlySet<Digest>> {
+    return this.#asOwner(ownerDid, async (session) => {
+      const digests = new Set<Digest>()
+      let count = 0
+      for await (const fetched of listRecords(session, ownerDid, tagCollection, tagCountMax)) {
+        const digest = readable(fetched, parseTagRecord)?.digest
+        if (digest !== undefined) digests.add(digest)
+        if (++count === tagCountMax)
+          throw new AppViewError('pds_failed', `${ownerDid} has too many tags to be looked through`)
+      }
+      return digests
+    })
   }
 
   async findManifest(ownerDid: Did, digest: Digest): Promise<ManifestRecord | undefined> {

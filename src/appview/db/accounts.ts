@@ -25,6 +25,7 @@ export async function deleteAccountRows(db: AppViewDb, did: Did): Promise<void> 
   await db.deleteFrom('repositories').where('owner_did', '=', did).execute()
   await db.deleteFrom('blob_links').where('owner_did', '=', did).execute()
   await db.deleteFrom('repo_pages').where('owner_did', '=', did).execute()
+  await db.deleteFrom('untagged_manifests').where('owner_did', '=', did).execute()
   await db.deleteFrom('pull_days').where('owner_did', '=', did).execute()
   await db.deleteFrom('stars').where('sailor_did', '=', did).execute()
   await db.deleteFrom('sailor_profiles').where('did', '=', did).execute()

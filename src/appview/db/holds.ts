@@ -160,3 +160,17 @@ export async function upsertCrewMember(db: AppViewDb, member: CrewMember): Promi
 export async function deleteCrewMember(db: AppViewDb, holdDid: Did, rkey: string): Promise<void> {
   await db.deleteFrom('hold_crew').where('hold_did', '=', holdDid).where('rkey', '=', rkey).execute()
 }
+
+/** Holds that take in everyone, and public ones whose captains invite. */
+export async function listOpenHolds(db: AppViewDb, { limit }: { limit: number }): Promise<Did[]> {
+  const rows = await db
+    .selectFrom('holds')
+    .select('did')
+    .where((eb) => eb.or([eb('allow_all_crew', '=', 1), eb('is_public', '=', 1)]))
+    .where('successor_did', 'is', null)
+    .orderBy('allow_all_crew', 'desc')
+    .orderBy('did')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => row.did)
+}

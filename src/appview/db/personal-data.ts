@@ -54,6 +54,7 @@ const shares: Record<keyof AppViewTables, readonly Share[] | null> = {
   manifests: [index('owner_did', ['digest'])],
   tag_moves: [index('owner_did', ['rkey', 'rev'])],
   tags: [index('owner_did', ['repository', 'tag'])],
+  untagged_manifests: [index('owner_did', ['digest'])],
   blob_links: [index('owner_did', ['repository', 'digest'])],
   repo_pages: [index('owner_did', ['rkey'])],
   repositories: [index('owner_did', ['name'])],

@@ -43,6 +43,7 @@ export interface AppViewTables {
   devices: DevicesTable
   refresh_tokens: RefreshTokensTable
   former_handles: FormerHandlesTable
+  untagged_manifests: UntaggedManifestsTable
   backfill_repos: BackfillReposTable
   hold_health: HoldHealthTable
   pull_days: PullDaysTable
@@ -403,6 +404,14 @@ interface ActorProfilesTable {
   description: string | null
   avatar_cid: string | null
   fetched_at: string
+}
+
+/** What tags have left of owners who want it removed; looked at when it is due. */
+interface UntaggedManifestsTable {
+  owner_did: Did
+  digest: Digest
+  due_at: string
+  attempts: number
 }
 
 /** Handles that accounts had before: old links lead on. */

@@ -69,19 +69,19 @@ export async function upsertTag(
     .execute()
 }
 
-/** Removes what a tag record stood for; names the repository (of which there is at most one). */
+/** Removes what a tag record stood for; names the repository (of which there is at most one) and what the tag named. */
 export async function deleteTagsOfRecord(
   db: AppViewDb,
   ownerDid: Did,
   recordRkey: string,
-): Promise<RepositoryKey[]> {
+): Promise<(RepositoryKey & { digest: Digest })[]> {
   const rows = await db
     .deleteFrom('tags')
     .where('owner_did', '=', ownerDid)
     .where('record_rkey', '=', recordRkey)
-    .returning('repository')
+    .returning(['repository', 'digest'])
     .execute()
-  return rows.map((row) => ({ ownerDid, name: row.repository }))
+  return rows.map((row) => ({ ownerDid, name: row.repository, digest: row.digest }))
 }
 
 const tagsOf = (db: AppViewDb, repository: RepositoryKey) =>

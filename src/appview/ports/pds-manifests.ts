@@ -13,7 +13,16 @@ import type { Digest } from '../../protocol/oci/digest.ts'
 export interface PdsManifests {
   uploadBytes(ownerDid: Did, bytes: Uint8Array, mediaType: string): Promise<PdsBlobJson>
   /** All writes in one commit. Creating what is there, or deleting what is not, fails in words that differ by PDS. */
-  commit(ownerDid: Did, writes: readonly RecordWrite[]): Promise<CommitResult>
+  commit(
+    ownerDid: Did,
+    writes: readonly RecordWrite[],
+    /** Fails with `pds_conflict` unless this commit (its CID) is still the last one. */
+    options?: { swapCommit?: string },
+  ): Promise<CommitResult>
+  /** The CID of the data repo's last commit. */
+  getHead(ownerDid: Did): Promise<string>
+  /** The digests that the owner's tag records name. `pds_failed` when they are too many to be read. */
+  listTagged(ownerDid: Did): Promise<ReadonlySet<Digest>>
   findManifest(ownerDid: Did, digest: Digest): Promise<ManifestRecord | undefined>
   findTag(ownerDid: Did, repository: string, tag: string): Promise<TagRecord | undefined>
   /** The bytes of a PDS blob, not verified yet. */

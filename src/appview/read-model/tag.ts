@@ -1,8 +1,11 @@
 import { tagCollection, type TagRecord } from '../../protocol/lexicon/tag-record.ts'
+import type { Digest } from '../../protocol/oci/digest.ts'
 import { refreshRepository } from '../db/repositories.ts'
 import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
 import { noteTagWrite } from '../db/tag-moves.ts'
 import { deleteTagsOfRecord, upsertTag } from '../db/tags.ts'
+import { findSailorProfile } from '../db/sailor-profiles.ts'
+import { noteUntagged, untaggedDueAt } from '../db/untagged-manifests.ts'
 import { ifNewer, type RecordPut, type RecordVersion } from './change.ts'
 import { recordTime } from './record-time.ts'
 
@@ -32,6 +35,11 @@ export async function applyTag(tx: AppViewDb, change: RecordPut<TagRecord>): Pro
     await upsertTag(tx, repository, { tag, digest, createdAt, updatedAt, recordRkey: rkey })
     await refreshRepository(tx, repository)
     for (const other of before) if (other.name !== name) await refreshRepository(tx, other)
+    await noteLeft(
+      tx,
+      change,
+      before.map((other) => other.digest).filter((left) => left !== digest),
+    )
   })
 }
 
@@ -40,6 +48,18 @@ export async function removeTag(tx: AppViewDb, change: RecordVersion): Promise<b
   const { did, rkey, rev, isFromReading = false } = change
   await noteTagWrite(tx, { ownerDid: did, rkey, rev, writtenAt: recordTime('', rev), isFromReading })
   return ifNewer(tx, { ...change, collection, isDeleted: true }, async () => {
-    for (const repository of await deleteTagsOfRecord(tx, did, rkey)) await refreshRepository(tx, repository)
+    const before = await deleteTagsOfRecord(tx, did, rkey)
+    for (const repository of before) await refreshRepository(tx, repository)
+    await noteLeft(tx, change, before.map((repository) => repository.digest)) // prettier-ignore
   })
+}
+
+/** What the tag named before may go, if the owner wishes so. */
+async function noteLeft(
+  tx: AppViewDb,
+  { did, rev }: RecordVersion,
+  digests: readonly Digest[],
+): Promise<void> {
+  if (digests.length === 0 || (await findSailorProfile(tx, did))?.autoRemoveUntagged !== true) return
+  await noteUntagged(tx, did, digests, untaggedDueAt(recordTime('', rev)))
 }

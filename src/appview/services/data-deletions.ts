@@ -22,6 +22,7 @@ import type { OAuthLogins } from '../ports/oauth-logins.ts'
 import type { OwnRecordsPds } from '../ports/own-records.ts'
 import { handlerFor } from '../read-model/record-handlers.ts'
 import { holdCountMax } from './data-exports.ts'
+import type { Holds } from './holds.ts'
 import { deletableCollections } from './oauth-scope.ts'
 import type { PdsAccounts } from './pds-accounts.ts'
 import type { WebSessions } from './web-sessions.ts'
@@ -58,6 +59,7 @@ interface Needs {
   oauthLogins: Pick<OAuthLogins, 'signOut'>
   pdsAccounts: Pick<PdsAccounts, 'forget'>
   webSessions: Pick<WebSessions, 'list'>
+  memory: Pick<Holds, 'forget'>
   defaultHoldDid: Did
   onBegin: () => void
   log: Logger
@@ -153,11 +155,9 @@ export class DataDeletions {
     if (outcome.status !== 'waiting') return outcome
     const { did } = outcome
     try {
-      return {
-        did,
-        status: 'done',
-        deletedCount: await this.#needs.holds.delete({ holdDid: did, accountDid }),
-      }
+      const deletedCount = await this.#needs.holds.delete({ holdDid: did, accountDid })
+      this.#needs.memory.forget(did, accountDid)
+      return { did, status: 'done', deletedCount }
     } catch (error) {
       if (!(error instanceof AppViewError)) throw error
       return { did, status: passing.includes(error.code) ? 'waiting' : 'failed', reason: error.message }

@@ -86,20 +86,37 @@ export class Holds {
     this.#permissions.delete(`${holdDid} ${member}`)
   }
 
+  /** What was true of an account here and at a hold is not any more: it had its data deleted. */
+  forget(holdDid: Did, accountDid: Did): void {
+    this.#permissions.delete(`${holdDid} ${accountDid}`)
+    this.#profiles.delete(accountDid)
+  }
+
   /**
    * The hold that a push to this owner's repositories goes to: his profile's default, else the AppView's.
    * @throws {AppViewError} `hold_unknown` when he opted out of the default and chose none
    */
   async pushHold(ownerDid: Did): Promise<Did> {
-    const profile = await this.#profileRows.get(ownerDid, () => findSailorProfile(this.#needs.db, ownerDid))
-    const chosen =
-      profile === undefined
-        ? await this.#profileHold(ownerDid)
-        : (profile.defaultHoldDid ?? ('none' as const))
+    const chosen = await this.findChosenHold(ownerDid)
     if (chosen === 'none') {
       throw new AppViewError('hold_unknown', 'your profile names no default hold; choose one in the settings')
     }
-    return this.currentHold(chosen ?? this.#needs.defaultHoldDid)
+    return this.currentHold(chosen)
+  }
+
+  /**
+   * The hold that an account chose, or the AppView's where it did not choose; `'none'` when it opted out of that.
+   * @throws {AppViewError} `pds_unreachable`, `identity_unreachable` where its PDS has to be asked
+   */
+  async findChosenHold(ownerDid: Did): Promise<Did | 'none'> {
+    const profile = await this.#profileRows.get(ownerDid, () => findSailorProfile(this.#needs.db, ownerDid))
+    if (profile !== undefined) return profile.defaultHoldDid ?? 'none'
+    return (await this.#profileHold(ownerDid)) ?? this.#needs.defaultHoldDid
+  }
+
+  /** The hold of those who chose none. */
+  get defaultHoldDid(): Did {
+    return this.#needs.defaultHoldDid
   }
 
   /**

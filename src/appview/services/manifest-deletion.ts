@@ -23,7 +23,7 @@ import { blobJson, isWorthAnother, mayBeConflict, recordOf } from './manifest-wr
 /** A PDS takes at most this many writes in one commit. */
 const writeCountMax = 200
 
-interface Needs {
+export interface DeletionNeeds {
   db: AppViewDb
   pds: PdsManifests
   lookup: ManifestLookup
@@ -41,7 +41,7 @@ interface Deletion {
 
 /** Deletes a tag, or a manifest with the tags that name it in this repository. False when it was not there. */
 export async function deleteReference(
-  needs: Needs,
+  needs: DeletionNeeds,
   repository: RepositoryKey,
   reference: Reference,
 ): Promise<boolean> {
@@ -66,7 +66,34 @@ export async function deleteReference(
   return true
 }
 
-function tagDeletion({ pds }: Needs, { ownerDid, name }: RepositoryKey, tag: string): Deletion {
+/**
+ * Deletes manifests from all repositories of their owner that hold them, in one commit, if nothing was written to the
+ * owner's data repo since `swapCommit`. @throws {AppViewError} `pds_conflict` when something was, and PDS failures
+ */
+export async function deleteManifests(
+  needs: DeletionNeeds,
+  ownerDid: Did,
+  manifests: readonly Manifest[],
+  { swapCommit }: { swapCommit: string },
+): Promise<void> {
+  const { db, now, onNotification, pds } = needs
+  const writes = manifests.map(({ recordRkey: rkey }): RecordWrite => ({
+    action: 'delete',
+    collection: manifestCollection,
+    rkey,
+  }))
+  const { rev } = await pds.commit(ownerDid, writes, { swapCommit })
+  await db.transaction().execute(async (tx) => {
+    for (const manifest of manifests) {
+      const [name] = await listRepositoriesOfManifest(tx, ownerDid, manifest.digest)
+      await removeManifest(tx, { did: ownerDid, rkey: manifest.recordRkey, rev })
+      if (name !== undefined) await insertDeleteNotice(tx, { ownerDid, name }, manifest, now().toISOString())
+    }
+  })
+  onNotification()
+}
+
+function tagDeletion({ pds }: DeletionNeeds, { ownerDid, name }: RepositoryKey, tag: string): Deletion {
   const rkey = tagRkey(name, tag)
   return {
     write: { action: 'delete', collection: tagCollection, rkey },
@@ -76,7 +103,11 @@ function tagDeletion({ pds }: Needs, { ownerDid, name }: RepositoryKey, tag: str
 }
 
 /** Other repositories of the owner that hold the same manifest keep it: then only this one leaves the record. */
-async function manifestDeletion(needs: Needs, repository: RepositoryKey, row: Manifest): Promise<Deletion> {
+async function manifestDeletion(
+  needs: DeletionNeeds,
+  repository: RepositoryKey,
+  row: Manifest,
+): Promise<Deletion> {
   const { ownerDid, name } = repository
   const { digest, recordRkey: rkey, sizeBytes } = row
   const holders = await listRepositoriesOfManifest(needs.db, ownerDid, digest)
@@ -119,7 +150,11 @@ async function insertDeleteNotice(
   await insertHoldNotification(tx, { id: randomId(), holdDid, accountDid: ownerDid, payload, ...times })
 }
 
-async function recordWithout(needs: Needs, row: Manifest, repositories: readonly [string, ...string[]]) {
+async function recordWithout(
+  needs: DeletionNeeds,
+  row: Manifest,
+  repositories: readonly [string, ...string[]],
+) {
   const { digest, mediaType, sizeBytes, holdDid, blobCid } = row
   const bytes = await needs.lookup.findBytes(row)
   if (bytes === undefined || holdDid === undefined || blobCid === undefined) {
@@ -138,7 +173,7 @@ async function recordWithout(needs: Needs, row: Manifest, repositories: readonly
 }
 
 /** Commits what is still there. A PDS refuses the whole commit when one record to delete is gone already. */
-async function commitAll(needs: Needs, ownerDid: Did, deletions: readonly Deletion[]): Promise<void> {
+async function commitAll(needs: DeletionNeeds, ownerDid: Did, deletions: readonly Deletion[]): Promise<void> {
   const { db, pds } = needs
   let present = deletions
   let rev: string | undefined

@@ -5,6 +5,8 @@ import { digestAlgorithm, digestOfBytes, type Digest } from '../../protocol/oci/
 import { parseManifest, type Manifest as ParsedManifest } from '../../protocol/oci/manifest.ts'
 import { isNonDistributable } from '../../protocol/oci/media-types.ts'
 import type { Reference, Tag } from '../../protocol/oci/reference.ts'
+import { renewUntagged, untaggedDueAt } from '../db/untagged-manifests.ts'
+import { removeUntagged, type UntaggedRound } from './untagged-removal.ts'
 import { findManifests, type Manifest } from '../db/manifests.ts'
 import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
@@ -116,6 +118,9 @@ export class Manifests {
     if (reference.kind === 'digest' && reference.digest !== digest) {
       throw new AppViewError('digest_mismatch', 'the manifest does not have this digest')
     }
+    const { db, now } = this.#needs
+    const identity = { ownerDid: repository.ownerDid, digest }
+    await renewUntagged(db, identity, untaggedDueAt(now().toISOString()))
     const { holdDid, missing } = await this.#chooseHold(repository, writer, manifest)
     await this.#needs.holds.checkWrite(holdDid, writer)
     const named = reference.kind === 'tag' ? [reference.tag] : []
@@ -141,6 +146,14 @@ export class Manifests {
    */
   async delete(repository: RepositoryKey, reference: Reference): Promise<boolean> {
     return this.#commits.alone(repository.ownerDid, () => deleteReference(this.#needs, repository, reference))
+  }
+
+  /**
+   * Removes what tags have left and nothing of the owner's needs, as {@link removeUntagged}, while no push of his is
+   * being committed here. @throws {AppViewError} PDS failures
+   */
+  removeUntagged(ownerDid: Did): Promise<UntaggedRound> {
+    return this.#commits.alone(ownerDid, () => removeUntagged(this.#needs, ownerDid))
   }
 
   /** The hold whose blobs a manifest names; checks that they are there and as long as it says. */

@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import type { Html } from '../../http/html.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 
-export type PageStatus = 200 | 400 | 403 | 404 | 413 | 422 | 429 | 500 | 503
+export type PageStatus = 200 | 400 | 403 | 404 | 409 | 413 | 422 | 429 | 500 | 503
 
 interface AnswerOptions {
   status?: PageStatus

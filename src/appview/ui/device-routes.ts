@@ -10,6 +10,7 @@ import type { DeviceGrant } from '../services/device-grants.ts'
 import { answerPage, seeOther, type PageStatus } from './answer.ts'
 import { deviceApprovalPage, deviceCodePage, deviceOutcomePage, type DeviceOutcome } from './pages/device.ts'
 import { messagePage } from './pages/errors.ts'
+import { hasPdsSession } from './views/pds-access.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 
 type Ctx = Context<ServerEnv>
@@ -106,14 +107,6 @@ async function answerGrant(
     account: signedIn.handle ?? signedIn.did,
   })
   return answerPage(context, page, { status, isPrivate: true })
-}
-
-/** False only for sure: an own server that does not answer just now may well have the session. */
-async function hasPdsSession(pdsSessions: Needs['pdsSessions'], did: SignedIn['did']): Promise<boolean> {
-  return pdsSessions.session(did).then(
-    () => true,
-    (error: unknown) => !(error instanceof AppViewError && error.code === 'session_lost'),
-  )
 }
 
 function outcomeOf(state: Exclude<DeviceGrant['state'], 'pending'>, isMine: boolean): DeviceOutcome {

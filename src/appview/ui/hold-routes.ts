@@ -60,7 +60,7 @@ async function answerUnknown(
 }
 
 /** A DID with what a hold's can have in it; the port of a did:web may have lost its encoding in an address. */
-function readHold(text: string): Did | undefined {
+export function readHold(text: string): Did | undefined {
   return text.length <= didTextMax && isDid(text) && !/%(?!3a)/i.test(text) ? normalizeDid(text) : undefined
 }
 

@@ -60,7 +60,7 @@ describe('a tag', () => {
     ])
       expect(text).toContain(part)
     expect(words(text)).not.toContain('unknown/unknown')
-    expect(text).not.toContain('Delete this tag')
+    expect(text).not.toContain('/-/delete?')
   })
 
   test('that is not there leads back; a repository may be called like a tag’s page', async () => {
@@ -378,6 +378,130 @@ test('what a hold’s scanner found stands on the manifest and on its index', as
     'https://hold.example/xrpc/com.atproto.sync.getBlob?did=did%3Aweb%3Ahold.example&amp;cid=bafyreport'
   expect(text).toContain(`href="${report}"`)
   expect(words((await get('/r/alice.test/hello/tags/latest')).text)).toContain('2 critical')
+})
+
+describe('a comparison', () => {
+  const diff = (from: string, to: string, repository = 'hello') =>
+    get(`/r/alice.test/${repository}/-/diff?from=${from}&to=${to}`)
+  let newer: Awaited<ReturnType<typeof pushServer>>
+
+  beforeAll(async () => {
+    newer = await pushServer(fixture.db, { repository: 'hello', release: '1.5.0', tags: ['1.5.0'] })
+  })
+
+  test('of two indexes goes platform by platform, and from there layer by layer', async () => {
+    const { status, text } = await diff('1.4.2', '1.5.0')
+    expect(status).toBe(200)
+    const [before, after] = [server.children[0]?.digest ?? '', newer.children[0]?.digest ?? '']
+    expect(text).toContain(`/-/diff?from=${before}&amp;to=${after}`)
+    const images = await diff(before, after)
+    const read = words(images.text)
+    for (const part of [
+      '3 layers (39 MB) are in both',
+      'removed − COPY /build/target/release/hello /usr/local/bin/hello 4.2 MB',
+      'added + COPY /build/target/release/hello /usr/local/bin/hello 4.2 MB',
+      'LABEL org.opencontainers.image.version removed − 1.4.2 added + 1.5.0',
+    ])
+      expect(read).toContain(part)
+    expect(read).not.toContain('ENV RUST_LOG')
+    expect(read).toContain('the same')
+  })
+
+  test('of an index with an image asks for the platform', async () => {
+    const [image] = server.children
+    const { text } = await diff('1.5.0', image?.digest ?? '')
+    expect(words(text)).toContain('Which platform?')
+    expect(text).toContain(`/-/diff?from=${newer.children[2]?.digest}&amp;to=${image?.digest}`)
+    const turned = await diff(image?.digest ?? '', '1.5.0')
+    expect(turned.text).toContain(`/-/diff?from=${image?.digest}&amp;to=${newer.children[2]?.digest}`)
+  })
+
+  test('says which settings and steps changed', async () => {
+    const repository = 'settings'
+    const push = (name: string, config: object, history: object[]) =>
+      pushRow(fixture.db, {
+        repository,
+        tags: [name],
+        body: {
+          layers: [blob('base', 5_000_000), blob(name, name.length * 1_000_000)],
+          annotations: { name },
+        },
+        config: {
+          os: 'linux',
+          architecture: 'amd64',
+          config,
+          history: [{ created_by: 'ADD base /' }, ...history],
+        },
+      })
+    await push('a', { Env: ['X=1', 'Y=<b>'], Cmd: ['old'] }, [
+      { created_by: 'RUN /bin/sh -c old # buildkit' },
+    ])
+    await push('bbb', { Env: ['X=2', 'Z='], User: 'app' }, [{ created_by: 'RUN /bin/sh -c new # buildkit' }])
+    const read = words((await diff('a', 'bbb', repository)).text)
+    for (const part of [
+      '2.0 MB more',
+      'downloads 3.0 MB for the second; 1 layer (5.0 MB) is in both',
+      'ENV X removed − 1 added + 2',
+      'ENV Y removed − &lt;b&gt;',
+      'ENV Z added + (empty)',
+      'Command removed − [&quot;old&quot;]',
+      'User added + app',
+      'removed − RUN old added + RUN new',
+      'name removed − a added + bbb',
+    ])
+      expect(read).toContain(part)
+    expect(words((await diff('a', 'a', repository)).text)).toContain('the very same manifest')
+  })
+
+  test('without one of the two helps to choose', async () => {
+    const { status, text } = await get('/r/alice.test/hello/-/diff?to=latest')
+    expect(status).toBe(200)
+    expect(text).toContain('href="/r/alice.test/hello/-/diff?to=latest&amp;from=1.5.0"')
+    expect((await get('/r/alice.test/hello/-/diff')).status).toBe(200)
+    for (const wrong of [
+      'nope',
+      `sha256:${'0'.repeat(64)}`,
+      '"><script>alert(1)</script>',
+      'x'.repeat(500),
+    ]) {
+      const missing = await diff('latest', encodeURIComponent(wrong))
+      expect(missing.status).toBe(404)
+      expect(words(missing.text)).toContain('There is no such tag or manifest here for you to see')
+      expect(missing.text).not.toContain('<script>alert')
+      expect(missing.text).toContain('aria-invalid="true"')
+    }
+    expect((await diff('latest', '1.5.0', 'nothing')).status).toBe(404)
+  })
+
+  test('of what is not for everyone is none', async () => {
+    const repository = 'half'
+    await pushRow(fixture.db, { repository, body: { layers: [blob('open half', 1)] }, tags: ['open'] })
+    const secret = await pushRow(fixture.db, {
+      repository,
+      body: { layers: [blob('secret half', 1)] },
+      holdDid: privateHold,
+      tags: ['closed'],
+    })
+    for (const to of ['closed', secret.digest]) {
+      const { status, text } = await diff('open', to, repository)
+      expect(status).toBe(404)
+      expect(text).not.toContain(blob('secret half', 1).digest.slice(7, 19))
+      expect(text).not.toContain('<option value="closed"')
+    }
+  })
+
+  test('without a config compares what it can', async () => {
+    const repository = 'half read'.replace(' ', '-')
+    for (const name of ['one', 'two'])
+      await pushRow(fixture.db, {
+        repository,
+        tags: [name],
+        body: { config: blob(`gone ${name}`, 9, types.config), layers: [blob(name, 3_000)] },
+      })
+    const read = words((await diff('one', 'two', repository)).text)
+    expect(read).toContain('could not be read just now')
+    expect(read).toContain('removed − layer 3.0 kB')
+  })
 })
 
 describe('what is not for everyone', () => {

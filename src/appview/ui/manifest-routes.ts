@@ -6,13 +6,15 @@ import type { Blobs } from '../services/blobs.ts'
 import type { ImageConfigs } from '../services/image-configs.ts'
 import type { ManifestLookup } from '../services/manifest-lookup.ts'
 import { answerPage } from './answer.ts'
+import { manifestDiffPage } from './pages/manifest-diff.ts'
 import { missingManifestPage } from './pages/missing-manifest.ts'
 import { manifestPage } from './pages/manifest.ts'
 import { rawManifestPage } from './pages/raw-manifest.ts'
 import { tagHistoryPage } from './pages/tag-history.ts'
 import type { RepositoryAddress } from './repository-address.ts'
 import type { Visit } from './routes.ts'
-import { viewManifestPage } from './views/manifest-page.ts'
+import { viewManifestDiff } from './views/manifest-diff.ts'
+import { viewManifestPage, type ManifestPageNeeds } from './views/manifest-page.ts'
 import { registryAddress } from './views/pull-commands.ts'
 import { findRawManifest, viewRawManifest } from './views/raw-manifest.ts'
 import { findRepositoryOf, type ShownRepository } from './views/shown-repository.ts'
@@ -27,6 +29,12 @@ export interface ManifestPagesNeeds {
 
 const namedLengthMax = 120
 
+const viewNeeds = ({ needs, signedIn }: Visit): ManifestPageNeeds => ({
+  ...needs,
+  registry: registryAddress(needs.baseUrl),
+  user: signedIn?.handle,
+})
+
 /** `/r/<owner>/<name>/manifests/<digest>` */
 export async function showManifest(
   visit: Visit,
@@ -35,9 +43,8 @@ export async function showManifest(
   const { context, needs, shell } = visit
   const repository = await findRepositoryOf(needs, path)
   if (repository === undefined) return undefined
-  const registry = registryAddress(needs.baseUrl)
   const view = isDigest(reference)
-    ? await viewManifestPage({ ...needs, registry }, repository, { digest: reference })
+    ? await viewManifestPage(viewNeeds(visit), repository, { digest: reference })
     : undefined
   if (view === undefined) return answerMissingManifest(visit, repository, reference)
   return answerPage(context, manifestPage(shell(view.path), view))
@@ -51,8 +58,7 @@ export async function showTag(
   const { context, needs, shell } = visit
   const repository = await findRepositoryOf(needs, path)
   if (repository === undefined) return undefined
-  const registry = registryAddress(needs.baseUrl)
-  const view = await viewManifestPage({ ...needs, registry }, repository, { tag: reference })
+  const view = await viewManifestPage(viewNeeds(visit), repository, { tag: reference })
   return view && answerPage(context, manifestPage(shell(view.path), view))
 }
 
@@ -90,6 +96,17 @@ export async function showTagHistory(
   const view = await viewTagHistory(needs, repository, options)
   if (view === undefined) return answerMissingTag(visit, address)
   return answerPage(context, tagHistoryPage(shell(view.path), view))
+}
+
+/** `/r/<owner>/<name>/-/diff?from=<tag or digest>&to=<tag or digest>` */
+export async function showDiff(visit: Visit, { path }: RepositoryAddress): Promise<Response | undefined> {
+  const { context, needs, shell } = visit
+  const repository = await findRepositoryOf(needs, path)
+  if (repository === undefined) return undefined
+  const texts = { from: context.req.query('from') ?? '', to: context.req.query('to') ?? '' }
+  const view = await viewManifestDiff(viewNeeds(visit), repository, texts)
+  const isMissing = [view.from, view.to].some(({ found, text }) => text !== '' && found === undefined)
+  return answerPage(context, manifestDiffPage(shell(view.path), view), { status: isMissing ? 404 : 200 })
 }
 
 /** `/r/<owner>/<name>/-/blob/<digest>`: a layer or file, from the hold that keeps it. */

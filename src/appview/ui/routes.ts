@@ -7,15 +7,18 @@ import type { LivePushes } from '../services/live-pushes.ts'
 import type { Search } from '../services/search.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
+import { showDeletion } from './reference-deletion-routes.ts'
 import {
   answerMissingTag,
   showBlob,
+  showDiff,
   showManifest,
   showRawManifest,
   showTag,
   showTagHistory,
   type ManifestPagesNeeds,
 } from './manifest-routes.ts'
+import { showPageEdit } from './page-edit-routes.ts'
 import { PushStreams } from './live-routes.ts'
 import { parseRepositoryAddress, type RepositoryAddress } from './repository-address.ts'
 import { showRepository, type RepositoryPagesNeeds } from './repository-routes.ts'
@@ -24,7 +27,6 @@ import { failurePage, notFoundPage } from './pages/errors.ts'
 import { homePage } from './pages/home.ts'
 import { installPage } from './pages/install.ts'
 import type { Shell } from './pages/layout.ts'
-import { repositoryPage } from './pages/repository.ts'
 import { describeSearch, showSearch } from './search-routes.ts'
 import { ownerTabs, showOwner } from './owner-routes.ts'
 import { mountPublicFiles, type PublicFilesNeeds } from './public-routes.ts'
@@ -70,8 +72,11 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
   ['tag', showTagOrRepository],
   ['manifest', showManifest],
   ['-/raw', showRawManifest],
+  ['-/diff', showDiff],
   ['-/history', showTagHistory],
   ['-/blob', showBlob],
+  ['-/edit', showPageEdit],
+  ['-/delete', showDeletion],
 ])
 
 /** Mounts the pages and what they load. */

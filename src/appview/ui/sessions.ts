@@ -3,7 +3,14 @@ import type { Context, Handler } from 'hono'
 import type { Did } from '../../atproto/syntax.ts'
 import { clientAddressOf } from '../../http/client-address.ts'
 import { opaqueCookie } from '../../http/cookies.ts'
-import { FormError, formErrorStatus, formToken, readForm, type Form } from '../../http/forms.ts'
+import {
+  FormError,
+  formErrorStatus,
+  formToken,
+  readForm,
+  type Form,
+  type FormOptions,
+} from '../../http/forms.ts'
 import { ownPath } from '../../http/own-path.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { AppContext } from '../context.ts'
@@ -82,13 +89,16 @@ export class BrowserSessions {
   }
 
   /** What a form of ours does, sent by the browser it was made for. Answer with {@link seeOther}, or the page again. */
-  action(handle: (context: Ctx, signedIn: SignedIn, form: Form) => Promise<Response>): Handler<ServerEnv> {
+  action(
+    handle: (context: Ctx, signedIn: SignedIn, form: Form) => Promise<Response>,
+    options: FormOptions = {},
+  ): Handler<ServerEnv> {
     return async (context) => {
       const session = await this.#find(context)
       if (session === undefined) return toLogin(context)
       const { signedIn, formSecret } = session
       try {
-        const form = await readForm(context, { origin: this.#needs.origin, secret: formSecret })
+        const form = await readForm(context, { origin: this.#needs.origin, secret: formSecret }, options)
         return await handle(context, signedIn, form)
       } catch (error) {
         if (error instanceof FormError) return this.answerFormError(context, error, signedIn)

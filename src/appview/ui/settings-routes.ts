@@ -18,7 +18,7 @@ import { viewAccount, viewAppPasswords, viewDeviceName, viewDevices, viewSignIns
 
 export interface SettingsNeeds extends Pick<
   AppContext,
-  'devices' | 'identities' | 'now' | 'pdsAccounts' | 'signOuts' | 'webSessions'
+  'devices' | 'identities' | 'now' | 'pdsAccounts' | 'pdsSessions' | 'signOuts' | 'webSessions'
 > {
   sessions: BrowserSessions
   baseUrl: string

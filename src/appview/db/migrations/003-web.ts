@@ -78,6 +78,11 @@ const tables: Record<string, TableShape> = {
     },
     key: ['did'],
   },
+  untagged_manifests: {
+    columns: { owner_did: 'text', digest: 'text', due_at: 'text', attempts: 'integer' },
+    key: ['owner_did', 'digest'],
+    indexes: [['due_at']],
+  },
   former_handles: {
     columns: { handle: 'text', did: 'text', lost_at: 'text' },
     key: ['handle', 'did'],

@@ -58,6 +58,7 @@ export function manifestTabs(
     [
       { path: paths.overview, text: 'Overview' },
       ...(tag === undefined ? [] : [{ path: paths.history, text: 'History' }]),
+      { path: `${repositoryPath}/-/diff?to=${tag ?? digest}`, text: 'Compare' },
       { path: paths.raw, text: 'Raw JSON' },
     ],
     paths[current],

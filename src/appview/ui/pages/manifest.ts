@@ -3,6 +3,7 @@ import { age, fact } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { formatTime, shortDigest } from '../../../lib/format.ts'
 import { manifestPath, tagPath, type ManifestPageView } from '../views/manifest-page.ts'
+import { healthDot } from './health.ts'
 import { layout, type Shell } from './layout.ts'
 import { artifactContent } from './manifest-artifact.ts'
 import { imageContent } from './manifest-image.ts'
@@ -19,6 +20,7 @@ import {
 } from './manifest-parts.ts'
 import { breakable, command, copyButton, platforms } from './parts.ts'
 import { platformTable } from './manifest-platforms.ts'
+import { pullPanel } from './pull-guides.ts'
 
 /** A manifest, or what a tag names. */
 export function manifestPage(shell: Shell, view: ManifestPageView): Html {
@@ -30,13 +32,14 @@ export function manifestPage(shell: Shell, view: ManifestPageView): Html {
       manifest.description ?? `${view.what} ${owner.label}/${name}, ${formatSize(manifest.sizeBytes)}`,
     // A digest is one of many; its repository and its tags are what people look for.
     isUnlisted: tag === undefined,
+    ...(tag !== undefined && { card: `${view.repositoryPath}/-/card.png` }),
     main: html`
       <header class="page-header">
         ${repositoryHeading(view, heading(view))}
         ${manifest.description && html`<p class="lead" dir="auto">${manifest.description}</p>`} ${facts(view)}
       </header>
-      ${manifestTabs({ ...view, tag: tag?.name }, 'overview')} ${pull(view)} ${content(view)} ${about(view)}
-      ${scan(view)} ${referrers(view)} ${details(view)}
+      ${manifestTabs({ ...view, tag: tag?.name }, 'overview')} ${pullPanel(view.guides)} ${content(view)}
+      ${about(view)} ${scan(view)} ${referrers(view)} ${details(view)}
     `,
   })
 }
@@ -52,7 +55,10 @@ function facts(view: ManifestPageView): Html {
   const own = content.kind === 'image' ? content.config?.platform : undefined
   const names = own === undefined ? manifest.platforms : [own]
   return html`<ul class="facts">
-    <li><span class="chip warm">${view.what}</span></li>
+    <li>
+      <span class="chip warm">${view.what}</span>
+      ${view.isPrivate && html`<span class="chip warm">Private</span>`}
+    </li>
     ${names.length > 0 && html`<li>${platforms({ ...manifest, kindLabel: undefined, platforms: names })}</li>`}
     <li>${size(manifest.sizeBytes)}</li>
     ${
@@ -63,23 +69,8 @@ function facts(view: ManifestPageView): Html {
               ${digestLink(view.digest, manifestPath(view.repositoryPath, view.digest))}${copyButton(view.digest, 'Copy the digest')}
             </li>`
     }
-    ${tag?.isOwn && html`<li><a href="${view.repositoryPath}/-/delete?tag=${tag.name}">Delete this tag</a></li>`}
+    ${view.isOwn && html`<li><a href="${view.repositoryPath}/-/delete?${tag === undefined ? `digest=${view.digest}` : `tag=${tag.name}`}">Delete</a></li>`}
   </ul>`
-}
-
-function pull(view: ManifestPageView): Html {
-  return html`<section class="panel" aria-labelledby="pull">
-    <h2 id="pull">Pull</h2>
-    <dl class="pulls">
-      ${view.pulls.map(
-        (pull) =>
-          html`<div>
-            <dt>${pull.client}</dt>
-            <dd>${command(pull.command, `Copy the ${pull.client} command`)}</dd>
-          </div>`,
-      )}
-    </dl>
-  </section>`
 }
 
 function content(view: ManifestPageView): Html {
@@ -203,7 +194,7 @@ function details(view: ManifestPageView): Html {
       ${fact('In all', html`${size(manifest.sizeBytes)}, every layer counted once`)}
       ${optionalFact('Built', builtAt && html`${age(builtAt, view.now)}, ${formatTime(builtAt)}`)}
       ${fact('Pushed', html`${age(manifest.createdAt, view.now)}, ${formatTime(manifest.createdAt)}`)}
-      ${optionalFact('Layers in', hold && html`<a href="${hold.path}" title="${hold.did}">${hold.host}</a>`)}
+      ${optionalFact('Layers in', hold && html`<span class="hold-line"><a href="${hold.path}" title="${hold.did}">${breakable(hold.host)}</a> ${view.health && healthDot(view.health)}</span>`)}
       ${optionalFact('About', subject && digestLink(subject.digest, subject.path))}
       ${optionalFact('Tags', tags.items.length === 0 ? undefined : tagList(view))} ${parents(view)}
     </dl>

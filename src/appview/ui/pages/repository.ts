@@ -4,13 +4,13 @@ import { formatSize } from '../../../lib/format-size.ts'
 import { formatCount } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
 import { manifestPath } from '../views/manifest-page.ts'
-import type { PullGuide } from '../views/pull-commands.ts'
 import type { RepositoryView } from '../views/repository.ts'
 import { feedLinks } from './feed-links.ts'
 import { healthDot } from './health.ts'
 import { layout, type Shell } from './layout.ts'
 import { digestLink } from './manifest-parts.ts'
-import { avatar, breakable, choices, command, platforms } from './parts.ts'
+import { avatar, breakable, platforms } from './parts.ts'
+import { pullPanel } from './pull-guides.ts'
 import { sparkline } from './sparkline.ts'
 import { starButton } from './stars.ts'
 import { tagSection } from './tag-list.ts'
@@ -26,15 +26,7 @@ export function repositoryPage(shell: Shell, view: RepositoryPageView): Html {
     card: `${view.path}/-/card.png`,
     feeds: feedLinks(`${view.path}/-`, `${owner.label}/${name}`),
     main: html`
-      ${header(shell, view)}
-      <section class="panel" aria-labelledby="pull">
-        <h2 id="pull">Pull</h2>
-        ${choices(
-          'client',
-          'Client',
-          view.guides.map((guide) => ({ text: guide.client, content: guideLines(guide) })),
-        )}
-      </section>
+      ${header(shell, view)} ${pullPanel(view.guides)}
       <section class="${readme === undefined ? 'about-only' : 'split'}" aria-label="About">
         ${readme !== undefined && html`<article class="markdown" aria-label="Readme">${readme}</article>`}
         ${aside(view)}
@@ -68,11 +60,6 @@ function header(shell: Shell, view: RepositoryPageView): Html {
       ${view.isOwn && html`<a class="button small" href="${path}/-/edit">Edit</a>`}
     </div>
   </header>`
-}
-
-function guideLines({ note, steps }: PullGuide): Html {
-  return html`${steps.map(({ label, text }) => command(text, label))}
-  ${note !== undefined && html`<p class="note">${note}</p>`}`
 }
 
 function aside(view: RepositoryPageView): Html {

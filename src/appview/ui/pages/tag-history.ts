@@ -53,7 +53,9 @@ function table({ moves, now }: TagHistoryView): Html {
 
 function row({ diffPath, movedAt, rev, target }: TagMoveView, now: Date): Html {
   return html`<tr>
-    <th scope="row">${age(movedAt, now)}<br /><span class="note quiet">${formatTime(movedAt)}</span></th>
+    <th scope="row">
+      <span>${age(movedAt, now)}<span class="exact">${formatTime(movedAt)}</span></span>
+    </th>
     <td data-label="Points to">
       ${
         target === undefined

@@ -14,7 +14,7 @@ export function tagSection(
 ): Html {
   const { isOwn, path, tagList } = view
   return html`<section aria-labelledby="tags">
-    <div class="head">
+    <div class="head tags-head">
       <h2 id="tags">Tags</h2>
       ${tagList.allCount >= filterCountMin && filterForm(path, tagList)}
     </div>

@@ -1,6 +1,5 @@
 import type { Identities } from '../../../atproto/identity.ts'
 import type { Did } from '../../../atproto/syntax.ts'
-import { waitAtMost } from '../../../lib/clock.ts'
 import { countCrew, listRepositoriesOfHold, sumHoldStats } from '../../db/hold-listings.ts'
 import { findHold, type Captain } from '../../db/holds.ts'
 import { findIdentity } from '../../db/identities.ts'
@@ -9,6 +8,7 @@ import { viewHealth, type HealthNeeds, type HealthView } from './health.ts'
 import { summarizeHold, type HoldSummary } from './hold-summary.ts'
 import { holdView, type HoldView } from './hold-name.ts'
 import { ownerView, type OwnerView, type ViewNeeds } from './owner.ts'
+import { soon } from './soon.ts'
 import { listEntries, type RepositoryEntry } from './repository-list.ts'
 
 export interface HoldNeeds extends HealthNeeds {
@@ -37,8 +37,6 @@ export interface HoldPageView {
 }
 
 const repositoryCountMax = 20
-/** A page does not wait longer for a hold that is slow to tell. */
-const patienceMs = 4000
 
 /** A hold; undefined when nothing is known of it and it does not tell either. */
 export async function viewHold(needs: HoldNeeds, did: Did): Promise<HoldPageView | undefined> {
@@ -85,12 +83,4 @@ async function findUrl({ identities }: HoldNeeds, did: Did): Promise<string | un
   const identity = await soon(identities.resolveDid(did))
   const url = identity?.holdUrl ?? identity?.pdsUrl
   return url !== undefined && URL.canParse(url) && /^https?:$/.test(new URL(url).protocol) ? url : undefined
-}
-
-/** What somebody else tells, if he tells it soon. Not being told is no failure of the page. */
-async function soon<T>(telling: Promise<T>): Promise<T | undefined> {
-  let told: T | undefined
-  const heard = telling.then((value) => (told = value)).catch(() => undefined)
-  await waitAtMost(patienceMs, heard)
-  return told
 }

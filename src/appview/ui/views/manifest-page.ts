@@ -1,27 +1,30 @@
 import { cleanText } from '../../../lib/format.ts'
 import type { Digest } from '../../../protocol/oci/digest.ts'
 import { isIndexMediaType, isManifestMediaType } from '../../../protocol/oci/media-types.ts'
+import { findHold } from '../../db/holds.ts'
 import { findShownTag, isManifestShown, listShownParents, listShownTagsOf } from '../../db/listings.ts'
 import { findManifestLinks, findManifests, type Manifest, type ManifestLink } from '../../db/manifests.ts'
 import type { RepositoryKey } from '../../db/schema.ts'
-import type { Tag } from '../../db/tags.ts'
 import type { ImageConfigs, ReadConfig } from '../../services/image-configs.ts'
 import { readAbout, type AboutFact } from './annotations.ts'
 import { readChart, readFacts, viewFiles, type ChartView, type FileView } from './artifact-content.ts'
 import { buildHistory, type BuildHistory } from './build-history.ts'
+import { viewHealth, type HealthNeeds, type HealthView } from './health.ts'
 import { holdView, type HoldView } from './hold-name.ts'
 import { readImageConfig, type ImageConfig } from './image-config.ts'
 import { viewChildren, type ChildView } from './index-children.ts'
 import { looseTime, type Cut, type NamedText } from './loose-json.ts'
 import { describeManifests, type ManifestView } from './manifest.ts'
 import type { OwnerView, ViewNeeds } from './owner.ts'
-import { pullCommands, type PullCommand, type RegistryAddress } from './pull-commands.ts'
+import { pullGuides, type PullGuide, type RegistryAddress } from './pull-commands.ts'
 import { viewReferrers, type ReferrersView } from './referrers.ts'
 import { viewScan, type ScanView } from './scan.ts'
 import type { ShownRepository } from './shown-repository.ts'
 
-export interface ManifestPageNeeds extends ViewNeeds {
+export interface ManifestPageNeeds extends ViewNeeds, HealthNeeds {
   registry: RegistryAddress
+  /** Whose name clients sign in with; undefined where nobody is signed in. */
+  user: string | undefined
   imageConfigs: Pick<ImageConfigs, 'read'>
 }
 
@@ -47,7 +50,9 @@ export interface ManifestPageView {
   path: string
   digest: Digest
   /** On a tag's page. */
-  tag: { name: string; movedAt: Date; isOwn: boolean } | undefined
+  tag: { name: string; movedAt: Date } | undefined
+  /** Whether who looks may delete it. */
+  isOwn: boolean
   manifest: ManifestView
   /** `Image`, `Image for several platforms`, `Helm chart`. */
   what: string
@@ -57,7 +62,10 @@ export interface ManifestPageView {
   ownSizeBytes: number
   builtAt: Date | undefined
   hold: HoldView | undefined
-  pulls: PullCommand[]
+  health: HealthView | undefined
+  /** Only for people who may read in its hold. */
+  isPrivate: boolean
+  guides: PullGuide[]
   about: AboutFact[]
   annotations: Cut<NamedText>
   labels: Cut<NamedText>
@@ -95,14 +103,13 @@ export async function viewManifestPage(
   const tag = 'tag' in reference ? await findShownTag(db, key, { ...reference, viewer }) : undefined
   const digest = 'tag' in reference ? tag?.digest : reference.digest
   if (digest === undefined || !(await isManifestShown(db, key, { digest, viewer }))) return undefined
-  const row = (await findManifests(db, key.ownerDid, [digest])).get(digest)
-  const manifest = (await describeManifests(db, key, [digest])).get(digest)
-  if (row === undefined || manifest === undefined) return undefined
-  const links = (await findManifestLinks(db, key.ownerDid, [digest])).get(digest) ?? []
-
+  const found = await findContent(needs, shown, digest)
+  if (found === undefined) return undefined
+  const { content, manifest, row } = found
   const pathOf = (other: Digest) => manifestPath(repositoryPath, other)
-  const content = await viewContent(needs, key, { row, links, manifest, pathOf })
   const config = content.kind === 'image' ? content.config : undefined
+  const captain = row.holdDid && (await findHold(db, row.holdDid))?.captain
+  const isPrivate = captain?.isPublic === false
   const name = `${owner.imageName}/${key.name}`
   const image = `${needs.registry.host}/${name}@${digest}`
   return {
@@ -111,7 +118,8 @@ export async function viewManifestPage(
     repositoryPath,
     path: tag === undefined ? pathOf(digest) : tagPath(repositoryPath, tag.tag),
     digest,
-    tag: tag && tagHead(tag, viewer === owner.did),
+    tag: tag && { name: tag.tag, movedAt: new Date(tag.updatedAt) },
+    isOwn: viewer === owner.did,
     manifest,
     what: whatItIs(manifest, content),
     mediaType: cleanText(row.mediaType, 120),
@@ -122,9 +130,15 @@ export async function viewManifestPage(
     ownSizeBytes: row.sizeBytes,
     builtAt: config?.createdAt ?? looseTime(row.annotations?.['org.opencontainers.image.created']),
     hold: row.holdDid && holdView(row.holdDid),
-    pulls: pullCommands(needs.registry, name, {
+    health: row.holdDid && (await viewHealth(needs, [row.holdDid])).get(row.holdDid),
+    isPrivate,
+    guides: pullGuides(needs.registry, name, {
       kind: manifest.kind,
       reference: tag === undefined ? { digest } : { tag: tag.tag },
+      isPrivate,
+      // How to check signatures stands beside them.
+      isSigned: false,
+      user: needs.user ?? 'you.example',
     }),
     ...readAbout(row.annotations, config?.labels ?? []),
     content,
@@ -136,30 +150,43 @@ export async function viewManifestPage(
   }
 }
 
-const tagHead = ({ tag, updatedAt }: Tag, isOwn: boolean) => ({
-  name: tag,
-  movedAt: new Date(updatedAt),
-  isOwn,
-})
+type ContentNeeds = Pick<ManifestPageNeeds, 'db' | 'viewer' | 'imageConfigs'>
 
-function whatItIs(manifest: ManifestView, content: ManifestContent): string {
+/** A manifest with what is in it. */
+export interface FoundContent {
+  row: Manifest
+  links: readonly ManifestLink[]
+  manifest: ManifestView
+  content: ManifestContent
+}
+
+/** What is in a manifest that the caller has found to be shown; undefined when it went meanwhile. */
+export async function findContent(
+  needs: ContentNeeds,
+  { key, path }: ShownRepository,
+  digest: Digest,
+): Promise<FoundContent | undefined> {
+  const { db } = needs
+  const row = (await findManifests(db, key.ownerDid, [digest])).get(digest)
+  const manifest = (await describeManifests(db, key, [digest])).get(digest)
+  if (row === undefined || manifest === undefined) return undefined
+  const links = (await findManifestLinks(db, key.ownerDid, [digest])).get(digest) ?? []
+  const pathOf = (other: Digest) => manifestPath(path, other)
+  const content = await viewContent(needs, key, { row, links, manifest, pathOf })
+  return { row, links, manifest, content }
+}
+
+export function whatItIs(manifest: ManifestView, content: ManifestContent): string {
   if (manifest.kindLabel !== undefined) return manifest.kindLabel
   if (content.kind !== 'index') return 'Image'
   return manifest.platforms.length === 1 ? 'Image index' : 'Multi-platform image'
 }
 
-interface Found {
-  row: Manifest
-  links: readonly ManifestLink[]
-  manifest: ManifestView
+interface Found extends Omit<FoundContent, 'content'> {
   pathOf: (digest: Digest) => string
 }
 
-async function viewContent(
-  needs: ManifestPageNeeds,
-  key: RepositoryKey,
-  found: Found,
-): Promise<ManifestContent> {
+async function viewContent(needs: ContentNeeds, key: RepositoryKey, found: Found): Promise<ManifestContent> {
   const { links, manifest, pathOf, row } = found
   if (isManifestMediaType(row.mediaType) && isIndexMediaType(row.mediaType))
     return { kind: 'index', children: await viewChildren(needs, key, { links, pathOf }) }
@@ -192,7 +219,7 @@ const problemOf = (
 const isReadable = (mediaType: string) => imageConfigTypes.has(mediaType) || /[+/]json$/.test(mediaType)
 
 async function readConfig(
-  { imageConfigs, viewer }: ManifestPageNeeds,
+  { imageConfigs, viewer }: ContentNeeds,
   { links, manifest, row }: Found,
 ): Promise<{ bytes: Uint8Array | undefined; problem: ConfigProblem | undefined }> {
   const link = links.find(({ kind }) => kind === 'config')

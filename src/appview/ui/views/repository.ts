@@ -122,6 +122,7 @@ export async function viewRepository(
   const chosen = await chooseManifest(needs, repository, untagged.views)
   const page = await findRepoPage(db, repository)
   const holdDids = await listShownHolds(db, repository, viewer)
+  const history = await viewPullHistory(needs, repository)
   const health = await viewHealth(needs, holdDids)
   const annotations = chosen?.manifest.annotations ?? {}
   const description = annotations['org.opencontainers.image.description']
@@ -152,8 +153,9 @@ export async function viewRepository(
     hasMoreUntagged: untagged.hasMore,
     ...(await sumShownSize(db, repository, viewer)),
     star: await viewStar(needs, repository),
-    pullCount: (await sumStats(db, repository)).pullCount,
-    history: await viewPullHistory(needs, repository),
+    // Holds are told every few minutes.
+    pullCount: Math.max((await sumStats(db, repository)).pullCount, history.total),
+    history,
     holds: holdDids.map((did) => ({ hold: holdView(did), health: health.get(did) })),
     updatedAt: new Date(repository.updatedAt),
     now: needs.now(),

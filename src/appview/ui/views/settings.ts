@@ -5,8 +5,10 @@ import { cleanText } from '../../../lib/format.ts'
 import { describeUserAgent } from '../../../lib/user-agent.ts'
 import { deviceNameLengthMax, type Devices } from '../../services/devices.ts'
 import type { PdsAccounts } from '../../services/pds-accounts.ts'
+import type { PdsSessions } from '../../services/pds-sessions.ts'
 import type { WebSessions } from '../../services/web-sessions.ts'
 import { loginCommands } from './login-commands.ts'
+import { hasPdsSession } from './pds-access.ts'
 import { registryAddress } from './pull-commands.ts'
 
 /** An IPv6 address with its zone. */
@@ -16,6 +18,7 @@ interface Needs {
   devices: Pick<Devices, 'list'>
   webSessions: Pick<WebSessions, 'list'>
   pdsAccounts: Pick<PdsAccounts, 'find'>
+  pdsSessions: Pick<PdsSessions, 'session'>
   identities: Pick<Identities, 'resolveDid'>
   baseUrl: string
   now: Now
@@ -23,13 +26,15 @@ interface Needs {
 
 /** An account, where it lives, and how much has access to it. */
 export async function viewAccount(needs: Needs, did: Did) {
-  const [pdsUrl, devices, signIns, appPassword] = await Promise.all([
+  const [pdsUrl, devices, signIns, appPassword, hasAccess] = await Promise.all([
     findPdsUrl(needs, did),
     needs.devices.list(did),
     needs.webSessions.list(did),
     needs.pdsAccounts.find(did),
+    hasPdsSession(needs.pdsSessions, did),
   ])
   return {
+    hasAccess,
     pdsUrl,
     deviceCount: devices.length,
     signInCount: signIns.length,

@@ -3,7 +3,7 @@ import { html, type Html } from '../../../../http/html.ts'
 import { fact } from '../../../../http/page-parts.ts'
 import { formatCount } from '../../../../lib/format.ts'
 import { copyButton } from '../parts.ts'
-import { settingsPage, type SettingsShell } from './frame.ts'
+import { lostAccess, settingsPage, type SettingsShell } from './frame.ts'
 
 export interface AccountView {
   /** Undefined while it cannot be looked up. */
@@ -11,6 +11,8 @@ export interface AccountView {
   deviceCount: number
   signInCount: number
   hasAppPassword: boolean
+  /** Whether the registry may still act at the account's own server. */
+  hasAccess: boolean
 }
 
 /** Who is signed in, where the account lives, and what has access to it. */
@@ -23,6 +25,7 @@ export function accountPage(shell: SettingsShell, view: AccountView): Html {
     lead: 'Who you are here, and what may act in your name.',
     done: undefined,
     main: html`
+      ${!view.hasAccess && lostAccess('/settings')}
       <section class="panel" aria-label="Account">
         <dl class="fact-list">
           ${fact('Handle', handle ?? html`<span class="quiet">cannot be looked up at the moment</span>`)}

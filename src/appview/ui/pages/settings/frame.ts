@@ -9,12 +9,25 @@ export interface SettingsShell extends Shell {
 
 const places = [
   ['/settings', 'Account'],
+  ['/settings/storage', 'Storage'],
   ['/settings/devices', 'Devices'],
   ['/settings/sign-ins', 'Sign-ins'],
   ['/settings/app-passwords', 'App passwords'],
   ['/settings/webhooks', 'Webhooks'],
   ['/settings/data', 'Your data'],
 ] as const
+
+/** Says that nothing can be written for somebody, and how to change that. */
+export function lostAccess(path: string): Html {
+  const login = `/auth/oauth/login?${new URLSearchParams({ next: path }).toString()}`
+  return html`<section>
+    ${notice(
+      'warm',
+      html`Your data server has ended the access it gave to this registry: pushes and changes of settings fail
+        until you <a href="${login}">sign in again</a>. Your images can be pulled as before.`,
+    )}
+  </section>`
+}
 
 /** A page of the settings. */
 export function settingsPage(
