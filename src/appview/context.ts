@@ -293,6 +293,7 @@ export async function createContext(
     holds: holdUserData,
     lists: pdsReads,
     pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
+    sessions: pdsSessions,
     oauthLogins,
     pdsAccounts,
     webSessions,

@@ -18,8 +18,8 @@ import { tid } from './record-history.ts'
 
 const postgres = await startPostgres()
 const databases: [string, Database<AppViewTables>, number][] = [
-  ['SQLite', await openDatabase<AppViewTables>({ path: ':memory:' }, migrations), 40],
-  ['PostgreSQL', await openDatabase<AppViewTables>({ url: postgres.createDatabase() }, migrations), 8],
+  ['SQLite', await openDatabase<AppViewTables>({ path: ':memory:' }, migrations), 60],
+  ['PostgreSQL', await openDatabase<AppViewTables>({ url: postgres.createDatabase() }, migrations), 10],
 ]
 afterAll(async () => {
   for (const [, db] of databases) await db.destroy()
@@ -118,7 +118,8 @@ test.each(databases)(
           expect(await found(db)).toEqual(expected(happenings))
         })
         .beforeEach(() => clear(db)),
-      { numRuns },
+      // Shrinking a world takes longer than a test may: it is told with its seed instead.
+      { numRuns, endOnFailure: true },
     )
   },
 )

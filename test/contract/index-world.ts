@@ -155,6 +155,7 @@ async function listen(
     retryDelayMs: 0,
     async *events(cursor, signal) {
       for (let index = cursor; index < to; index++) yield eventOf(happenings[index], index)
+      if (signal.aborted) return
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     },
     requestIdentity: () => undefined,
