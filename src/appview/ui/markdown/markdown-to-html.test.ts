@@ -73,6 +73,7 @@ const nasty = [
   String.raw`</table>¦<li>¦</li>¦<ul>¦<b>¦</b>¦<i>¦<p>¦<pre>¦</pre>¦<h2>¦<h1 id="main">¦<a name="main">¦<button>`,
   String.raw`<form action="//evil"><input name=csrf>¦<base href="//e">¦<!--¦-->¦<![CDATA[¦]]>¦<?php¦<noscript>`,
   String.raw`<title>¦<template>¦<math><mtext>¦<xmp>¦<details open ontoggle=x>¦<summary>¦<video src=//e>¦<link>`,
+  String.raw`<section>¦<article>¦<main>¦<dialog open>¦<textarea>¦<select><option>¦<input type=checkbox>`,
   String.raw`<object data=//e>¦<embed src=//e>¦![x](https://e.example/x.png)¦![x](data:image/svg+xml;base64,AA)`,
   String.raw`<img srcset="//e/x 2x">¦![](//e/x)¦[x]: https://e.example "y"¦[x]¦<https://e.example>¦www.e.example`,
   String.raw`&lt;script&gt;¦&#60;script&#62;¦\<¦text¦ ¦"¦'¦<¦>¦=¦&¦n1234-image-0¦n1234-main¦**¦~~¦|¦${'`'}¦dd¦<dd>`,
