@@ -13,8 +13,6 @@ export interface DemoPage {
   status?: number
   /** What to do on the page before it is looked at; needs scripts. */
   act?: (page: Page) => Promise<void>
-  /** A document of its own, without the frame of the others. */
-  isBare?: boolean
 }
 
 const tide = '/r/alice.test/tide'
@@ -44,6 +42,7 @@ export const demoPages: readonly DemoPage[] = [
   { name: 'history', path: `${tide}/-/history/latest` },
   { name: 'diff', path: `${tide}/-/diff?from=v1.4.1&to=v2.0.0` },
   { name: 'edit', path: `${tide}/-/edit` },
+  { name: 'edit-preview', path: `${tide}/-/edit`, act: (page) => page.getByRole('button', { name: 'Preview' }).click() },
   { name: 'delete', path: `${tide}/-/delete` },
   { name: 'stars', path: '/stars', as: 'jun' },
   { name: 'stars-own', path: '/stars' },
