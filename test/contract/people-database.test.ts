@@ -17,8 +17,20 @@ import { repositoryKey } from '../../src/appview/db/repository-lists.ts'
 import type { AppViewTables } from '../../src/appview/db/schema.ts'
 import { countShownStars, listShownStars, listUnseenStars } from '../../src/appview/db/shown-stars.ts'
 import { countStars, listStarRkeys, upsertStar } from '../../src/appview/db/stars.ts'
+import {
+  deleteUntagged,
+  isTagged,
+  listDueUntagged,
+  listIndexesOf,
+  noteUntagged,
+  postponeUntagged,
+  renewUntagged,
+  untaggedDueAt,
+} from '../../src/appview/db/untagged-manifests.ts'
 import type { Did } from '../../src/atproto/syntax.ts'
+import { assert } from '../../src/lib/assert.ts'
 import { openDatabase, type Database } from '../../src/lib/database.ts'
+import { parseDigest } from '../../src/protocol/oci/digest.ts'
 import { fillDatabase } from '../e2e/pages-fixture.ts'
 import { startPostgres, type Postgres } from '../network/postgres.ts'
 
@@ -125,5 +137,32 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
     expect([
       ...(await findHoldHealth(db, ['did:web:hold.example', 'did:web:vault.example'])).values(),
     ]).toEqual([{ ...health, isUp: false, detail: 'no answer' }])
+  })
+  test('what tags have left waits in the order it is due, and begins anew', async () => {
+    const [first, second] = [parseDigest(`sha256:${'1'.repeat(64)}`), parseDigest(`sha256:${'2'.repeat(64)}`)]
+    const at = (hour: number) => `2026-11-22T0${hour}:00:00.000Z`
+    expect(untaggedDueAt(at(1))).toBe(at(2))
+    const due = async (hour: number) =>
+      (await listDueUntagged(db, { now: at(hour), limit: 9, ownerDid: bob })).map(({ digest }) => digest)
+    await noteUntagged(db, bob, [first, second], at(2))
+    await noteUntagged(db, bob, [], at(2))
+    expect([await due(1), await due(2)]).toEqual([[], [first, second]])
+    await renewUntagged(db, { ownerDid: bob, digest: first }, at(4))
+    await renewUntagged(db, { ownerDid: alice, digest: first }, at(4))
+    expect([await due(2), await due(4)]).toEqual([[second], [second, first]])
+    const [row] = await listDueUntagged(db, { now: at(3), limit: 9 })
+    assert(row !== undefined, 'one is due')
+    await postponeUntagged(db, { ...row, dueAt: at(1) }, at(9))
+    await deleteUntagged(db, { ...row, dueAt: at(1) })
+    expect(await due(3)).toEqual([second])
+    await postponeUntagged(db, row, at(5))
+    expect(await listDueUntagged(db, { now: at(5), limit: 9 })).toMatchObject([
+      { attempts: 0 },
+      { attempts: 1 },
+    ])
+    await deleteUntagged(db, { ownerDid: bob, digest: second, dueAt: at(5) })
+    expect(await due(9)).toEqual([first])
+    expect(await isTagged(db, alice, first)).toBe(false)
+    expect(await listIndexesOf(db, alice, first)).toEqual([])
   })
 })
