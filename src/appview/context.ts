@@ -293,6 +293,7 @@ export async function createContext(
     holds: holdUserData,
     lists: pdsReads,
     pds: new PdsOwnRecords({ sessions: pdsSessions, reads: pdsReads }),
+    sessions: pdsSessions,
     oauthLogins,
     pdsAccounts,
     webSessions,
@@ -386,12 +387,12 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
-    around: (tx, event, apply) => webhookNews.applyRecord(tx, event, apply),
     firehose: new Firehoses({ fetch: network.metadata, plcUrl: config.identity.plc_directory_url, now }),
     firehoses: [
       ...config.jetstream.firehose_urls.map((url) => ({ url })),
       ...ownHoldDids.map((did) => ({ did })),
     ],
+    around: (tx, event, apply) => webhookNews.applyRecord(tx, event, apply),
     backfill: config.jetstream.backfill_enabled
       ? {
           relayUrls: config.jetstream.relay_endpoints,

@@ -68,7 +68,8 @@ function readFrame(bytes: Uint8Array, what: string): EventFrame {
     const xrpcError = typeof body['error'] === 'string' ? body['error'] : 'Unknown'
     throw new AtprotoError('xrpc_refused', `${what} ended the stream: ${xrpcError}`, { xrpcError })
   }
-  return { type: String(header['t']), body }
+  const type = header['t']
+  return { type: typeof type === 'string' ? type : '', body }
 }
 
 function decodeFrame(bytes: Uint8Array, what: string): [LexMap, LexMap] {

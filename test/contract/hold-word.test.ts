@@ -126,7 +126,6 @@ test.each(databases)('a tag written without end keeps its newest writes (%s)', a
       rev: tid(count),
       target: { repository: 'busy', tag: 'x', digest: sha(count % 2 === 0 ? 'a' : 'b') },
       writtenAt: '',
-      isFromReading: false,
     })
   await db.transaction().execute(async (tx) => {
     for (let count = tagWriteCountMax + 2; count > 0; count--) await note(count, tx)

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import type { Did } from '../../src/atproto/syntax.ts'
+import { takeLease } from '../../src/appview/db/leases.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
 import type { AppViewTables } from '../../src/appview/db/schema.ts'
 import { LoginSweep } from '../../src/appview/jobs/login-sweep.ts'
@@ -104,6 +105,20 @@ describe.each(['sqlite', 'postgres'] as const)('the sweep of logins on %s', (dia
     await job().sweep()
     expect(signedOut).toEqual(unused)
     expect(await kept()).toEqual(used)
+  })
+
+  test('locks that a dead instance left are thrown away, those that are held are not', async () => {
+    await clear(100)
+    for (const [name, expiresAtMs] of [
+      ['left', nowMs - 2 * 3_600_000],
+      ['over', nowMs - 1],
+      ['held', nowMs + 1],
+    ] as const)
+      // prettier-ignore
+      await takeLease(db, { name, holder: 'a', nowMs, expiresAtMs })
+    await job().sweep()
+    const left = await db.selectFrom('leases').select('name').orderBy('name').execute()
+    expect(left.map((row) => row.name)).toEqual(['held', 'over'])
   })
 
   test('the last live browser that signs out ends the tokens, whatever dead ones left behind', async () => {

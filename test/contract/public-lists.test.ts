@@ -39,7 +39,6 @@ describe.each(['SQLite', 'PostgreSQL'])('%s', (kind) => {
         rev: `3k${minute}`,
         ...(digest && { target: { repository: 'app', tag: 'v1', digest } }),
         writtenAt: `2026-11-20T00:0${minute}:00.000Z`,
-        isFromReading: false,
       })
     }
     const read = async (which: { name?: string }, limit = 9) => {

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { deleteAccountRows } from '../../src/appview/db/accounts.ts'
 import { putCaptain } from '../../src/appview/db/holds.ts'
@@ -413,7 +413,15 @@ describe.each(['sqlite', 'postgres'] as const)('webhooks on %s', (dialect) => {
     const rotated = await webhooks().rotateSecret(alice, id)
     expect(rotated).not.toBe(secret)
     await push()
-    await deliver()
+    const log = logger('webhooks-of-a-test')
+    const lines = (['debug', 'info', 'warn', 'error'] as const).map((level) => vi.spyOn(log, level))
+    await using deliveries = new WebhookDeliveries({ db, sender, sealing, log, now })
+    deliveries.start()
+    deliveries.wake()
+    await deliveries.idle()
+    const logged = JSON.stringify(lines.map((line) => line.mock.calls))
+    expect(logged).toContain('ci.example.com')
+    expect(logged).not.toMatch(/very-secret|hidden|atcrwh_/)
     const [message] = sender.sent
     expect(message?.url).toBe('https://ci.example.com/very-secret?token=hidden')
     expect(message?.headers['x-atcr-signature-256']).toBe(webhookSignature(rotated ?? '', message?.body ?? '')) // prettier-ignore

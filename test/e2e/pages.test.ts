@@ -69,7 +69,7 @@ test('a push appears on the pages, with the command that pulls it', async () => 
   await page.getByRole('link', { name: 'team/app' }).click()
   expect(page.url()).toBe(`${network.appview.url}/r/alice.test/team/app`)
   const { host } = new URL(network.appview.url)
-  await page.getByText(`docker pull ${host}/alice.test/team/app:latest`).waitFor()
+  await page.getByText(`docker pull ${host}/alice.test/team/app:latest`, { exact: true }).waitFor()
   const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: 'latest' }) })
   expect(await row.textContent()).toMatch(/sha256:[0-9a-f]{12}.*linux\/amd64.*linux\/arm64.*\d B|kB/s)
   expect(await row.locator('code').getAttribute('title')).toBe(index.digest)
@@ -179,7 +179,7 @@ test('pages read the same without JavaScript, and copy with it', async () => {
   {
     await using opened = await openPage({ javaScriptEnabled: false })
     await opened.page.goto(url)
-    expect(await opened.page.getByText(command).isVisible()).toBe(true)
+    expect(await opened.page.getByText(command, { exact: true }).isVisible()).toBe(true)
     expect(await opened.page.getByRole('button').count()).toBe(0)
   }
   {

@@ -107,19 +107,21 @@ test('pages are accessible in both schemes, fit a phone, weigh little, and look 
     ['hold-unknown', '/h/did:web:nobody.invalid', false],
     ['storage', '/settings/storage', true],
   ]
-  for (const colorScheme of ['light', 'dark'] as const) {
-    for (const viewport of [narrow, wide]) {
-      await using guest = await openPage(browser, { viewport, colorScheme })
-      await using own = await openSignedIn(browser, network, alice, { viewport, colorScheme })
-      for (const [name, path, isOwn] of pages) {
-        const { page } = isOwn ? own : guest
-        const answer = await page.goto(url(path))
-        expect((await answer?.body())?.byteLength).toBeLessThan(pageBytesMax)
-        await expectNoSidewaysScroll(page)
-        if (viewport === narrow || colorScheme === 'dark') await expectAccessible(page)
-        const file = join(screenshotFolder, `${name}-${viewport.width}-${colorScheme}.png`)
-        await page.screenshot({ path: file, fullPage: true })
-      }
+  // Each scheme and each width once.
+  for (const { colorScheme, viewport } of [
+    { colorScheme: 'light', viewport: narrow },
+    { colorScheme: 'dark', viewport: wide },
+  ] as const) {
+    await using guest = await openPage(browser, { viewport, colorScheme })
+    await using own = await openSignedIn(browser, network, alice, { viewport, colorScheme })
+    for (const [name, path, isOwn] of pages) {
+      const { page } = isOwn ? own : guest
+      const answer = await page.goto(url(path))
+      expect((await answer?.body())?.byteLength).toBeLessThan(pageBytesMax)
+      await expectNoSidewaysScroll(page)
+      await expectAccessible(page)
+      const file = join(screenshotFolder, `${name}-${viewport.width}-${colorScheme}.png`)
+      await page.screenshot({ path: file, fullPage: true })
     }
   }
 })

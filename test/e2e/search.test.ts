@@ -28,10 +28,14 @@ afterAll(async () => {
 const openPage = (options: Parameters<Browser['newContext']>[0] = {}) =>
   openPageIn(browser, { viewport: wide, ...options })
 
+let pushCount = 0
+
+/** Each push is later than the one before. */
 async function push(repository: string, tag: string): Promise<void> {
   const name = `${repository} ${tag}`
-  const digest = await putManifest(pages.db, { owner: alice, repository, name, minutes: 0 })
-  await putTag(pages.db, { owner: alice, repository, tag, digest, minutes: 0 })
+  const minutes = -++pushCount
+  const digest = await putManifest(pages.db, { owner: alice, repository, name, minutes })
+  await putTag(pages.db, { owner: alice, repository, tag, digest, minutes })
 }
 
 test('from a key to a result, by keyboard alone; narrowed down and back', async () => {
@@ -101,7 +105,7 @@ test('a push appears on the first page while one looks, and is told of', async (
   await page.waitForResponse(() => true, { timeout: 1 }).catch(() => undefined)
   expect(await first.textContent()).toMatch(/other/)
   await page.mouse.move(0, 0)
-  await expect.poll(() => first.textContent()).toMatch(/fresh.*2 tags/s)
+  await expect.poll(() => first.textContent()).toMatch(/fresh.*v2/s)
   expect(await recent.getByRole('link', { name: 'fresh' }).count()).toBe(1)
 
   await page.getByRole('button', { name: 'Pause' }).click()

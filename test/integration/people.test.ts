@@ -203,7 +203,7 @@ describe('the hold for new pushes', () => {
     } as const
     await applyWrites(session, [write])
     await network.settled()
-    expect((await browser.get('/settings/storage')).body).toContain('you keep 0 B of')
+    expect((await browser.get('/settings/storage')).body).toContain('you keep 0 B')
     network.jetstream.pause()
     expect((await post('/settings/storage/hold', { hold: 'none' })).location).toBe(
       '/settings/storage?done=none',

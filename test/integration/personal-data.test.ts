@@ -5,7 +5,7 @@ import { personalTables } from '../../src/appview/db/personal-data.ts'
 import { ownCollections } from '../../src/appview/services/oauth-scope.ts'
 import { listRecords } from '../../src/atproto/pds-records.ts'
 import type { Did } from '../../src/atproto/syntax.ts'
-import type { Account } from '../network/accounts.ts'
+import { createAccount, type Account } from '../network/accounts.ts'
 import { BrowserTwin } from '../network/browser-twin.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { imageOfFiles } from '../network/sample-image.ts'
@@ -217,6 +217,17 @@ test('a wrong handle deletes nothing, nor does a form from elsewhere', async () 
   expect(await rowsOf(bob.did)).toEqual(before)
 })
 
+test('who has no access left to the data server is asked to sign in before anything is deleted', async () => {
+  const carol = await createAccount(network.pds.url, 'carol.test')
+  const browser = new BrowserTwin(network.appview.url)
+  await signIn(browser, carol)
+  await network.appview.context.sailorSetups.idle()
+  await db().deleteFrom('oauth_sessions').where('did', '=', carol.did).execute()
+  const answer = await browser.submit(page, `${page}/delete`, { handle: 'carol.test' })
+  expect([answer.status, answer.body.includes('Sign in once more')]).toEqual([403, true])
+  expect((await browser.get(page)).status).toBe(200)
+})
+
 test('all is deleted: here, at the hold, in the PDS; pulls find nothing; others are as they were', async () => {
   const { alice, bob } = network.accounts
   const ofAlice = await rowsOf(alice.did)
@@ -294,8 +305,11 @@ test('what cannot be done is said, with how to try again', async () => {
   await idle()
   for (let count = 0; count < 5; count++) await pass()
   const told = await browser.get(location)
-  expect(told.body).toContain('Not everything could be deleted')
+  expect(told.body).toContain('Not all of your data was deleted')
   expect(told.body).toMatch(/not done<\/span>/)
   expect(told.headers['refresh']).toBeUndefined()
+  expect(told.body).not.toContain(bob.did)
+  await pass()
+  expect((await findEverywhere(bob.did)).filter((place) => place.startsWith('data_deletions'))).toEqual([])
   await network.restartHold()
 })

@@ -16,6 +16,8 @@ export class PdsLoginTwin implements PdsLogin {
   areTokensSpent = false
   /** Sign-outs are answered after this. */
   signOutAnswer: Promise<void> = Promise.resolve()
+  /** Renewals are answered after this. */
+  renewAnswer: Promise<void> = Promise.resolve()
   /** Refreshes at the next use of a session. */
   isAccessExpired = false
 
@@ -36,7 +38,7 @@ export class PdsLoginTwin implements PdsLogin {
 
   async renew(tokens: AppPasswordTokens): Promise<AppPasswordTokens> {
     this.renewCount++
-    await Promise.resolve()
+    await this.renewAnswer
     if (this.outage !== undefined) throw new AppViewError(this.outage, 'down')
     if (this.areTokensSpent) throw new AppViewError('login_failed', 'revoked')
     return { ...tokens, accessJwt: `${tokens.accessJwt}'`, refreshJwt: `${tokens.refreshJwt}'` }

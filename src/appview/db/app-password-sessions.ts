@@ -35,17 +35,18 @@ export async function putAppPasswordSession(db: AppViewDb, row: AppPasswordSessi
     .execute()
 }
 
-/** New tokens of a session that is still there; one that was ended meanwhile stays so. */
+/** New tokens of a session that is still there; one that was ended meanwhile stays so. Whether it is there. */
 export async function updateAppPasswordSession(
   db: AppViewDb,
   { did, password_hash, ...columns }: Pick<AppPasswordSessionRow, 'did' | 'password_hash' | 'sealed'> & { proved_at?: string }, // prettier-ignore
-): Promise<void> {
-  await db
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
     .updateTable('app_password_sessions')
     .set(columns)
     .where('did', '=', did)
     .where('password_hash', '=', password_hash)
-    .execute()
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
 }
 
 /** Ends every session of an account; those that ended. */

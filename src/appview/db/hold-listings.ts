@@ -19,7 +19,6 @@ export async function listRepositoriesOfHold(
               .onRef('manifests.owner_did', '=', 'manifest_repositories.owner_did')
               .onRef('manifests.digest', '=', 'manifest_repositories.digest'),
           )
-          .innerJoin('holds', 'holds.did', 'manifests.hold_did')
           .select('manifests.digest')
           .whereRef('manifest_repositories.owner_did', '=', 'repositories.owner_did')
           .whereRef('manifest_repositories.repository', '=', 'repositories.name')

@@ -20,3 +20,8 @@ export async function takeLease(
 export async function deleteLease(db: AppViewDb, name: string, holder: string): Promise<void> {
   await db.deleteFrom('leases').where('name', '=', name).where('holder', '=', holder).execute()
 }
+
+/** Those that ended before this, whose holders did not give them back. */
+export async function deleteExpiredLeases(db: AppViewDb, beforeMs: number): Promise<void> {
+  await db.deleteFrom('leases').where('expires_at_ms', '<', beforeMs).execute()
+}

@@ -64,11 +64,11 @@ export async function listShownHolds(
   viewer: Viewer,
 ): Promise<Did[]> {
   const rows = await shownManifests(db, repository, viewer)
-    .select('holds.did')
+    .select('manifests.hold_did')
     .distinct()
-    .orderBy('holds.did')
+    .orderBy('manifests.hold_did')
     .execute()
-  return rows.map((row) => row.did)
+  return rows.map((row) => row.hold_did).filter((did) => did !== null)
 }
 
 /** Which tags of a repository. */
@@ -152,7 +152,6 @@ export async function listShownMoves(
         .onRef('manifests.owner_did', '=', 'tag_moves.owner_did')
         .onRef('manifests.digest', '=', 'tag_moves.digest'),
     )
-    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
     .select((eb) => [
       eb.ref('tag_moves.repository').$notNull().as('repository'),
       eb.ref('tag_moves.tag').$notNull().as('tag'),
@@ -201,7 +200,6 @@ export async function findShownOfOwner(
   if (digests.length === 0) return new Set()
   const rows = await db
     .selectFrom('manifests')
-    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
     .select('manifests.digest')
     .where('manifests.owner_did', '=', ownerDid)
     .where('manifests.digest', 'in', digests)
@@ -383,13 +381,17 @@ export const toRepository = (row: {
   updatedAt: row.updated_at,
 })
 
-/** Whether the `holds` row of a query shows its manifests to `viewer`; who may write to a hold may read there. */
+/**
+ * Whether the `manifests` row of a query is shown to `viewer` by its hold; who may write to a hold may read there. A scalar
+ * subquery, because a join is one that a planner may begin with: it would read all tags once for each public hold.
+ */
 export const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
   viewer === undefined
-    ? sql`holds.is_public = 1`
-    : sql`(holds.is_public = 1 or holds.owner_did = ${viewer} or exists (
-        select 1 from hold_crew where hold_crew.hold_did = holds.did and hold_crew.member_did = ${viewer}
-        and (hold_crew.permissions like '%"blob:read"%' or hold_crew.permissions like '%"blob:write"%')))`
+    ? sql`(select holds.is_public from holds where holds.did = manifests.hold_did) = 1`
+    : sql`(select 1 from holds where holds.did = manifests.hold_did
+        and (holds.is_public = 1 or holds.owner_did = ${viewer} or exists (
+          select 1 from hold_crew where hold_crew.hold_did = holds.did and hold_crew.member_did = ${viewer}
+          and (hold_crew.permissions like '%"blob:read"%' or hold_crew.permissions like '%"blob:write"%')))) = 1`
 
 /** Repositories of whom `viewer` may see anything; a query to go on with. */
 /** Whether the write of a tag record before it, if one is known, says something else. */
@@ -421,7 +423,6 @@ const shownMember = (eb: FromRepositories, viewer: Viewer) =>
         .onRef('manifests.owner_did', '=', 'members.owner_did')
         .onRef('manifests.digest', '=', 'members.digest'),
     )
-    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
     .select('members.digest')
     .whereRef('members.owner_did', '=', 'repositories.owner_did')
     .whereRef('members.repository', '=', 'repositories.name')
@@ -434,7 +435,6 @@ const shownTag = (eb: FromRepositories, viewer: Viewer) =>
     .innerJoin('manifests', (join) =>
       join.onRef('manifests.owner_did', '=', 'tags.owner_did').onRef('manifests.digest', '=', 'tags.digest'),
     )
-    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
     .select('tags.digest')
     .whereRef('tags.owner_did', '=', 'repositories.owner_did')
     .whereRef('tags.repository', '=', 'repositories.name')
@@ -463,7 +463,7 @@ const membersOf = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
     )
 
 const shownManifests = (db: AppViewDb, repository: RepositoryKey, viewer: Viewer) =>
-  membersOf(db, repository).innerJoin('holds', 'holds.did', 'manifests.hold_did').where(isHoldShown(viewer))
+  membersOf(db, repository).where(isHoldShown(viewer))
 
 const shownTags = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Viewer) =>
   db
@@ -471,7 +471,6 @@ const shownTags = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Vie
     .innerJoin('manifests', (join) =>
       join.onRef('manifests.owner_did', '=', 'tags.owner_did').onRef('manifests.digest', '=', 'tags.digest'),
     )
-    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
     .where('tags.owner_did', '=', ownerDid)
     .where('tags.repository', '=', name)
     .where(isHoldShown(viewer))

@@ -66,7 +66,6 @@ export async function findPublic(
 export async function sumOwnerSize(db: AppViewDb, ownerDid: Did, viewer: Viewer): Promise<number> {
   const shown = db
     .selectFrom('manifests')
-    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
     .where('manifests.owner_did', '=', ownerDid)
     .where(isHoldShown(viewer))
   const manifests = await shown

@@ -20,7 +20,6 @@ export async function listRecentPushes(
     .innerJoin('manifests', (join) =>
       join.onRef('manifests.owner_did', '=', 'tags.owner_did').onRef('manifests.digest', '=', 'tags.digest'),
     )
-    .innerJoin('holds', 'holds.did', 'manifests.hold_did')
     .leftJoin('identities', 'identities.did', 'tags.owner_did')
     .select(['tags.owner_did', 'tags.repository', 'tags.tag', 'tags.digest', 'tags.updated_at'])
     .where('tags.updated_at', '>=', notBefore)

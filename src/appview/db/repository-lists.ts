@@ -7,6 +7,7 @@ import type { AppViewDb, RepositoryKey } from './schema.ts'
 
 /** What a list tells of a repository beside its name. */
 export interface ListedRepository {
+  /** Never more than {@link listedTagCountMax}: of a list nobody waits for the counting of thousands. */
   tagCount: number
   /** The tag that moved last, of those that `viewer` may see. */
   latest: { tag: string; digest: Digest; updatedAt: string } | undefined
@@ -19,6 +20,7 @@ export interface ListedRepository {
   avatarCid: string | undefined
 }
 
+export const listedTagCountMax = 1000
 /** Parameters of a statement: two for each repository. */
 const repositoriesPerStatement = 400
 
@@ -73,14 +75,13 @@ const listed = (repositories: readonly RepositoryKey[], viewer: Viewer): RawBuil
   const keys = sql.join(repositories.map(({ ownerDid, name }) => sql`(${ownerDid}, ${name})`))
   const shownTag = sql`tags
     join manifests on manifests.owner_did = tags.owner_did and manifests.digest = tags.digest
-    join holds on holds.did = manifests.hold_did
     where tags.owner_did = wanted.owner_did and tags.repository = wanted.name and ${isHoldShown(viewer)}`
   return sql<ListedRow>`
     with wanted(owner_did, name) as (values ${keys}),
     newest as (
       select wanted.owner_did, wanted.name,
         (select tags.tag from ${shownTag} order by tags.updated_at desc, tags.tag limit 1) as tag,
-        (select count(*) from ${shownTag}) as tag_count,
+        (select count(*) from (select 1 from ${shownTag} limit ${sql.lit(listedTagCountMax)}) as few) as tag_count,
         (select count(distinct stars.sailor_did) from stars
           where stars.owner_did = wanted.owner_did and stars.repository = wanted.name) as star_count,
         (select substr(repo_pages.description, 1, ${descriptionLengthMax}) from repo_pages

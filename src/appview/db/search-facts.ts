@@ -39,12 +39,10 @@ export async function findSearchFacts(
   const shown = isHoldShown(undefined)
   const newestTag = sql`select tags.digest from tags
     join manifests on manifests.owner_did = tags.owner_did and manifests.digest = tags.digest
-    join holds on holds.did = manifests.hold_did
     where tags.owner_did = wanted.owner_did and tags.repository = wanted.name and ${shown}
     order by tags.updated_at desc, tags.tag limit 1`
   const newestManifest = sql`select members.digest from manifest_repositories as members
     join manifests on manifests.owner_did = members.owner_did and manifests.digest = members.digest
-    join holds on holds.did = manifests.hold_did
     where members.owner_did = wanted.owner_did and members.repository = wanted.name and ${shown}
     order by members.created_at desc, members.digest limit 1`
   const { rows } = await sql<{

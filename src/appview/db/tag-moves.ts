@@ -1,5 +1,5 @@
 import type { Did } from '../../atproto/syntax.ts'
-import { tagRkey } from '../../protocol/lexicon/tag-record.ts'
+import { tagCollection, tagRkey } from '../../protocol/lexicon/tag-record.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findRepoRevs, isForgotten } from './repo-revs.ts'
 import type { AppViewDb, RepositoryKey } from './schema.ts'
@@ -11,8 +11,6 @@ export interface TagWrite {
   rev: string
   target?: { repository: string; tag: string; digest: Digest }
   writtenAt: string
-  /** The write is of this commit or an earlier one: it is noted only when it is news. */
-  isFromReading: boolean
 }
 
 /** A tag began to point somewhere else. */
@@ -36,7 +34,6 @@ export const tagWriteCountMax = 1000
 export async function noteTagWrite(db: AppViewDb, write: TagWrite): Promise<void> {
   const { target } = write
   if (isForgotten(await findRepoRevs(db, write.ownerDid), write.rev)) return
-  if (write.isFromReading && (await isKnown(db, write))) return
   const { numInsertedOrUpdatedRows } = await db
     .insertInto('tag_moves')
     .values({
@@ -64,6 +61,38 @@ export async function noteTagWrite(db: AppViewDb, write: TagWrite): Promise<void
     .where('rkey', '=', write.rkey)
     .where('rev', '<', eldest.rev)
     .execute()
+}
+
+/**
+ * Notes the tags of an account as the reading of its whole repo as of `rev` left them, where that is news. For readings
+ * during which nothing was committed: of others it is not known which commit a tag is of. `readAt`: ISO, for tags that
+ * were found to be gone.
+ */
+export async function noteReadTags(
+  db: AppViewDb,
+  { did: ownerDid, rev, readAt }: { did: Did; rev: string; readAt: string },
+): Promise<void> {
+  const rows = await db
+    .selectFrom('record_revs')
+    .leftJoin('tags', (join) =>
+      join.onRef('tags.owner_did', '=', 'record_revs.did').onRef('tags.record_rkey', '=', 'record_revs.rkey'),
+    )
+    .select(['record_revs.rkey', 'tags.repository', 'tags.tag', 'tags.digest', 'tags.updated_at'])
+    .where('record_revs.did', '=', ownerDid)
+    .where('record_revs.collection', '=', tagCollection)
+    .where('record_revs.rev', '=', rev)
+    .execute()
+  for (const { rkey, repository, tag, digest, updated_at: updatedAt } of rows) {
+    const isThere = repository !== null && tag !== null && digest !== null
+    const write: TagWrite = {
+      ownerDid,
+      rkey,
+      rev,
+      ...(isThere && { target: { repository, tag, digest } }),
+      writtenAt: updatedAt ?? readAt,
+    }
+    if (!(await isKnown(db, write))) await noteTagWrite(db, write)
+  }
 }
 
 /** Whether the newest write up to this one left the record as this one found it. */

@@ -41,6 +41,8 @@ const firstDelayMs = 30_000
 const longestDelayMs = 6 * 3_600_000
 /** With the delays above, about ten hours. */
 const attemptCountMax = 10
+/** A repo that is written to while it is read is read again, so often at most; its events come anyway. */
+const passCountMax = 3
 /** Clocks differ; a commit from further ahead would make us deaf to all that follow. */
 const futureMsMax = 5 * 60_000
 /** How often the queue is looked at when nobody wakes it: waits end, other instances put things there too. */
@@ -328,7 +330,13 @@ export class Backfill {
     await this.#noteState(did, { isActive: true, atMicros: askedMicros })
     const { readRev } = await findRepoRevs(db, did)
     if (readRev !== undefined && rev <= readRev) return undefined
-    return readRepo({ db, log }, { target, did, rev, signal: this.#stop.signal })
+    const { signal } = this.#stop
+    let reading = await readRepo({ db, log }, { target, did, rev, signal })
+    // Only a reading that nothing was committed meanwhile can tell the history of tags.
+    for (let passes = 1; passes < passCountMax && reading.newerRev !== undefined; passes++) {
+      reading = await readRepo({ db, log }, { target, did, rev: reading.newerRev, signal })
+    }
+    return reading
   }
 
   async #resolve(did: Did): Promise<Identity & { pdsUrl: string }> {

@@ -35,10 +35,10 @@ interface Needs {
   /** How an account shows itself on the network; empty when it does not. */
   getActorProfile: (did: Did) => Promise<ActorProfile>
   jetstreamUrls: readonly string[]
-  /** See {@link Consumer}. */
-  around?: AroundRecord
   firehose: Pick<Firehoses, 'events'>
   firehoses: readonly FirehoseServer[]
+  /** See {@link Consumer}. */
+  around?: AroundRecord
   /** Reads what no event tells; undefined: it is not read. */
   backfill: { relayUrls: readonly string[]; knownDids: readonly Did[]; fetch: Fetch } | undefined
   now: Now

@@ -1,11 +1,13 @@
 import type { FetchedRecord } from '../../atproto/pds-records.ts'
-import { findCollections, recordPages } from '../../atproto/repo-reads.ts'
+import { findCollections, getLatestRev, recordPages } from '../../atproto/repo-reads.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import type { XrpcTarget } from '../../atproto/xrpc-client.ts'
 import type { Logger } from '../../lib/log.ts'
 import { listRkeys } from '../db/record-revs.ts'
 import { putReadRev } from '../db/repo-revs.ts'
 import type { AppViewDb } from '../db/schema.ts'
+import { noteReadTags } from '../db/tag-moves.ts'
+import { recordTime } from '../read-model/record-time.ts'
 import { handlerFor, indexedCollections, type PreparedRecord } from '../read-model/record-handlers.ts'
 
 /** Of one collection of one account; a repo with more is read so far, and what was deleted in it is not looked for. */
@@ -18,6 +20,8 @@ export interface Reading {
   malformedCount: number
   /** Records that the database did not take, while it took others. */
   failedCount: number
+  /** Something was committed while it was read: the newest commit after. */
+  newerRev: string | undefined
   /** Holds that the records name. */
   holdDids: ReadonlySet<Did>
 }
@@ -55,7 +59,11 @@ export async function readRepo(
     if (isWhole) await removeOthers(needs.db, { did, collection, rev, rkeys })
   }
   if (isWhole) await putReadRev(needs.db, did, rev)
-  return reading
+  const newestRev = await getLatestRev(target, did)
+  if (newestRev !== rev) return { ...reading, newerRev: newestRev }
+  const readAt = recordTime('', rev)
+  await needs.db.transaction().execute((tx) => noteReadTags(tx, { did, rev, readAt }))
+  return { ...reading, newerRev: undefined }
 }
 
 interface Page {

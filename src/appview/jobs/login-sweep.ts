@@ -1,5 +1,6 @@
 import { sleep, waitAtMost, type Now } from '../../lib/clock.ts'
 import type { Logger } from '../../lib/log.ts'
+import { deleteExpiredLeases } from '../db/leases.ts'
 import { deleteExpiredOAuthStates } from '../db/oauth-states.ts'
 import { deleteExpiredRefreshTokens } from '../db/refresh-tokens.ts'
 import type { AppViewDb } from '../db/schema.ts'
@@ -9,6 +10,8 @@ import type { WebSessions } from '../services/web-sessions.ts'
 
 const firstDelayMs = 5 * 60_000
 const intervalMs = 60 * 60_000
+/** A lease that is over may be taken all the same; this is only so that names of accounts do not pile up. */
+const leaseKeptMs = 60 * 60_000
 const stopPatienceMs = 10_000
 
 interface Needs {
@@ -43,6 +46,7 @@ export class LoginSweep {
       () => deviceGrants.deleteOld(),
       () => deleteExpiredOAuthStates(db, at),
       () => deleteExpiredRefreshTokens(db, at),
+      () => deleteExpiredLeases(db, now().getTime() - leaseKeptMs),
       () => signOuts.endUnused(this.#stop.signal),
     ]
     for (const step of steps) {

@@ -1,7 +1,7 @@
 import type { Did } from '../../atproto/syntax.ts'
 import { lastTidOf } from '../../atproto/tid.ts'
 import { deleteAccountRows } from '../db/accounts.ts'
-import { setAccountActive } from '../db/identities.ts'
+import { findIdentity, setAccountActive } from '../db/identities.ts'
 import { putForgottenRev } from '../db/repo-revs.ts'
 import type { AppViewDb } from '../db/schema.ts'
 
@@ -15,11 +15,12 @@ export async function applyAccountState(
   account: { did: Did; isActive: boolean; status: string | undefined; atMicros: number },
 ): Promise<boolean> {
   const { did, isActive, status, atMicros } = account
-  if (!(await setAccountActive(tx, { did, isActive, at: isoMicros(atMicros) }))) return false
-  if (!isActive && status === 'deleted') {
-    await putForgottenRev(tx, did, lastTidOf(atMicros))
-    await deleteAccountRows(tx, did)
-  }
+  const isNews = await setAccountActive(tx, { did, isActive, at: isoMicros(atMicros) })
+  if (isActive || status !== 'deleted') return isNews
+  // Its server may have said already that it is not there, without saying why.
+  if (!isNews && (await findIdentity(tx, did))?.isActive !== false) return false
+  await putForgottenRev(tx, did, lastTidOf(atMicros))
+  await deleteAccountRows(tx, did)
   return true
 }
 

@@ -121,6 +121,6 @@ test('however events are repeated, reordered and interleaved, the rows are those
       await applyAll(asTheyCame, commits, arrivals)
       expect(await rowsOf(asTheyCame)).toEqual(await rowsOf(inOrder))
     }),
-    { numRuns: 120 },
+    { numRuns: 60 },
   )
 })

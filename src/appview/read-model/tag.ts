@@ -14,20 +14,16 @@ const collection = tagCollection
 /**
  * A tag record was written. Its key must be the one that repository and tag give; since `a_b` + `c` and `a` + `b_c`
  * share a key, the record may have stood for another tag before, which then goes. A write that comes too late to
- * change the tag is still a part of its history.
+ * change the tag is still a part of its history; what a reading of the whole repo finds is noted when that is over.
  */
 export async function applyTag(tx: AppViewDb, change: RecordPut<TagRecord>): Promise<boolean> {
   const { did, rkey, rev, record, isFromReading = false } = change
   const updatedAt = recordTime(record.updatedAt, rev)
   const { repository: name, tag, digest } = record
-  await noteTagWrite(tx, {
-    ownerDid: did,
-    rkey,
-    rev,
-    target: { repository: name, tag, digest },
-    writtenAt: updatedAt,
-    isFromReading,
-  })
+  if (!isFromReading) {
+    const target = { repository: name, tag, digest }
+    await noteTagWrite(tx, { ownerDid: did, rkey, rev, target, writtenAt: updatedAt })
+  }
   return ifNewer(tx, { ...change, collection, isDeleted: false }, async () => {
     const before = await deleteTagsOfRecord(tx, did, rkey)
     const repository: RepositoryKey = { ownerDid: did, name }
@@ -46,7 +42,7 @@ export async function applyTag(tx: AppViewDb, change: RecordPut<TagRecord>): Pro
 /** A tag record was deleted. */
 export async function removeTag(tx: AppViewDb, change: RecordVersion): Promise<boolean> {
   const { did, rkey, rev, isFromReading = false } = change
-  await noteTagWrite(tx, { ownerDid: did, rkey, rev, writtenAt: recordTime('', rev), isFromReading })
+  if (!isFromReading) await noteTagWrite(tx, { ownerDid: did, rkey, rev, writtenAt: recordTime('', rev) })
   return ifNewer(tx, { ...change, collection, isDeleted: true }, async () => {
     const before = await deleteTagsOfRecord(tx, did, rkey)
     for (const repository of before) await refreshRepository(tx, repository)

@@ -25,6 +25,7 @@ import { holdCountMax } from './data-exports.ts'
 import type { Holds } from './holds.ts'
 import { deletableCollections } from './oauth-scope.ts'
 import type { PdsAccounts } from './pds-accounts.ts'
+import type { PdsSessions } from './pds-sessions.ts'
 import type { WebSessions } from './web-sessions.ts'
 
 /** For so long nobody else takes up a deletion that somebody works on; it is renewed with every commit. */
@@ -56,6 +57,7 @@ interface Needs {
   holds: Pick<HoldUserData, 'delete'>
   lists: RecordLists
   pds: Pick<OwnRecordsPds, 'commit'>
+  sessions: Pick<PdsSessions, 'session'>
   oauthLogins: Pick<OAuthLogins, 'signOut'>
   pdsAccounts: Pick<PdsAccounts, 'forget'>
   webSessions: Pick<WebSessions, 'list'>
@@ -78,9 +80,16 @@ export class DataDeletions {
     this.#needs = needs
   }
 
-  /** Begins, or finds the one that is under way. What it gives is the secret by which the account follows it. */
+  /**
+   * Begins, or finds the one that is under way. What it gives is the secret by which the account follows it.
+   * @throws {AppViewError} `session_lost` when nothing could be done as the account; then nothing is
+   */
   async begin(did: Did, wants: { records: boolean; index: boolean }): Promise<string> {
-    const { db, defaultHoldDid, now, onBegin } = this.#needs
+    const { db, defaultHoldDid, now, onBegin, sessions } = this.#needs
+    await sessions.session(did).catch((error: unknown) => {
+      // A server that is down may be back in time.
+      if (!(error instanceof AppViewError) || error.code === 'session_lost') throw error
+    })
     const createdAt = now().toISOString()
     const dids = new Set([...(await listHoldsOf(db, did, holdCountMax)), defaultHoldDid])
     const deletion: DataDeletion = {
@@ -160,7 +169,11 @@ export class DataDeletions {
       return { did, status: 'done', deletedCount }
     } catch (error) {
       if (!(error instanceof AppViewError)) throw error
-      return { did, status: passing.includes(error.code) ? 'waiting' : 'failed', reason: error.message }
+      return {
+        did,
+        status: passing.includes(error.code) ? 'waiting' : 'failed',
+        reason: reasonOf(error, accountDid),
+      }
     }
   }
 
@@ -184,7 +197,7 @@ export class DataDeletions {
       return { deletion: { ...current, recordsStatus: 'done', recordsReason: undefined }, waitMs: undefined }
     } catch (error) {
       if (!(error instanceof AppViewError)) throw error
-      const failed = { ...current, recordsReason: error.message }
+      const failed = { ...current, recordsReason: reasonOf(error, did) }
       if (!passing.includes(error.code))
         return { deletion: { ...failed, recordsStatus: 'failed' }, waitMs: undefined }
       const waitMs = error.code === 'rate_limited' ? (error.retryAfterSeconds ?? 300) * 1000 : undefined
@@ -252,6 +265,11 @@ export class DataDeletions {
   #at(offsetMs: number): string {
     return new Date(this.#needs.now().getTime() + offsetMs).toISOString()
   }
+}
+
+/** Why something is not done, without whose it is: that is forgotten in the end. */
+function reasonOf({ message }: AppViewError, did: Did): string {
+  return message.replaceAll(did, 'your account')
 }
 
 function isWaiting({ holds, recordsStatus, wantsRecords }: DataDeletion): boolean {

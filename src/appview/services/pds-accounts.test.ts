@@ -300,6 +300,20 @@ test('what is forgotten is so in every instance, and before the PDS answers', as
   await forgetting
 })
 
+test('what is forgotten while the PDS is asked about it stays so, and its new tokens end too', async () => {
+  const { passwordHash } = await accounts.logIn('alice.test', 'right', '::1')
+  nowMs += 2 * 3_600_000
+  const answer = Promise.withResolvers<void>()
+  login.renewAnswer = answer.promise
+  const proving = codeOf(accounts.prove(did, passwordHash))
+  await expect.poll(() => login.renewCount).toBe(1)
+  await another().forget(did)
+  answer.resolve()
+  expect(await proving).toBe('login_failed')
+  expect(await listAppPasswordSessions(db, did)).toEqual([])
+  expect(login.signedOut).toEqual([`${did} r1`, `${did} r1'`])
+})
+
 test('an instance goes on with tokens that another has renewed', async () => {
   const other = another()
   await accounts.logIn('alice.test', 'right', '::1')

@@ -129,7 +129,7 @@ export class PdsAccounts {
     if (this.#isProved(known, identity, passwordFreshSeconds)) return
     try {
       await this.#proveOnce(identity, passwordHash, async () =>
-        this.#begin(await login.renew(tokens), passwordHash),
+        this.#renewed(await login.renew(tokens), passwordHash),
       )
     } catch (error) {
       if (isOutage(error) && this.#isProved(known, identity, passwordStaleSeconds)) return
@@ -272,6 +272,20 @@ export class PdsAccounts {
     this.#live.delete(did)
     const rows = await listAppPasswordSessions(db, did)
     for (const row of rows.slice(passwordCountMax)) await this.#forget(row)
+  }
+
+  /** Keeps the new tokens of a session, unless its owner had it forgotten while the PDS was asked: then they end too. */
+  async #renewed(tokens: AppPasswordTokens, hash: string): Promise<void> {
+    const { db, login, sealing, now } = this.#needs
+    const { did } = tokens
+    const sealed = sealing.seal(JSON.stringify(tokens), did)
+    const row = { did, password_hash: hash, sealed, proved_at: now().toISOString() }
+    if (await updateAppPasswordSession(db, row)) {
+      this.#live.delete(did)
+      return
+    }
+    await login.signOut(tokens).catch(ignoreFailure)
+    throw new AppViewError('login_failed', 'the app password behind this was forgotten; log in again')
   }
 
   /** Ends a session, unless it has newer tokens by now. */

@@ -103,12 +103,7 @@ export const search: Migration = {
   up: async (db: Kysely<unknown>) => {
     await createTables(db, tables)
     await db.schema.createIndex('search_documents__id').on('search_documents').column('id').unique().execute()
-    // What rests in a hold, and which hold a manifest is in, without reading the manifests.
-    await db.schema
-      .createIndex('manifests__hold_did__owner_did__digest')
-      .on('manifests')
-      .columns(['hold_did', 'owner_did', 'digest'])
-      .execute()
+    // Which hold a manifest is in, without reading the manifest.
     await db.schema
       .createIndex('manifests__owner_did__digest__hold_did')
       .on('manifests')

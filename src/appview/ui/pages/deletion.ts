@@ -6,7 +6,11 @@ import { layout, type Shell } from './layout.ts'
 
 /** How a deletion of somebody's data goes, and in the end what was deleted and what was not. */
 export function deletionPage(shell: Shell, view: DeletionView): Html {
-  const title = view.isUnderWay ? 'Deleting your data' : 'Your data was deleted'
+  const title = view.isUnderWay
+    ? 'Deleting your data'
+    : view.hasFailures
+      ? 'Not all of your data was deleted'
+      : 'Your data was deleted'
   return layout(shell, {
     title,
     isUnlisted: true,
@@ -17,21 +21,21 @@ export function deletionPage(shell: Shell, view: DeletionView): Html {
           ${
             view.isUnderWay
               ? 'It goes on by itself; you need not stay. This page reloads itself, and can be read under its address for a week after the end.'
-              : 'This page can be read for a week. It no longer knows whose data it was.'
+              : 'This page can be read for a week. It does not say whose data it was.'
           }
         </p>
       </header>
       ${
         view.hasFailures &&
-        notice(
-          'bad',
-          html`Not everything could be deleted. To try again,
-            <a href="/settings/data">sign in and delete once more</a>.`,
-        )
+        html`<section>
+          ${notice('bad', html`To try again what is not done below, <a href="/settings/data">sign in and delete once more</a>.`)}
+        </section>`
       }
       ${
         view.hasTokensLeft &&
-        notice('warm', 'Somebody signed in to the account again meanwhile. That sign-in and its access stay.')
+        html`<section>
+          ${notice('warm', 'Somebody signed in to the account again meanwhile. That sign-in and its access stay.')}
+        </section>`
       }
       <section aria-labelledby="steps">
         <h2 id="steps">Step by step</h2>

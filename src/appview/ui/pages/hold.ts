@@ -23,7 +23,7 @@ export function holdPage(shell: Shell, view: HoldPageView & { done: string | und
       </header>
       ${view.done !== undefined && html`<section>${notice('good', view.done)}</section>`}
       ${view.successor !== undefined && html`<section>${notice('warm', html`It was succeeded by <a href="${view.successor.path}">${view.successor.host}</a>: pushes go there, and what rested here is found there.`)}</section>`}
-      <div class="split">
+      <div class="split hold-page">
         ${repositories(view)}
         <div class="stack fill">
           <section class="panel" aria-label="About this hold">${facts(view)}</section>

@@ -95,7 +95,7 @@ function files(
 
 function fileRow({ digest, label, mediaType, sizeBytes, title }: FileView, repositoryPath: string): Html {
   return html`<tr>
-    <th scope="row"><span dir="auto">${breakable(title ?? label)}</span></th>
+    <th scope="row"><span class="file" dir="auto">${breakable(title ?? label)}</span></th>
     <td data-label="Type"><code class="type">${breakable(mediaType)}</code></td>
     <td data-label="Digest">${blobLink(digest, repositoryPath)}</td>
     <td data-label="Size" class="number">${size(sizeBytes)}</td>

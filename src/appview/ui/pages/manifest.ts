@@ -163,10 +163,10 @@ function scan({ now, scan }: ManifestPageView): Html | '' {
   return html`<section aria-labelledby="scan">
     <h2 id="scan">Known vulnerabilities</h2>
     <div class="panel stack">
-      <p class="facts">
-        ${scanChips(scan)}
-        <span>found by <a href="${hold.path}">${hold.host}</a> ${age(scan.scannedAt, now)}</span>
-        ${scan.scannerVersion !== '' && html`<span>with ${scan.scannerVersion}</span>`}
+      <p>
+        ${scanChips(scan)} found by <a href="${hold.path}">${hold.host}</a> ${age(scan.scannedAt, now)}${
+          scan.scannerVersion !== '' && html` with ${scan.scannerVersion}`
+        }
       </p>
       ${
         (reportHref ?? sbomHref) !== undefined &&

@@ -34,8 +34,9 @@ export function ownerPage(shell: Shell, view: OwnerHeader, list: OwnerList): Htm
     feeds: feedLinks(owner.path, owner.label),
     main: html`
       ${header(view, name)}
-      <section aria-label="${isStars ? 'Stars' : 'Repositories'}">
+      <section aria-labelledby="listed">
         ${tabs(`What ${owner.label} has here`, places, isStars ? `${owner.path}/stars` : owner.path)}
+        <h2 class="visually-hidden" id="listed">${isStars ? 'Stars' : 'Repositories'}</h2>
         <div class="below-tabs">
           ${isStars ? stars(list.stars, view) : repositories(list.repositories, view)}
         </div>

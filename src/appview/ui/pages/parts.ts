@@ -179,7 +179,7 @@ export function repositoryItem(entry: RepositoryEntry, now: Date, isOwnerShown: 
     <p class="facts">
       ${latest && html`<span class="tag">${latest.tag}</span>`} ${manifest && platforms(manifest)}
       ${manifest && html`<span>${formatSize(manifest.sizeBytes)}</span>`}
-      <span>${formatCount(entry.tagCount, 'tag')}</span>
+      <span>${entry.hasMoreTags && 'more than '}${formatCount(entry.tagCount, 'tag')}</span>
       ${entry.starCount > 0 && html`<span>${formatCount(entry.starCount, 'star')}</span>`}
       ${entry.pullCount > 0 && html`<span>${formatCount(entry.pullCount, 'pull')}</span>`}
     </p>

@@ -55,7 +55,8 @@ export function starsPage(
           it.
         </p>
       </header>
-      <section aria-label="Starred repositories">
+      <section aria-labelledby="starred">
+        <h2 class="visually-hidden" id="starred">Starred repositories</h2>
         ${
           view.count === 0
             ? html`<p class="empty">

@@ -3,6 +3,7 @@ import { age } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { tagPath } from '../views/manifest-page.ts'
 import type { RepositoryView, TagListView, TagView } from '../views/repository.ts'
+import { scanChips } from './manifest-parts.ts'
 import { digest, pager, platforms } from './parts.ts'
 
 /** From this many on there is something to filter. */
@@ -106,20 +107,10 @@ function row(
       <a class="tag" href="${tagPath(path, tag)}" data-entry>${tag}</a>
     </th>
     <td role="cell">${digest(manifest.digest)}</td>
-    <td role="cell">${platforms(manifest)} ${scan && scanBadge(scan)}</td>
+    <td role="cell">
+      ${platforms(manifest)} ${scan && html`<span title="Known vulnerabilities">${scanChips(scan)}</span>`}
+    </td>
     <td role="cell" class="number">${formatSize(manifest.sizeBytes)}</td>
     <td role="cell">${age(updatedAt, now)}</td>
   </tr>`
-}
-
-function scanBadge({ critical, high, total }: NonNullable<TagView['scan']>): Html {
-  if (total === 0) return html`<span class="chip good">No known vulnerabilities</span>`
-  const grave = [critical > 0 && `${critical} critical`, high > 0 && `${high} high`]
-    .filter(Boolean)
-    .join(', ')
-  return grave === ''
-    ? html`<span class="chip"
-        >${total === 1 ? '1 vulnerability' : `${total.toLocaleString('en')} vulnerabilities`}</span
-      >`
-    : html`<span class="chip bad">${grave}</span>`
 }

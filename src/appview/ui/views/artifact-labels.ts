@@ -20,6 +20,8 @@ const typeLabels = new Map([
   ['application/vnd.dsse.envelope.v1+json', 'Attestation'],
   ['application/sarif+json', 'Scan report'],
   ['application/vnd.atcr.vulnerabilities+json', 'Scan report'],
+  ['application/vnd.cncf.helm.chart.content.v1.tar+gzip', 'Chart'],
+  ['application/vnd.cncf.helm.chart.provenance.v1.prov', 'Signature'],
   ['application/vnd.cncf.flux.config.v1+json', 'Flux source'],
   ['application/vnd.cncf.openpolicyagent.config.v1+json', 'Policy'],
   ['application/vnd.devcontainers', 'Dev container'],

@@ -117,13 +117,11 @@ function containerd(facts: Facts): PullGuide {
 }
 
 function kubernetes({ host, image, isPlainHttp, isPrivate, name, user }: Facts): PullGuide {
-  // A pod's name is a DNS label.
-  const pod = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-|-$/g, '').slice(0, 63).replace(/-$/, '') // prettier-ignore
   const manifest = [
     'apiVersion: v1',
     'kind: Pod',
     'metadata:',
-    `  name: ${JSON.stringify(pod === '' ? 'app' : pod)}`,
+    `  name: ${JSON.stringify(dnsLabel(name))}`,
     'spec:',
     ...(isPrivate ? ['  imagePullSecrets:', '    - name: atcr'] : []),
     '  containers:',
@@ -138,6 +136,16 @@ function kubernetes({ host, image, isPlainHttp, isPrivate, name, user }: Facts):
     ],
     ...(isPlainHttp && { note: 'This registry speaks plain HTTP: the container runtime of each node has to be told.' }), // prettier-ignore
   }
+}
+
+/** What Kubernetes allows as a name (RFC 1123). */
+function dnsLabel(name: string): string {
+  const label = name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replace(/^-+/, '')
+    .slice(0, 53)
+  return label.replace(/-+$/, '') || 'app'
 }
 
 function gitHubActions({ host, image, isPrivate, user }: Facts): PullGuide {
@@ -179,7 +187,10 @@ function helm(facts: Facts): PullGuide {
     steps: [
       ...login(facts, `helm registry login ${flag}${host} -u ${user}`),
       { label: 'Copy the helm command', text: `helm pull ${flag}oci://${chart}` },
-      { label: 'Copy the helm install command', text: `helm install ${name} ${flag}oci://${chart}` },
+      {
+        label: 'Copy the helm install command',
+        text: `helm install ${dnsLabel(name)} ${flag}oci://${chart}`,
+      },
     ],
   }
 }

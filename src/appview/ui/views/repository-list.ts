@@ -3,7 +3,7 @@ import { manifestKey } from '../../db/manifest-batches.ts'
 import { findPublic } from '../../db/owner-listings.ts'
 import { findRepoPage } from '../../db/repo-pages.ts'
 import type { Repository } from '../../db/repositories.ts'
-import { findListed, repositoryKey } from '../../db/repository-lists.ts'
+import { findListed, listedTagCountMax, repositoryKey } from '../../db/repository-lists.ts'
 import type { AppViewDb } from '../../db/schema.ts'
 import { cleanText } from '../../../lib/format.ts'
 import { avatarPath } from '../avatars.ts'
@@ -16,6 +16,8 @@ export interface RepositoryEntry {
   name: string
   path: string
   tagCount: number
+  /** There are more than were counted. */
+  hasMoreTags: boolean
   starCount: number
   pullCount: number
   /** Of the repository, else of its owner. */
@@ -60,6 +62,7 @@ export async function listEntries(
       name,
       path: repositoryPath(owner, name),
       tagCount,
+      hasMoreTags: tagCount >= listedTagCountMax,
       starCount,
       pullCount: stats[index]?.pullCount ?? 0,
       picturePath: facts.avatarCid === undefined ? undefined : avatarPath(ownerDid, facts.avatarCid),

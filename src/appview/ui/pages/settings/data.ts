@@ -29,7 +29,9 @@ export function dataPage(
     main: html`
       ${
         underWay !== undefined &&
-        notice('warm', html`Your data is being deleted. <a href="${underWay.path}">See how far it is</a>`)
+        html`<section>
+          ${notice('warm', html`Your data is being deleted. <a href="${underWay.path}">See how far it is</a>`)}
+        </section>`
       }
       <section class="panel stack" aria-labelledby="export">
         <h2 id="export">Export</h2>
