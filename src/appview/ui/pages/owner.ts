@@ -89,7 +89,8 @@ function repositories(list: OwnerRepositories, view: OwnerHeader): Html {
       ? html`<p class="empty">
           No repository has “${filter.text}” in its name. <a href="${view.owner.path}">Show all</a>
         </p>`
-      : repositoryList(list.repositories, { now: view.now, isOwnerShown: false })
+      : html`<h2 class="visually-hidden">Repositories</h2>
+          ${repositoryList(list.repositories, { now: view.now, isOwnerShown: false })}`
   }
   ${pager(page, { label: 'Pages of repositories', href: (number) => `${view.owner.path}?${query(number)}` })}`
 }

@@ -72,8 +72,9 @@ export function starsPage(
 
 /** A page of starred repositories, `path` being where it is. */
 export function starList(view: StarListView, path: string): Html {
-  return html`${repositoryList(view.repositories, { now: view.now, isOwnerShown: true })}
-  ${pager(view.page, { label: 'Pages of stars', href: (number) => `${path}?page=${number}` })}`
+  return html`<h2 class="visually-hidden">Repositories with a star</h2>
+    ${repositoryList(view.repositories, { now: view.now, isOwnerShown: true })}
+    ${pager(view.page, { label: 'Pages of stars', href: (number) => `${path}?page=${number}` })}`
 }
 
 function unseenSection(unseen: readonly UnseenStar[], formToken: string): Html {
