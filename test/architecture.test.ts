@@ -140,7 +140,10 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/ui/feeds`, [...edge(appview), `${appview}/ui`, 'npm:feed']],
   [`${appview}/ui/cards`, [...edge(appview), `${appview}/ui`, 'npm:@resvg/resvg-wasm']],
   // The query side of a page: rows in, view out. Where there is nothing to decide it asks the database itself.
-  [`${appview}/ui/views`, [...inner, `${appview}/services`, `${appview}/db`, `${appview}/ui/avatars.ts`]],
+  [
+    `${appview}/ui/views`,
+    [...inner, `${appview}/errors.ts`, `${appview}/services`, `${appview}/db`, `${appview}/ui/avatars.ts`],
+  ],
   [`${appview}/ui`, edge(appview)],
   [`${appview}/indexer`, worker(appview)],
   [`${appview}/jobs`, worker(appview)],
