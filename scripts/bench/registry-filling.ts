@@ -171,7 +171,7 @@ async function insert<Table extends keyof AppViewTables>(
   for (let start = 0; start < rows.length; start += 500) {
     await db
       .insertInto(table)
-      .values(rows.slice(start, start + 500) as never)
+      .values(rows.slice(start, start + 500))
       .execute()
   }
 }
