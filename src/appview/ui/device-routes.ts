@@ -10,7 +10,7 @@ import type { DeviceGrant } from '../services/device-grants.ts'
 import { answerPage, seeOther, type PageStatus } from './answer.ts'
 import { deviceApprovalPage, deviceCodePage, deviceOutcomePage, type DeviceOutcome } from './pages/device.ts'
 import { messagePage } from './pages/errors.ts'
-import { hasPdsSession } from './views/pds-access.ts'
+import { hasPdsSession } from '../services/pds-access.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 
 type Ctx = Context<ServerEnv>

@@ -9,7 +9,7 @@ import { readHold } from './hold-routes.ts'
 import { storagePage } from './pages/settings/storage.ts'
 import type { BrowserSessions, SignedIn } from './sessions.ts'
 import type { HealthNeeds } from './views/health.ts'
-import { hasPdsSession } from './views/pds-access.ts'
+import { hasPdsSession } from '../services/pds-access.ts'
 import { viewStorage } from './views/storage.ts'
 
 export interface StorageNeeds

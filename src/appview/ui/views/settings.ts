@@ -8,7 +8,7 @@ import type { PdsAccounts } from '../../services/pds-accounts.ts'
 import type { PdsSessions } from '../../services/pds-sessions.ts'
 import type { WebSessions } from '../../services/web-sessions.ts'
 import { loginCommands } from './login-commands.ts'
-import { hasPdsSession } from './pds-access.ts'
+import { hasPdsSession } from '../../services/pds-access.ts'
 import { registryAddress } from './pull-commands.ts'
 
 /** An IPv6 address with its zone. */

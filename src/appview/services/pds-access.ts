@@ -1,6 +1,6 @@
-import type { Did } from '../../../atproto/syntax.ts'
-import { AppViewError } from '../../errors.ts'
-import type { PdsSessions } from '../../services/pds-sessions.ts'
+import type { Did } from '../../atproto/syntax.ts'
+import { AppViewError } from '../errors.ts'
+import type { PdsSessions } from './pds-sessions.ts'
 
 /** Whether we may write for an account. False only for sure: a server that does not answer may well have the session. */
 export function hasPdsSession(pdsSessions: Pick<PdsSessions, 'session'>, did: Did): Promise<boolean> {
