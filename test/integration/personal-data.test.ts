@@ -156,7 +156,12 @@ test('every table that names an account is one that exports and deletions know',
   const considered = [
     ...personalTables,
     // Of holds; of deletions under way; what searches follow by themselves.
-    ...['holds', 'hold_health', 'config_bytes', 'data_deletions', 'search_changes', 'search_documents'],
+    'holds',
+    'hold_health',
+    'config_bytes',
+    'data_deletions',
+    'search_changes',
+    'search_documents',
   ]
   expect(naming.map(({ name }) => name).filter((name) => !considered.includes(name))).toEqual([])
 })
