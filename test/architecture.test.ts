@@ -137,7 +137,7 @@ const rules: [place: string, mayImport: string[]][] = [
     `${appview}/ui/markdown`,
     [...lib, 'src/http/html.ts', 'npm:marked', 'npm:sanitize-html', 'npm:highlight.js'],
   ],
-  [`${appview}/ui/feeds`, [...edge(appview), `${appview}/ui`, 'npm:feed']],
+  [`${appview}/ui/feeds`, [...edge(appview), `${appview}/ui`]],
   [`${appview}/ui/cards`, [...edge(appview), `${appview}/ui`, 'npm:@resvg/resvg-wasm']],
   // The query side of a page: rows in, view out. Where there is nothing to decide it asks the database itself.
   [
