@@ -1,23 +1,32 @@
 import type { Context, Hono } from 'hono'
 
 import { didWebOfUrl, isDid, normalizeDid, type Did } from '../../atproto/syntax.ts'
+import { clientAddressOf } from '../../http/client-address.ts'
 import type { ServerEnv } from '../../http/serve.ts'
+import { AttemptLimit } from '../../lib/attempt-limit.ts'
 import { cleanText } from '../../lib/format.ts'
+import { networkOf } from '../../lib/networks.ts'
 import type { AppContext } from '../context.ts'
+import { findHold } from '../db/holds.ts'
 import { AppViewError } from '../errors.ts'
 import { answerPage, seeOther } from './answer.ts'
-import { unknownHoldPage } from './pages/errors.ts'
+import { messagePage, unknownHoldPage } from './pages/errors.ts'
 import { holdPage } from './pages/hold.ts'
+import type { Shell } from './pages/layout.ts'
 import type { BrowserSessions } from './sessions.ts'
 import type { HealthNeeds } from './views/health.ts'
 import { holdView } from './views/hold-name.ts'
 import { viewHold } from './views/hold-page.ts'
 
-export interface HoldPagesNeeds extends HealthNeeds, Pick<AppContext, 'holds' | 'identities'> {
+export interface HoldPagesNeeds extends HealthNeeds {
+  holds: Pick<AppContext['holds'], 'findPermissions' | 'getCaptain' | 'join'>
+  identities: Pick<AppContext['identities'], 'resolveDid'>
   sessions: BrowserSessions
 }
 
 const didTextMax = 300
+/** Holds that the index does not know, for one network: each has us call whatever server its name leads to. */
+const unknownLimit = { countMax: 20, everySeconds: 3 }
 
 /** What a form led to, by the word that stands in the address after it. */
 const doneTexts: ReadonlyMap<string | undefined, string> = new Map([
@@ -26,7 +35,8 @@ const doneTexts: ReadonlyMap<string | undefined, string> = new Map([
 
 /** A hold's page, and joining its crew. */
 export function mountHolds(app: Hono<ServerEnv>, needs: HoldPagesNeeds): void {
-  const { holds, sessions } = needs
+  const { db, holds, now, sessions } = needs
+  const limit = new AttemptLimit({ now, ...unknownLimit })
   app.get('/h/:did', async (context) => {
     const text = context.req.param('did')
     const did = readHold(text)
@@ -34,6 +44,9 @@ export function mountHolds(app: Hono<ServerEnv>, needs: HoldPagesNeeds): void {
     if (did === undefined && isHost(text))
       return context.redirect(`/h/${didWebOfUrl(`https://${text}`)}`, 302)
     const signedIn = await sessions.find(context)
+    const isKnown = did === undefined || (await findHold(db, did))?.captain !== undefined
+    const waitSeconds = isKnown ? undefined : limit.take(networkOf(clientAddressOf(context)))
+    if (waitSeconds !== undefined) return answerBusy(sessions.shell('/', signedIn), context, waitSeconds)
     const view = did && (await viewHold({ ...needs, viewer: signedIn?.did }, did))
     if (view === undefined) return answerUnknown(context, needs, text)
     const done = doneTexts.get(context.req.query('done'))
@@ -48,6 +61,19 @@ export function mountHolds(app: Hono<ServerEnv>, needs: HoldPagesNeeds): void {
       return seeOther(context, `${holdView(did).path}?done=joined`)
     }),
   )
+}
+
+function answerBusy(
+  shell: Shell,
+  context: Context<ServerEnv>,
+  waitSeconds: number,
+): Response | Promise<Response> {
+  context.header('retry-after', String(waitSeconds))
+  const page = messagePage(shell, {
+    title: 'Too many holds at once',
+    text: `Your network asked for many holds that this registry has to look up first. Load the page again in ${waitSeconds} s.`,
+  })
+  return answerPage(context, page, { status: 429 })
 }
 
 async function answerUnknown(
