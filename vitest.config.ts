@@ -16,8 +16,8 @@ class LongestFirst extends BaseSequencer {
 
 /**
  * Five projects, by what they need. `unit` shares one process per worker (fast; no global state in units); the others start
- * real programs, so a file has a process to itself. Two files of `integration` run at a time, since they wait a lot (for
- * disks, clocks and programs that start); those of the rest one after another. Of several projects each has its turn.
+ * real programs, so a file has a process to itself. Two files of `contract` and `integration` run at a time, since they wait a lot
+ * (for disks, clocks and programs that start); those of the rest one after another. Of several projects each has its turn.
  */
 const own = { isolate: true, fileParallelism: false, testTimeout: 60_000, hookTimeout: 120_000 }
 
@@ -40,6 +40,8 @@ export default defineConfig({
           ...own,
           name: 'contract',
           include: ['test/contract/**/*.test.ts'],
+          fileParallelism: true,
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },

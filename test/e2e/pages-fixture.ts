@@ -289,7 +289,7 @@ export async function pagesFixture(
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds: { list: async () => options.helperBuilds ?? [] }, downloadBase: options.helperDownloadBase } // prettier-ignore
   const imagePath = (url: string) => `/image?${new URLSearchParams({ url }).toString()}`
-  const markdown = new Markdown({ imagePath, images: 'proxy' })
+  const markdown = new Markdown({ imagePath, images: 'proxy', now: () => now })
   const cards = new Cards({ renderer: new CardRenderer(), now: () => now })
   const needs = {
     cards,

@@ -161,7 +161,11 @@ export async function findManifestLinks(
     .orderBy('position')
     .execute()
   const links = new Map<Digest, ManifestLink[]>()
-  for (const row of rows) links.set(row.digest, [...(links.get(row.digest) ?? []), toLink(row)])
+  for (const row of rows) {
+    const list = links.get(row.digest)
+    if (list === undefined) links.set(row.digest, [toLink(row)])
+    else list.push(toLink(row))
+  }
   return links
 }
 
