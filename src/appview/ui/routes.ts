@@ -5,6 +5,7 @@ import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
 import type { LivePushes } from '../services/live-pushes.ts'
 import type { Search } from '../services/search.ts'
+import type { ShownSums } from '../services/shown-sums.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
 import { showDeletion } from './reference-deletion-routes.ts'
@@ -47,6 +48,7 @@ export interface PagesNeeds
   assets: Assets
   sessions: BrowserSessions
   search: Search
+  shownSums: ShownSums
   livePushes: LivePushes
   log: Logger
 }
