@@ -7,7 +7,6 @@ import { AttemptLimit } from '../../lib/attempt-limit.ts'
 import { cleanText } from '../../lib/format.ts'
 import { networkOf } from '../../lib/networks.ts'
 import type { AppContext } from '../context.ts'
-import { findHold } from '../db/holds.ts'
 import { AppViewError } from '../errors.ts'
 import { answerPage, seeOther } from './answer.ts'
 import { messagePage, unknownHoldPage } from './pages/errors.ts'
@@ -16,7 +15,7 @@ import type { Shell } from './pages/layout.ts'
 import type { BrowserSessions } from './sessions.ts'
 import type { HealthNeeds } from './views/health.ts'
 import { holdView } from './views/hold-name.ts'
-import { viewHold } from './views/hold-page.ts'
+import { isHoldKnown, viewHold } from './views/hold-page.ts'
 
 export interface HoldPagesNeeds extends HealthNeeds {
   holds: Pick<AppContext['holds'], 'findPermissions' | 'getCaptain' | 'join'>
@@ -35,7 +34,7 @@ const doneTexts: ReadonlyMap<string | undefined, string> = new Map([
 
 /** A hold's page, and joining its crew. */
 export function mountHolds(app: Hono<ServerEnv>, needs: HoldPagesNeeds): void {
-  const { db, holds, now, sessions } = needs
+  const { holds, now, sessions } = needs
   const limit = new AttemptLimit({ now, ...unknownLimit })
   app.get('/h/:did', async (context) => {
     const text = context.req.param('did')
@@ -44,7 +43,7 @@ export function mountHolds(app: Hono<ServerEnv>, needs: HoldPagesNeeds): void {
     if (did === undefined && isHost(text))
       return context.redirect(`/h/${didWebOfUrl(`https://${text}`)}`, 302)
     const signedIn = await sessions.find(context)
-    const isKnown = did === undefined || (await findHold(db, did))?.captain !== undefined
+    const isKnown = did === undefined || (await isHoldKnown(needs, did))
     const waitSeconds = isKnown ? undefined : limit.take(networkOf(clientAddressOf(context)))
     if (waitSeconds !== undefined) return answerBusy(sessions.shell('/', signedIn), context, waitSeconds)
     const view = did && (await viewHold({ ...needs, viewer: signedIn?.did }, did))

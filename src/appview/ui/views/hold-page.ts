@@ -38,6 +38,11 @@ export interface HoldPageView {
 
 const repositoryCountMax = 20
 
+/** Whether the index knows who a hold's captain is, so that nobody has to be asked. */
+export async function isHoldKnown({ db }: Pick<HoldNeeds, 'db'>, did: Did): Promise<boolean> {
+  return (await findHold(db, did))?.captain !== undefined
+}
+
 /** A hold; undefined when nothing is known of it and it does not tell either. */
 export async function viewHold(needs: HoldNeeds, did: Did): Promise<HoldPageView | undefined> {
   const { db, now, viewer } = needs
