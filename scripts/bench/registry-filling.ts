@@ -90,6 +90,10 @@ export async function fillRegistry(db: Database<AppViewTables>, count: number): 
   }
   addBusy(rows)
   await insertRows(db, rows)
+  // One entry for each repository, as for a registry that gets a search index: triggers noted owners and the hold too.
+  await db.deleteFrom('search_changes').execute()
+  await sql`insert into search_changes (scope, did, name)
+    select 'repository', owner_did, name from repositories order by updated_at`.execute(db)
   // As the server does by itself after a while.
   await sql`analyze`.execute(db)
 }

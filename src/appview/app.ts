@@ -107,7 +107,7 @@ function pagesNeeds(context: AppContext, builds: HelperBuilds): PagesNeeds {
     healthBelievedMs: config.health.check_interval + config.health.cache_ttl,
     helper: { builds, downloadBase: config.credential_helper.download_base },
     imagePath: showsImages ? proxiedPath : () => undefined,
-    markdown: new Markdown({ imagePath: proxiedPath, images: showsImages ? 'proxy' : 'link' }),
+    markdown: new Markdown({ imagePath: proxiedPath, images: showsImages ? 'proxy' : 'link', now }),
     requestOwner: (did: Did) => indexer.requestBackfill(did),
     sessions: new BrowserSessions({ webSessions, identities, assets, origin, baseUrl }),
   }

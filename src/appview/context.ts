@@ -78,6 +78,7 @@ import { SailorSettings } from './services/sailor-settings.ts'
 import { RepositoryPages } from './services/repository-pages.ts'
 import { Sealing } from './services/sealing.ts'
 import { Search } from './services/search.ts'
+import { ShownSums } from './services/shown-sums.ts'
 import { SignOuts } from './services/sign-outs.ts'
 import { Stars } from './services/stars.ts'
 import { WebSessions } from './services/web-sessions.ts'
@@ -167,6 +168,7 @@ export interface AppContext {
   indexer: Indexer
   searchIndexing: SearchIndexing
   search: Search
+  shownSums: ShownSums
   livePushes: LivePushes
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -461,6 +463,7 @@ export async function createContext(
     indexer,
     searchIndexing,
     search: new Search({ db, now }),
+    shownSums: new ShownSums({ db, now }),
     livePushes,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }

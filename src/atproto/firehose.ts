@@ -1,4 +1,4 @@
-import { IdResolver, MemoryCache } from '@atproto/identity'
+import { IdResolver, MemoryCache, type DidDocument } from '@atproto/identity'
 import { ifCid, lexToJson, type LexMap } from '@atproto/lex'
 import { decode } from '@atproto/lex-cbor'
 import { parseCommitAuthenticated } from '@atproto/sync'
@@ -9,9 +9,11 @@ import { AtprotoError } from './errors.ts'
 import { eventFrames, type EventFrame } from './event-stream.ts'
 import { eventMicros, type NetworkEvent } from './network-event.ts'
 import type { Fetch } from './outbound-fetch.ts'
-import { normalizeDid, type Did } from './syntax.ts'
+import { isDid, normalizeDid, type Did } from './syntax.ts'
 import { timeOfTid } from './tid.ts'
 
+/** DID documents that are remembered. */
+const documentCountMax = 10_000
 /** The specification allows 5 MB; a bit more for what surrounds it. */
 const frameBytesMax = 6 * 1024 * 1024
 /** Clocks differ. */
@@ -46,7 +48,7 @@ export class Firehoses {
 
   constructor(needs: Needs) {
     this.#needs = needs
-    this.#keys = new IdResolver({ plcUrl: needs.plcUrl, fetch: needs.fetch, didCache: new MemoryCache() })
+    this.#keys = new IdResolver({ plcUrl: needs.plcUrl, fetch: needs.fetch, didCache: new BoundedCache() })
   }
 
   /**
@@ -73,16 +75,17 @@ export class Firehoses {
   async #eventsOf({ type, body }: EventFrame, options: FirehoseOptions): Promise<NetworkEvent[]> {
     const seq = body['seq']
     const subject = type === '#commit' ? body['repo'] : body['did']
-    if (typeof seq !== 'number' || typeof subject !== 'string') return []
-    if (options.did !== undefined && normalizeDid(subject as Did) !== normalizeDid(options.did)) return []
-    if (type === '#commit') return this.#commitEvents(body, { seq, ...options })
+    if (typeof seq !== 'number' || typeof subject !== 'string' || !isDid(subject)) return []
+    if (options.did !== undefined && normalizeDid(subject) !== normalizeDid(options.did)) return []
+    if (type === '#commit') return this.#commitEvents(body, { seq, ...options, did: subject })
     const event = schema.$message.safeParse({ ...body, $type: `${schema.$nsid}${type}` })
     if (!event.success) return []
     const { value } = event
     if (schema.sync.$isTypeOf(value))
       return [{ kind: 'sync', cursor: seq, did: value.did, concernsUs: false }]
     if (schema.identity.$isTypeOf(value)) {
-      await this.#keys.did.resolve(value.did, true).catch(() => undefined)
+      // Looked up when it is wanted next: a relay tells of everyone there is.
+      await this.#keys.did.cache?.clearEntry(value.did)
       return [{ kind: 'identity', cursor: seq, did: value.did, handle: value.handle }]
     }
     if (schema.account.$isTypeOf(value)) {
@@ -95,12 +98,12 @@ export class Firehoses {
 
   async #commitEvents(
     body: LexMap,
-    { seq, wantedCollections }: { seq: number; wantedCollections: readonly string[] },
+    { seq, did, wantedCollections }: { seq: number; did: Did; wantedCollections: readonly string[] },
   ): Promise<NetworkEvent[]> {
     const parsed = schema.commit.safeParse({ ...body, $type: `${schema.$nsid}#commit` })
-    if (!parsed.success) return []
+    // What it did to the repo is not to be known from this.
+    if (!parsed.success) return [{ kind: 'sync', cursor: seq, did, concernsUs: false }]
     const commit = parsed.value
-    const did = commit.repo
     const isWanted = (collection: string) => wantedCollections.includes(collection)
     if (commit.tooBig) return [{ kind: 'sync', cursor: seq, did, concernsUs: false }]
     const wantedCount = commit.ops.filter(({ path }) => isWanted(path.slice(0, path.indexOf('/')))).length
@@ -122,6 +125,18 @@ export class Firehoses {
   #isPast(rev: string): boolean {
     const committedMs = timeOfTid(rev)
     return committedMs !== undefined && committedMs <= this.#needs.now().getTime() + futureMsMax
+  }
+}
+
+/** A relay tells of any number of accounts; the longest known is forgotten first. */
+class BoundedCache extends MemoryCache {
+  override async cacheDid(did: string, document: DidDocument): Promise<void> {
+    this.cache.delete(did)
+    await super.cacheDid(did, document)
+    for (const eldest of this.cache.keys()) {
+      if (this.cache.size <= documentCountMax) return
+      this.cache.delete(eldest)
+    }
   }
 }
 

@@ -19,6 +19,19 @@ export function sleep(durationMs: number, signal?: AbortSignal): Promise<void> {
   })
 }
 
+/** Waits for something no longer than a signal lets: rejects with its reason then, whatever still comes of it. */
+export async function waitUnlessAborted<T>(event: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  try {
+    return await Promise.race([event, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
 /** Waits for something to end, whatever comes of it, but `durationMs` at most. */
 export async function waitAtMost(durationMs: number, event: Promise<unknown>): Promise<void> {
   const stop = new AbortController()

@@ -39,6 +39,9 @@ test('digests keep their algorithm, counts their grammar', () => {
 test('what a stranger writes cannot turn, hide or stretch a line', () => {
   expect(cleanText('a\u202Egpj.exe', 50)).toBe('a\ufffdgpj.exe')
   expect(cleanText('x\u0000\u001by\u200bz\u2066', 50)).toBe('x\ufffd\ufffdy\ufffdz\ufffd')
+  // Of what is cut anyway no more than a piece is read.
+  expect(cleanText(`${'x'.repeat(1000)}\u202e`.repeat(1000), 3)).toBe('xx…')
+  expect(cleanText(`a${' '.repeat(100)}b`, 3)).toBe('a')
   expect(cleanText('  two\n\tlines  ', 50)).toBe('two lines')
   expect(cleanText('é👩‍🚀 ليل', 50)).toBe('é👩‍🚀 ليل')
   expect(cleanText('👩👩👩👩', 3)).toBe('👩👩…')

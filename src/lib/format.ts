@@ -40,12 +40,21 @@ export function formatCount(count: number, noun: string): string {
 const unseen =
   /(?!\u200c|\u200d|\ufe0e|\ufe0f)(?:\p{Cc}|\p{Cs}|\p{Default_Ignorable_Code_Point}|\p{Bidi_Control}|\u2028|\u2029)/gu
 
+/** How much more than is kept is read: white space comes to nothing. */
+const readFactor = 8
+
 /**
  * Text of a stranger on one line: white space becomes a space, what cannot be seen becomes `�`, what is too long
  * is cut. (Escaping is the templates' business.)
  */
 export function cleanText(text: string, lengthMax: number): string {
-  const line = showUnseen(text.replaceAll(/\s+/gu, ' ').trim())
+  // What is cut anyway is not looked at either.
+  const line = showUnseen(
+    text
+      .slice(0, lengthMax * readFactor)
+      .replaceAll(/\s+/gu, ' ')
+      .trim(),
+  )
   const characters = Array.from(line)
   return characters.length <= lengthMax ? line : `${characters.slice(0, lengthMax - 1).join('')}…`
 }

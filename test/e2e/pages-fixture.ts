@@ -8,6 +8,7 @@ import { BrowserSessions } from '../../src/appview/ui/sessions.ts'
 import { SearchIndexing } from '../../src/appview/jobs/search-indexing.ts'
 import { LivePushes } from '../../src/appview/services/live-pushes.ts'
 import { Search } from '../../src/appview/services/search.ts'
+import { ShownSums } from '../../src/appview/services/shown-sums.ts'
 import { AppViewError } from '../../src/appview/errors.ts'
 import { ImageConfigs } from '../../src/appview/services/image-configs.ts'
 import { Sealing } from '../../src/appview/services/sealing.ts'
@@ -288,7 +289,7 @@ export async function pagesFixture(
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl })
   const helper = { builds: { list: async () => options.helperBuilds ?? [] }, downloadBase: options.helperDownloadBase } // prettier-ignore
   const imagePath = (url: string) => `/image?${new URLSearchParams({ url }).toString()}`
-  const markdown = new Markdown({ imagePath, images: 'proxy' })
+  const markdown = new Markdown({ imagePath, images: 'proxy', now: () => now })
   const cards = new Cards({ renderer: new CardRenderer(), now: () => now })
   const needs = {
     cards,
@@ -301,6 +302,7 @@ export async function pagesFixture(
     identities,
     helper,
     search: new Search({ db, now: () => now }),
+    shownSums: new ShownSums({ db, now: () => now }),
     livePushes,
     imageConfigs: configsWithoutHolds(db),
     manifestLookup: {

@@ -2,7 +2,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 
 import { pdsBlobCid } from '../../src/atproto/pds-blob-cid.ts'
 import { applyWrites, findRecord } from '../../src/atproto/pds-records.ts'
-import type { Did } from '../../src/atproto/syntax.ts'
 import { sha256Hex } from '../../src/lib/ids.ts'
 import { repoPageCollection } from '../../src/protocol/lexicon/repo-page-record.ts'
 import { BrowserTwin, hiddenFields, type PageAnswer } from '../network/browser-twin.ts'

@@ -9,6 +9,7 @@ import { Programs } from './programs.ts'
 import type { Accounts } from './accounts.ts'
 import type { Calls, Faults } from './faults.ts'
 import { Infrastructure, type Ports } from './infrastructure.ts'
+import { startPostgres } from './postgres.ts'
 import { settle } from './settle.ts'
 
 export interface NetworkOptions {
@@ -39,6 +40,17 @@ export interface NetworkOptions {
   progress?: (part: string, detail: string) => void
 }
 
+/** With `TEST_DATABASE=postgres` every AppView that is not told otherwise has a PostgreSQL of its own. */
+async function withTestDatabase(
+  settings: AppViewSettings,
+  stack: AsyncDisposableStack,
+): Promise<AppViewSettings> {
+  const isTold = settings.ui?.database_url !== undefined || settings.ui?.database_path !== undefined
+  if (process.env['TEST_DATABASE'] !== 'postgres' || isTold) return settings
+  const postgres = stack.use(await startPostgres())
+  return { ...settings, ui: { ...settings.ui, database_url: postgres.createDatabase() } }
+}
+
 /**
  * The whole network in this process, for tests and for `npm start`: DID directory, reference PDS with `alice.test` and
  * `bob.test`, event stream, a hold of alice's, AppView; S3 where asked for. Every server has a gate before it that
@@ -63,7 +75,7 @@ export class TestNetwork implements AsyncDisposable {
       folder,
       bind: options.bind,
       uploadMode: options.uploadMode ?? 'direct',
-      appview: options.appview ?? {},
+      appview: await withTestDatabase(options.appview ?? {}, stack),
       hold: options.hold ?? {},
       ...(options.now === undefined ? {} : { now: options.now }),
       ...(options.holdNow === undefined ? {} : { holdNow: options.holdNow }),

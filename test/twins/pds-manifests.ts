@@ -76,6 +76,12 @@ export class PdsManifestsTwin implements PdsManifests {
     return new Set(tags.map(([, value]) => parseTagRecord(value).digest))
   }
 
+  async listManifests(ownerDid: Did): Promise<ReadonlySet<Digest>> {
+    this.#note('listManifests')
+    const manifests = [...this.records].filter(([key]) => key.startsWith(`${ownerDid}/io.atcr.manifest/`))
+    return new Set(manifests.map(([, value]) => parseManifestRecord(value).digest))
+  }
+
   async findManifest(ownerDid: Did, digest: Digest): Promise<ManifestRecord | undefined> {
     this.#note('findManifest')
     const value = this.records.get(`${ownerDid}/io.atcr.manifest/${manifestRkey(digest)}`)

@@ -24,7 +24,7 @@ import { AppViewError } from '../errors.ts'
 import { pdsFailure } from './failures.ts'
 import type { PdsReads } from './pds-reads.ts'
 
-const tagCountMax = 20_000
+const listedCountMax = 20_000
 
 /** Manifests and tags in their owner's PDS, by XRPC. */
 export class PdsManifestsClient implements PdsManifests {
@@ -53,23 +53,35 @@ export class PdsManifestsClient implements PdsManifests {
   }
 
   async listTagged(ownerDid: Did): Promise<ReadonlySet<Digest>> {
-    return this.#asOwner(ownerDid, async (session) => {
-      const digests = new Set<Digest>()
-      let count = 0
-      for await (const fetched of listRecords(session, ownerDid, tagCollection, tagCountMax)) {
-        const digest = readable(fetched, parseTagRecord)?.digest
-        if (digest !== undefined) digests.add(digest)
-        if (++count === tagCountMax)
-          throw new AppViewError('pds_failed', `${ownerDid} has too many tags to be looked through`)
-      }
-      return digests
-    })
+    return this.#listDigests(ownerDid, tagCollection, parseTagRecord)
+  }
+
+  async listManifests(ownerDid: Did): Promise<ReadonlySet<Digest>> {
+    return this.#listDigests(ownerDid, manifestCollection, parseManifestRecord)
   }
 
   async findManifest(ownerDid: Did, digest: Digest): Promise<ManifestRecord | undefined> {
     const fetched = await this.#reads.findRecord(ownerDid, manifestCollection, manifestRkey(digest))
     const record = readable(fetched, parseManifestRecord)
     return record?.digest === digest ? record : undefined
+  }
+
+  #listDigests(
+    ownerDid: Did,
+    collection: string,
+    parse: (value: unknown) => { digest: Digest },
+  ): Promise<ReadonlySet<Digest>> {
+    return this.#asOwner(ownerDid, async (session) => {
+      const digests = new Set<Digest>()
+      let count = 0
+      for await (const fetched of listRecords(session, ownerDid, collection, listedCountMax)) {
+        const digest = readable(fetched, parse)?.digest
+        if (digest !== undefined) digests.add(digest)
+        if (++count === listedCountMax)
+          throw new AppViewError('pds_failed', `${ownerDid} has too many records to be looked through`)
+      }
+      return digests
+    })
   }
 
   async findTag(ownerDid: Did, repository: string, tag: string): Promise<TagRecord | undefined> {

@@ -17,15 +17,25 @@ export interface BackfillCounts {
   recordCount: number
 }
 
-/** Puts repos into the queue, those that were read or given up before as well. */
-export async function enqueueBackfillRepos(db: AppViewDb, dids: readonly Did[], now: string): Promise<void> {
+/**
+ * Puts repos into the queue, those that were read or given up before as well. `isNews`: something happened to them,
+ * so that those which wait need wait no longer, and those which are being read are read once more.
+ */
+export async function enqueueBackfillRepos(
+  db: AppViewDb,
+  dids: readonly Did[],
+  { now, isNews = false }: { now: string; isNews?: boolean },
+): Promise<void> {
   if (dids.length === 0) return
   const columns = { status: 'waiting', attempts: 0, next_at: now, updated_at: now } as const
   await db
     .insertInto('backfill_repos')
     .values([...new Set(dids)].map((did) => ({ did, record_count: 0, ...columns })))
     .onConflict((conflict) =>
-      conflict.column('did').doUpdateSet(columns).where('backfill_repos.status', '!=', 'waiting'),
+      conflict
+        .column('did')
+        .doUpdateSet(columns)
+        .where((eb) => (isNews ? eb.lit(true) : eb('backfill_repos.status', '!=', 'waiting'))),
     )
     .execute()
 }
@@ -98,11 +108,15 @@ export async function postponeBackfillRepos(
   }
 }
 
-/** Ends the wait of a repo: it was read, or it is given up. Without `recordCount` it holds what it held before. */
+/**
+ * Ends the try that is over at `nextAt`: the repo was read, or it is given up. One that was put into the queue anew
+ * meanwhile stays there. Without `recordCount` it holds what it held before.
+ */
 export async function finishBackfillRepo(
   db: AppViewDb,
   repo: {
     did: Did
+    nextAt: string
     status: Exclude<BackfillStatus, 'waiting'>
     recordCount?: number | undefined
     now: string
@@ -117,6 +131,7 @@ export async function finishBackfillRepo(
       ...(repo.recordCount !== undefined && { record_count: repo.recordCount }),
     })
     .where('did', '=', repo.did)
+    .where('next_at', '=', repo.nextAt)
     .execute()
 }
 

@@ -57,20 +57,6 @@ export async function listShownAmong(
   return rows.map(toRepository).filter(({ ownerDid, name }) => wanted.has(`${ownerDid} ${name}`))
 }
 
-/** The holds that keep what a repository shows. */
-export async function listShownHolds(
-  db: AppViewDb,
-  repository: RepositoryKey,
-  viewer: Viewer,
-): Promise<Did[]> {
-  const rows = await shownManifests(db, repository, viewer)
-    .select('manifests.hold_did')
-    .distinct()
-    .orderBy('manifests.hold_did')
-    .execute()
-  return rows.map((row) => row.hold_did).filter((did) => did !== null)
-}
-
 /** Which tags of a repository. */
 interface ShownTagsOptions {
   limit: number
@@ -230,16 +216,13 @@ export async function listShownParents(
 ): Promise<Digest[]> {
   const rows = await shownManifests(db, repository, viewer)
     .select('manifests.digest')
-    .where((eb) =>
-      eb.exists(
-        eb
-          .selectFrom('manifest_links')
-          .select('manifest_links.position')
-          .where('manifest_links.target_digest', '=', digest)
-          .where('manifest_links.owner_did', '=', repository.ownerDid)
-          .where('manifest_links.kind', '=', 'manifest')
-          .whereRef('manifest_links.digest', '=', 'manifests.digest'),
-      ),
+    .where('manifests.digest', 'in', (eb) =>
+      eb
+        .selectFrom('manifest_links')
+        .select('manifest_links.digest')
+        .where('manifest_links.target_digest', '=', digest)
+        .where('manifest_links.owner_did', '=', repository.ownerDid)
+        .where('manifest_links.kind', '=', 'manifest'),
     )
     .orderBy('manifests.created_at', 'desc')
     .orderBy('manifests.digest')
@@ -283,63 +266,16 @@ export async function listShownTagsOf(
 /** Whether a repository has manifests that `viewer` may not see. */
 export async function hidesManifests(
   db: AppViewDb,
-  repository: RepositoryKey,
+  { name, ownerDid }: RepositoryKey,
   viewer: Viewer,
 ): Promise<boolean> {
-  const all = await membersOf(db, repository)
-    .select((eb) => eb.fn.countAll().as('count'))
-    .executeTakeFirstOrThrow()
-  const shown = await shownManifests(db, repository, viewer)
-    .select((eb) => eb.fn.countAll().as('count'))
-    .executeTakeFirstOrThrow()
-  return Number(all.count) > Number(shown.count)
-}
-
-/** Digests of manifests that neither a tag nor an index of the repository names, the newest first. */
-export async function listUntaggedManifests(
-  db: AppViewDb,
-  repository: RepositoryKey,
-  { limit, viewer }: { limit: number; viewer: Viewer },
-): Promise<Digest[]> {
-  const rows = await shownManifests(db, repository, viewer)
-    .select('manifests.digest')
-    .where((eb) => eb.not(eb.exists(tagOfManifest(eb, repository))))
-    .where((eb) => eb.not(eb.exists(siblingIndexOfManifest(eb, repository))))
-    .orderBy('manifests.created_at', 'desc')
-    .orderBy('manifests.digest')
-    .limit(limit)
-    .execute()
-  return rows.map((row) => row.digest)
-}
-
-/** What a repository takes up: its manifests, and every blob they name once. */
-export async function sumShownSize(
-  db: AppViewDb,
-  repository: RepositoryKey,
-  viewer: Viewer,
-): Promise<{ manifestCount: number; sizeBytes: number }> {
-  const manifests = await shownManifests(db, repository, viewer)
-    .select((eb) => [eb.fn.countAll().as('count'), eb.fn.sum('manifests.size_bytes').as('size_bytes')])
-    .executeTakeFirstOrThrow()
-  const blobs = await db
-    .selectFrom(
-      shownManifests(db, repository, viewer)
-        .innerJoin('manifest_links', (join) =>
-          join
-            .onRef('manifest_links.owner_did', '=', 'manifests.owner_did')
-            .onRef('manifest_links.digest', '=', 'manifests.digest'),
-        )
-        .where('manifest_links.kind', 'in', ['config', 'layer'])
-        .select((eb) => eb.fn.max('manifest_links.size_bytes').as('size_bytes'))
-        .groupBy('manifest_links.target_digest')
-        .as('blobs'),
-    )
-    .select((eb) => eb.fn.sum('blobs.size_bytes').as('size_bytes'))
-    .executeTakeFirstOrThrow()
-  return {
-    manifestCount: Number(manifests.count),
-    sizeBytes: Number(manifests.size_bytes ?? 0) + Number(blobs.size_bytes ?? 0),
-  }
+  const { rows } = await sql`
+    select 1 from (
+      select digest from manifest_repositories where owner_did = ${ownerDid} and repository = ${name}
+      union all select digest from tags where owner_did = ${ownerDid} and repository = ${name}) as members
+    join manifests on manifests.owner_did = ${ownerDid} and manifests.digest = members.digest
+    where coalesce(${isHoldShown(viewer)}, false) = false limit 1`.execute(db)
+  return rows.length > 0
 }
 
 async function listShown(
@@ -381,19 +317,23 @@ export const toRepository = (row: {
   updatedAt: row.updated_at,
 })
 
+/** Whether the `holds` row of a query shows its content to `viewer`; who may write to a hold may read there. */
+export const isShownHold = (viewer: Viewer): RawBuilder<SqlBool> =>
+  viewer === undefined
+    ? sql`holds.is_public = 1`
+    : sql`(holds.is_public = 1 or holds.owner_did = ${viewer} or exists (
+        select 1 from hold_crew where hold_crew.hold_did = holds.did and hold_crew.member_did = ${viewer}
+        and (hold_crew.permissions like '%"blob:read"%' or hold_crew.permissions like '%"blob:write"%')))`
+
 /**
- * Whether the `manifests` row of a query is shown to `viewer` by its hold; who may write to a hold may read there. A scalar
- * subquery, because a join is one that a planner may begin with: it would read all tags once for each public hold.
+ * Whether the `manifests` row of a query is shown to `viewer` by its hold. A scalar subquery, because a join is one that
+ * a planner may begin with: it would read all tags once for each public hold.
  */
 export const isHoldShown = (viewer: Viewer): RawBuilder<SqlBool> =>
   viewer === undefined
     ? sql`(select holds.is_public from holds where holds.did = manifests.hold_did) = 1`
-    : sql`(select 1 from holds where holds.did = manifests.hold_did
-        and (holds.is_public = 1 or holds.owner_did = ${viewer} or exists (
-          select 1 from hold_crew where hold_crew.hold_did = holds.did and hold_crew.member_did = ${viewer}
-          and (hold_crew.permissions like '%"blob:read"%' or hold_crew.permissions like '%"blob:write"%')))) = 1`
+    : sql`(select 1 from holds where holds.did = manifests.hold_did and ${isShownHold(viewer)}) = 1`
 
-/** Repositories of whom `viewer` may see anything; a query to go on with. */
 /** Whether the write of a tag record before it, if one is known, says something else. */
 const isMove = sql<SqlBool>`not exists (
   select 1 from tag_moves as before
@@ -403,6 +343,7 @@ const isMove = sql<SqlBool>`not exists (
     select max(earlier.rev) from tag_moves as earlier
     where earlier.owner_did = tag_moves.owner_did and earlier.rkey = tag_moves.rkey and earlier.rev < tag_moves.rev))`
 
+/** Repositories of whom `viewer` may see anything; a query to go on with. */
 export const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
   db
     .selectFrom('repositories')
@@ -412,7 +353,6 @@ export const shownRepositories = (db: AppViewDb, viewer: Viewer) =>
     .where((eb) => eb.or([eb.exists(shownMember(eb, viewer)), eb.exists(shownTag(eb, viewer))]))
 
 type FromRepositories = ExpressionBuilder<AppViewTables, 'repositories'>
-type FromManifests = ExpressionBuilder<AppViewTables, 'manifests'>
 
 /** A manifest that names the repository. */
 const shownMember = (eb: FromRepositories, viewer: Viewer) =>
@@ -440,30 +380,35 @@ const shownTag = (eb: FromRepositories, viewer: Viewer) =>
     .whereRef('tags.repository', '=', 'repositories.name')
     .where(isHoldShown(viewer))
 
-/** The manifests of a repository, by their own word or by a tag's. */
-const membersOf = (db: AppViewDb, { ownerDid, name }: RepositoryKey) =>
+/**
+ * The manifests of a repository, by their own word or by a tag's, that `viewer` may see. To look for some of them:
+ * with nothing more to go by, all manifests of the owner would be looked at.
+ */
+const shownManifests = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Viewer) =>
   db
-    .selectFrom((eb) =>
-      eb
-        .selectFrom('manifest_repositories')
-        .select('digest')
-        .where('owner_did', '=', ownerDid)
-        .where('repository', '=', name)
-        .union(
+    .selectFrom('manifests')
+    .where('manifests.owner_did', '=', ownerDid)
+    .where((eb) =>
+      eb.or([
+        eb.exists(
+          eb
+            .selectFrom('manifest_repositories as members')
+            .select('members.digest')
+            .where('members.owner_did', '=', ownerDid)
+            .where('members.repository', '=', name)
+            .whereRef('members.digest', '=', 'manifests.digest'),
+        ),
+        eb.exists(
           eb
             .selectFrom('tags')
-            .select('digest')
-            .where('owner_did', '=', ownerDid)
-            .where('repository', '=', name),
-        )
-        .as('members'),
+            .select('tags.digest')
+            .where('tags.owner_did', '=', ownerDid)
+            .where('tags.repository', '=', name)
+            .whereRef('tags.digest', '=', 'manifests.digest'),
+        ),
+      ]),
     )
-    .innerJoin('manifests', (join) =>
-      join.on('manifests.owner_did', '=', ownerDid).onRef('manifests.digest', '=', 'members.digest'),
-    )
-
-const shownManifests = (db: AppViewDb, repository: RepositoryKey, viewer: Viewer) =>
-  membersOf(db, repository).where(isHoldShown(viewer))
+    .where(isHoldShown(viewer))
 
 const shownTags = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Viewer) =>
   db
@@ -474,26 +419,3 @@ const shownTags = (db: AppViewDb, { ownerDid, name }: RepositoryKey, viewer: Vie
     .where('tags.owner_did', '=', ownerDid)
     .where('tags.repository', '=', name)
     .where(isHoldShown(viewer))
-
-const tagOfManifest = (eb: FromManifests, { ownerDid, name }: RepositoryKey) =>
-  eb
-    .selectFrom('tags')
-    .select('tags.tag')
-    .where('tags.owner_did', '=', ownerDid)
-    .where('tags.repository', '=', name)
-    .whereRef('tags.digest', '=', 'manifests.digest')
-
-/** An index of the same repository that lists the manifest. */
-const siblingIndexOfManifest = (eb: FromManifests, { ownerDid, name }: RepositoryKey) =>
-  eb
-    .selectFrom('manifest_links')
-    .innerJoin('manifest_repositories as siblings', (join) =>
-      join
-        .onRef('siblings.owner_did', '=', 'manifest_links.owner_did')
-        .onRef('siblings.digest', '=', 'manifest_links.digest'),
-    )
-    .select('manifest_links.position')
-    .where('siblings.repository', '=', name)
-    .where('manifest_links.owner_did', '=', ownerDid)
-    .where('manifest_links.kind', '=', 'manifest')
-    .whereRef('manifest_links.target_digest', '=', 'manifests.digest')

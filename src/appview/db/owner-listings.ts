@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
-import { isHoldShown, shownRepositories, toRepository, type Viewer } from './listings.ts'
+import { shownRepositories, toRepository, type Viewer } from './listings.ts'
 import type { Repository } from './repositories.ts'
 import { repositoryKey } from './repository-lists.ts'
 import type { AppViewDb } from './schema.ts'
@@ -60,33 +60,6 @@ export async function findPublic(
     )
     .execute()
   return new Set(rows.map((row) => repositoryKey({ ownerDid: row.owner_did, name: row.name })))
-}
-
-/** What all that an owner shows takes up: manifests, and every blob they name once. */
-export async function sumOwnerSize(db: AppViewDb, ownerDid: Did, viewer: Viewer): Promise<number> {
-  const shown = db
-    .selectFrom('manifests')
-    .where('manifests.owner_did', '=', ownerDid)
-    .where(isHoldShown(viewer))
-  const manifests = await shown
-    .select((eb) => eb.fn.sum('manifests.size_bytes').as('size_bytes'))
-    .executeTakeFirstOrThrow()
-  const blobs = await db
-    .selectFrom(
-      shown
-        .innerJoin('manifest_links', (join) =>
-          join
-            .onRef('manifest_links.owner_did', '=', 'manifests.owner_did')
-            .onRef('manifest_links.digest', '=', 'manifests.digest'),
-        )
-        .where('manifest_links.kind', 'in', ['config', 'layer'])
-        .select((eb) => eb.fn.max('manifest_links.size_bytes').as('size_bytes'))
-        .groupBy('manifest_links.target_digest')
-        .as('blobs'),
-    )
-    .select((eb) => eb.fn.sum('blobs.size_bytes').as('size_bytes'))
-    .executeTakeFirstOrThrow()
-  return Number(manifests.size_bytes ?? 0) + Number(blobs.size_bytes ?? 0)
 }
 
 /** How often what an owner shows was pulled, by the word of the holds that keep it. */

@@ -1,5 +1,7 @@
 /** Words of a document that are worth keeping. */
 const wordCountMax = 200
+/** Of a longer text only the beginning: putting accents in order takes time by the square of how many there are. */
+const textLengthMax = 4000
 /** A longer word is cut: nobody types that much. */
 const wordLengthMax = 64
 
@@ -14,6 +16,7 @@ const words = new RegExp(String.raw`[${unspaced}]|(?:(?![${unspaced}])[\p{L}\p{N
 export function wordsOf(text: string): string[] {
   // By way of capitals, so that `ß` is `ss`.
   const plain = text
+    .slice(0, textLengthMax)
     .normalize('NFKD')
     .replaceAll(/\p{M}+/gu, '')
     .toUpperCase()

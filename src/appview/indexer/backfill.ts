@@ -4,7 +4,7 @@ import type { Fetch } from '../../atproto/outbound-fetch.ts'
 import { getLatestRev } from '../../atproto/repo-reads.ts'
 import type { Did } from '../../atproto/syntax.ts'
 import { timeOfTid } from '../../atproto/tid.ts'
-import { sleep, type Now } from '../../lib/clock.ts'
+import { sleep, waitUnlessAborted, type Now } from '../../lib/clock.ts'
 import type { Logger } from '../../lib/log.ts'
 import { Slots } from '../../lib/slots.ts'
 import {
@@ -43,6 +43,8 @@ const longestDelayMs = 6 * 3_600_000
 const attemptCountMax = 10
 /** A repo that is written to while it is read is read again, so often at most; its events come anyway. */
 const passCountMax = 3
+/** For one repo: a server that never comes to an end holds up nobody else. */
+const repoPatienceMs = 30 * 60_000
 /** Clocks differ; a commit from further ahead would make us deaf to all that follow. */
 const futureMsMax = 5 * 60_000
 /** How often the queue is looked at when nobody wakes it: waits end, other instances put things there too. */
@@ -93,7 +95,7 @@ export class Backfill {
   #loop: Promise<void> | undefined
 
   constructor(needs: Needs) {
-    this.#needs = needs
+    this.#needs = { ...needs, fetch: until(needs.fetch, this.#stop.signal) }
   }
 
   /** Begins to read what the queue has; returns at once. */
@@ -115,7 +117,13 @@ export class Backfill {
 
   /** Puts accounts into the queue: the events of theirs have a gap. */
   async enqueue(dids: readonly Did[]): Promise<void> {
-    await enqueueBackfillRepos(this.#needs.db, dids, this.#needs.now().toISOString())
+    await enqueueBackfillRepos(this.#needs.db, dids, { now: this.#needs.now().toISOString() })
+    this.#wake()
+  }
+
+  /** Has an account's repo read again, also when it is being read at this moment or was put off. */
+  async renew(did: Did): Promise<void> {
+    await enqueueBackfillRepos(this.#needs.db, [did], { now: this.#needs.now().toISOString(), isNews: true })
     this.#wake()
   }
 
@@ -222,6 +230,7 @@ export class Backfill {
         return this.enqueue(dids)
       })
       if (!isWhole) {
+        this.#stop.signal.throwIfAborted()
         const { failures } = this.#listing
         this.#listing = { afterMs: now().getTime() + delayMs(failures), failures: failures + 1 }
         return log.error('no relay listed the accounts; they are asked again')
@@ -242,17 +251,22 @@ export class Backfill {
     await Promise.all(
       repos.map((repo) =>
         slots.run(async () => {
+          if (this.#stop.signal.aborted) return
           const host = await this.#hostOf(repo.did)
           hosts.set(host, [...(hosts.get(host) ?? []), repo])
         }),
       ),
     )
-    await Promise.all([...hosts.values()].map((queue) => slots.run(() => this.#readQueue(queue))))
+    // All have ended when this has, also when one fails: whoever stops closes the database next.
+    const readings = [...hosts.values()].map((queue) => slots.run(() => this.#readQueue(queue)))
+    const failed = (await Promise.allSettled(readings)).find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
   }
 
   /** Whom the account's repo is asked of, only to be polite: what goes wrong here goes wrong again when it is read. */
   async #hostOf(did: Did): Promise<string> {
-    const identity = await this.#needs.identities.resolveDid(did).catch(() => undefined)
+    const resolving = this.#needs.identities.resolveDid(did)
+    const identity = await waitUnlessAborted(resolving, this.#stop.signal).catch(() => undefined)
     return identity?.pdsUrl ?? did
   }
 
@@ -263,7 +277,7 @@ export class Backfill {
       const at = now()
       const nextAt = isoAfter(at, delayMs(repo.attempts))
       if (!(await claimBackfillRepo(db, repo, { nextAt, now: at.toISOString() }))) continue
-      const waitMs = await this.#read({ did: repo.did, attempts: repo.attempts + 1 })
+      const waitMs = await this.#read({ did: repo.did, attempts: repo.attempts + 1, nextAt })
       if (waitMs === undefined) continue
       // The server has had enough, or is down: the others there are spared the question.
       await postponeBackfillRepos(db, queue.slice(index + 1), isoAfter(now(), waitMs))
@@ -277,40 +291,44 @@ export class Backfill {
     const at = now()
     const nextAt = isoAfter(at, firstDelayMs)
     if (await insertBackfillRepo(db, { did, nextAt, now: at.toISOString() })) {
-      await this.#read({ did, attempts: 1 })
+      await this.#read({ did, attempts: 1, nextAt })
     }
   }
 
   /** Milliseconds for which the server had better be left alone, when it could not answer. */
-  async #read(repo: BackfillRepo): Promise<number | undefined> {
+  async #read(repo: BackfillRepo & { nextAt: string }): Promise<number | undefined> {
     const { db, log, now, onRead } = this.#needs
-    const { did } = repo
+    const { did, nextAt } = repo
+    const isLast = repo.attempts >= attemptCountMax
     try {
-      const reading = await this.#readFromItsServer(did)
-      await finishBackfillRepo(db, { did, status: 'done', recordCount: reading?.recordCount, now: now().toISOString() }) // prettier-ignore
+      const reading = await this.#readFromItsServer(did, isLast)
+      await finishBackfillRepo(db, { did, nextAt, status: 'done', recordCount: reading?.recordCount, now: now().toISOString() }) // prettier-ignore
       if (reading !== undefined && reading.recordCount > 0) onRead(did, reading.holdDids)
       return undefined
     } catch (error) {
       if (this.#stop.signal.aborted) throw error
-      if (!(error instanceof AtprotoError)) throw error
-      if (error.code === 'rate_limited') {
+      if (error instanceof AtprotoError && error.code === 'rate_limited') {
         const waitMs = Math.max((error.retryAfterSeconds ?? 0) * 1000, firstDelayMs)
         await postponeBackfillRepos(db, [{ did, attempts: repo.attempts - 1 }], isoAfter(now(), waitMs))
         return waitMs
       }
-      if (repo.attempts < attemptCountMax) {
-        log.debug({ err: error, did, attempts: repo.attempts }, 'a data repo could not be read; it will be')
+      if (!isLast) {
+        // What is no fault of the server's is one of ours, or of the database's: then the next one fails as well.
+        const level = error instanceof AtprotoError ? 'debug' : 'error'
+        log[level]({ err: error, did, attempts: repo.attempts }, 'a data repo could not be read; it will be')
       } else {
         log.warn({ err: error, did }, 'a data repo could not be read and was given up')
-        await finishBackfillRepo(db, { did, status: 'failed', now: now().toISOString() })
+        await finishBackfillRepo(db, { did, nextAt, status: 'failed', now: now().toISOString() })
       }
-      return error.code === 'unreachable' ? firstDelayMs : undefined
+      return error instanceof AtprotoError && error.code === 'unreachable' ? firstDelayMs : undefined
     }
   }
 
   /** Undefined when there is nothing to read: the account is away, or nothing was committed since the last time. */
-  async #readFromItsServer(did: Did): Promise<Reading | undefined> {
-    const { db, fetch, log, now } = this.#needs
+  async #readFromItsServer(did: Did, isLast: boolean): Promise<Reading | undefined> {
+    const { db, log, now } = this.#needs
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(repoPatienceMs)])
+    const fetch = until(this.#needs.fetch, signal)
     const askedMicros = now().getTime() * 1000
     let rev: string
     let target: { serviceUrl: string; fetch: Fetch }
@@ -319,7 +337,9 @@ export class Backfill {
       target = { serviceUrl: pdsUrl, fetch }
       rev = await getLatestRev(target, did)
     } catch (error) {
-      if (!isAway(error)) throw error
+      // A web server that serves no document for a moment is no account that is gone.
+      const mayComeBack = !isLast && !did.startsWith('did:plc:') && isUnresolved(error)
+      if (!isAway(error) || mayComeBack) throw error
       await this.#noteState(did, { isActive: false, atMicros: askedMicros })
       return undefined
     }
@@ -330,7 +350,6 @@ export class Backfill {
     await this.#noteState(did, { isActive: true, atMicros: askedMicros })
     const { readRev } = await findRepoRevs(db, did)
     if (readRev !== undefined && rev <= readRev) return undefined
-    const { signal } = this.#stop
     let reading = await readRepo({ db, log }, { target, did, rev, signal })
     // Only a reading that nothing was committed meanwhile can tell the history of tags.
     for (let passes = 1; passes < passCountMax && reading.newerRev !== undefined; passes++) {
@@ -340,7 +359,7 @@ export class Backfill {
   }
 
   async #resolve(did: Did): Promise<Identity & { pdsUrl: string }> {
-    const identity = await this.#needs.identities.resolveDid(did)
+    const identity = await waitUnlessAborted(this.#needs.identities.resolveDid(did), this.#stop.signal)
     const { pdsUrl } = identity
     if (pdsUrl === undefined) throw new AtprotoError('did_unresolved', `${did} has no PDS`)
     return { ...identity, pdsUrl }
@@ -361,7 +380,19 @@ const awayErrors: readonly string[] = ['RepoNotFound', 'RepoTakendown', 'RepoSus
 
 function isAway(error: unknown): boolean {
   if (!(error instanceof AtprotoError)) return false
-  return error.code === 'did_unresolved' || awayErrors.includes(error.xrpcError ?? '')
+  return isUnresolved(error) || awayErrors.includes(error.xrpcError ?? '')
+}
+
+function isUnresolved(error: unknown): boolean {
+  return error instanceof AtprotoError && error.code === 'did_unresolved'
+}
+
+/** Calls that end when a signal does. */
+function until(fetch: Fetch, signal: AbortSignal): Fetch {
+  return (input, init) => {
+    const own = init?.signal ?? (input instanceof Request ? input.signal : undefined)
+    return fetch(input, { ...init, signal: own ? AbortSignal.any([own, signal]) : signal })
+  }
 }
 
 function delayMs(attempts: number): number {

@@ -111,7 +111,8 @@ export class Consumer {
         this.#advanceTo(this.#savedCursor)
         for await (const event of this.#needs.events(this.#savedCursor, signal)) {
           await this.#consume(event)
-          failures = 0
+          // A source that has lost events and then breaks off is not to be asked about it without end.
+          if (event.kind !== 'gap') failures = 0
           if (signal.aborted) return
         }
       } catch (err) {
@@ -171,7 +172,6 @@ export class Consumer {
   }
 
   async #applyRecord(event: RecordEvent): Promise<void> {
-    const { around = (_tx, _event, apply) => apply() } = this.#needs
     const handler = handlerFor(event.collection)
     if (handler === undefined) return this.#pass(event.cursor)
     let prepared: PreparedRecord
@@ -183,10 +183,24 @@ export class Consumer {
       this.#needs.log.debug({ err, did, collection, rkey }, 'a malformed record was skipped')
       return this.#pass(event.cursor)
     }
-    const isNew = await this.#inTransaction(event.cursor, (tx) => around(tx, event, () => prepared.apply(tx)))
+    const isNew = await this.#applyPrepared(event, prepared)
     if (!isNew && event.kind === 'delete') return
     this.#needs.requestIdentity(event.did)
     if (prepared.holdDid !== undefined) this.#needs.requestHold(prepared.holdDid)
+  }
+
+  /** What is told around a record is worth less than the record: when that fails, the rows are written without it. */
+  async #applyPrepared(event: RecordEvent, prepared: PreparedRecord): Promise<boolean> {
+    const { around, log } = this.#needs
+    const apply = (tx: AppViewDb) => prepared.apply(tx)
+    if (around === undefined) return this.#inTransaction(event.cursor, apply)
+    try {
+      return await this.#inTransaction(event.cursor, (tx) => around(tx, event, () => apply(tx)))
+    } catch (err) {
+      const isNew = await this.#inTransaction(event.cursor, apply)
+      log.error({ err, event: nameOf(event) }, 'a change was indexed, but nobody was told of it')
+      return isNew
+    }
   }
 
   async #applyAccount(event: Extract<NetworkEvent, { kind: 'account' }>): Promise<void> {
@@ -211,7 +225,9 @@ export class Consumer {
   }
 
   async #pass(cursor: number): Promise<void> {
-    if (cursor - this.#savedCursor >= this.#needs.idleCursorStep) await this.#saveCursor(cursor)
+    // A source of which nothing was ever heard has its past read; the first event ends that.
+    if (this.#savedCursor === 0 || cursor - this.#savedCursor >= this.#needs.idleCursorStep)
+      await this.#saveCursor(cursor)
   }
 
   async #saveCursor(reached: number): Promise<void> {

@@ -5,7 +5,7 @@ import type { NetworkEvent } from '../../atproto/network-event.ts'
 import type { Fetch } from '../../atproto/outbound-fetch.ts'
 import { jetstreamEvents } from '../../atproto/jetstream.ts'
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
-import type { Now } from '../../lib/clock.ts'
+import { waitUnlessAborted, type Now } from '../../lib/clock.ts'
 import type { Logger } from '../../lib/log.ts'
 import { findActorProfileFreshness, putActorProfile, type ActorProfile } from '../db/actor-profiles.ts'
 import { findCursor } from '../db/cursors.ts'
@@ -60,8 +60,8 @@ export class Indexer {
   constructor(needs: Needs) {
     const { db, log } = needs
     this.#needs = needs
-    this.#identityLookups = new Lookups({ log, lookUp: (did) => this.#lookUpIdentity(did) })
-    this.#holdLookups = new Lookups({ log, lookUp: (did) => this.#lookUpHold(did) })
+    this.#identityLookups = new Lookups({ log, lookUp: (did, signal) => this.#lookUpIdentity(did, signal) })
+    this.#holdLookups = new Lookups({ log, lookUp: (did, signal) => this.#lookUpHold(did, signal) })
     this.#backfill =
       needs.backfill &&
       new Backfill({
@@ -81,7 +81,7 @@ export class Indexer {
       },
       forgetIdentity: (did: Did) => needs.identities.forget(did),
       around: needs.around,
-      requestReading: async (did: Did) => this.#backfill?.enqueue([did]),
+      requestReading: async (did: Did) => this.#backfill?.renew(did),
     }
     if (needs.jetstreamUrls.length > 0) {
       this.#jetstream = new Consumer({
@@ -156,10 +156,9 @@ export class Indexer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#started
-    await Promise.all(this.#consumers.map((consumer) => consumer[Symbol.asyncDispose]()))
-    await this.#backfill?.[Symbol.asyncDispose]()
-    await this.#identityLookups[Symbol.asyncDispose]()
-    await this.#holdLookups[Symbol.asyncDispose]()
+    // At once: a consumer may be waiting for what reads the past.
+    const workers = [...this.#consumers, this.#backfill, this.#identityLookups, this.#holdLookups]
+    await Promise.all(workers.map((worker) => worker?.[Symbol.asyncDispose]()))
   }
 
   #jetstreamEvents(cursorMicros: number, signal: AbortSignal): AsyncIterable<NetworkEvent> {
@@ -183,7 +182,9 @@ export class Indexer {
   ): AsyncGenerator<NetworkEvent, void, undefined> {
     const { firehose, identities } = this.#needs
     const serviceUrl =
-      server.did === undefined ? server.url : (await identities.resolveDid(server.did)).pdsUrl
+      server.did === undefined
+        ? server.url
+        : (await waitUnlessAborted(identities.resolveDid(server.did), signal)).pdsUrl
     if (serviceUrl === undefined) throw new AtprotoError('did_unresolved', `${server.did} has no data repo`)
     // What it has sent before may be more than it still keeps.
     if (cursor === 0) await this.#readServer(server)
@@ -205,24 +206,25 @@ export class Indexer {
     }
   }
 
-  async #lookUpIdentity(did: Did): Promise<void> {
+  async #lookUpIdentity(did: Did, signal: AbortSignal): Promise<void> {
     const { db, identities, getActorProfile, now } = this.#needs
     const isChanged = this.#changed.delete(did)
     const isFresh = (at: string | undefined) =>
       !isChanged && now().getTime() - Date.parse(at ?? '') < identityFreshMs
     if (!isFresh((await findIdentity(db, did))?.handleAt)) {
-      const { handle, pdsUrl } = await identities.resolveDid(did)
+      const { handle, pdsUrl } = await waitUnlessAborted(identities.resolveDid(did), signal)
       await upsertIdentity(db, { did, handle, pdsUrl, resolvedAt: now().toISOString() })
     }
     if (isFresh(await findActorProfileFreshness(db, did))) return
-    const profile = await getActorProfile(did)
+    const profile = await waitUnlessAborted(getActorProfile(did), signal)
     await putActorProfile(db, { did, profile, fetchedAt: now().toISOString() })
   }
 
-  async #lookUpHold(did: Did): Promise<void> {
+  async #lookUpHold(did: Did, signal: AbortSignal): Promise<void> {
     const { db, getCaptain, now } = this.#needs
     const updatedAt = await findHoldFreshness(db, did)
     if (updatedAt !== undefined && now().getTime() - Date.parse(updatedAt) < holdFreshMs) return
-    await putCaptain(db, { did, captain: await getCaptain(did), updatedAt: now().toISOString() })
+    const captain = await waitUnlessAborted(getCaptain(did), signal)
+    await putCaptain(db, { did, captain, updatedAt: now().toISOString() })
   }
 }

@@ -5,6 +5,8 @@ import type { Did } from '../../atproto/syntax.ts'
 const concurrencyMax = 4
 /** More DIDs waiting than this are dropped; the next event of theirs asks again. */
 const waitingMax = 10_000
+/** A server that does not answer gives its place back. */
+const patienceMs = 30_000
 
 /**
  * Things to find out over the network about a DID, behind the indexer's back so that no event waits for them: each
@@ -16,8 +18,15 @@ export class Lookups {
   readonly #waiting = new Set<Did>()
   readonly #running = new Map<Did, Promise<void>>()
   readonly #abort = new AbortController()
+  readonly #patienceMs: number
 
-  constructor(needs: { lookUp: (did: Did, signal: AbortSignal) => Promise<void>; log: Logger }) {
+  /** `lookUp` must end when its signal does. */
+  constructor(needs: {
+    lookUp: (did: Did, signal: AbortSignal) => Promise<void>
+    log: Logger
+    patienceMs?: number
+  }) {
+    this.#patienceMs = needs.patienceMs ?? patienceMs
     this.#lookUp = needs.lookUp
     this.#log = needs.log
   }
@@ -51,7 +60,7 @@ export class Lookups {
 
   async #run(did: Did): Promise<void> {
     try {
-      await this.#lookUp(did, this.#abort.signal)
+      await this.#lookUp(did, AbortSignal.any([this.#abort.signal, AbortSignal.timeout(this.#patienceMs)]))
     } catch (err) {
       if (!this.#abort.signal.aborted) this.#log.debug({ did, err }, 'look-up failed')
     } finally {

@@ -8,6 +8,7 @@ import { indexedCollections } from '../read-model/record-handlers.ts'
 
 /** A server that lists no collections but all its accounts is one of a small network, or it is not asked further. */
 const accountCountMax = 10_000
+const pageSize = 1000
 
 interface Needs {
   relayUrls: readonly string[]
@@ -47,17 +48,19 @@ async function listFrom(target: XrpcTarget, onPage: (dids: readonly Did[]) => Pr
 }
 
 async function listAll(target: XrpcTarget, onPage: (dids: readonly Did[]) => Promise<void>): Promise<void> {
-  let count = 0
+  // Nobody is read before it is known that they are few: those of a whole network are not ours to read.
+  const dids: Did[] = []
   for await (const page of allRepos(target)) {
-    count += page.length
-    if (count > accountCountMax) {
+    dids.push(...page)
+    if (dids.length > accountCountMax) {
       throw new AtprotoError(
         'xrpc_refused',
         `more than ${accountCountMax} accounts and no list by collection`,
       )
     }
-    await onPage(page)
   }
+  for (let start = 0; start < dids.length; start += pageSize)
+    await onPage(dids.slice(start, start + pageSize))
 }
 
 /** 501 by the specification of XRPC; servers that never heard of a method refuse it in words of their own. */

@@ -46,12 +46,15 @@ export async function readRepo(
   let isWhole = true
   for (const collection of indexedCollections) {
     const rkeys = new Set<string>()
+    let listedCount = 0
     const pages = present?.includes(collection) === false ? [] : recordPages(target, did, collection)
     for await (const page of pages) {
       signal.throwIfAborted()
       for (const { uri } of page) rkeys.add(rkeyOf(uri))
       await applyPage(needs, { did, collection, rev, page }, reading)
-      if (rkeys.size < recordCountMax) continue
+      // Counted as they come: a server may list the same ones without end.
+      listedCount += page.length
+      if (listedCount < recordCountMax) continue
       needs.log.warn({ did, collection, recordCountMax }, 'a data repo has more records than are read')
       isWhole = false
       break

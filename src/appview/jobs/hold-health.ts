@@ -52,7 +52,7 @@ export class HoldHealthChecks {
       const holdDids = await listUsedHolds(this.#needs.db, { last, limit: pageSize })
       const known = await findHoldHealth(this.#needs.db, holdDids)
       const due = holdDids.filter((did) => this.#isDue(did, known.get(did)))
-      await Promise.all(due.map((did) => this.#slots.run(() => this.#check(did))))
+      await Promise.all(due.map((did) => this.#slots.run(() => this.#checkOne(did))))
       if (holdDids.length < pageSize) return
       last = holdDids.at(-1) as Did
     }
@@ -72,6 +72,12 @@ export class HoldHealthChecks {
       )
       await sleep(Math.min(roundMs.max, intervalMs / roundMs.part), signal).catch(() => undefined)
     }
+  }
+
+  async #checkOne(holdDid: Did): Promise<void> {
+    await this.#check(holdDid).catch((err: unknown) =>
+      this.#needs.log.error({ err, hold: holdDid }, 'a hold was not asked for its health'),
+    )
   }
 
   async #check(holdDid: Did): Promise<void> {

@@ -20,6 +20,8 @@ const retryMs = 5000
 const roundsPerReport = 200
 const countedMax = 1_000_000
 const stopPatienceMs = 10_000
+/** Failures in a row before it is asked whether one change, not the database, is at fault. */
+const failureCountMax = 3
 
 interface Needs {
   db: AppViewDb
@@ -35,6 +37,7 @@ export class SearchIndexing {
   readonly #stop = new AbortController()
   #loop: Promise<void> | undefined
   #rounds: Promise<unknown> = Promise.resolve()
+  #failures = 0
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -62,6 +65,7 @@ export class SearchIndexing {
       let delayMs = pauseMs
       try {
         const outcome = await this.#round()
+        this.#failures = 0
         if (outcome === 'idle' && busyRounds >= roundsPerReport) log.info('the search index is complete')
         busyRounds = outcome === 'worked' ? busyRounds + 1 : 0
         if (outcome !== 'worked') delayMs = idleMs
@@ -72,6 +76,7 @@ export class SearchIndexing {
         if (signal.aborted) return
         log.error({ err }, 'the search index is late; it will go on')
         delayMs = retryMs
+        if (++this.#failures >= failureCountMax) await this.stepOver().catch(() => undefined)
       }
       await sleep(delayMs, signal).catch(() => undefined)
     }
@@ -90,6 +95,24 @@ export class SearchIndexing {
     })
     this.#rounds = round.catch(() => undefined)
     return round
+  }
+
+  /**
+   * Takes up the changes of a round that keeps failing one by one. One that fails is dropped, so that it holds up no
+   * other: that the database takes, or it is the database that is at fault.
+   */
+  async stepOver(): Promise<void> {
+    const { db, log } = this.#needs
+    for (const change of await listSearchChanges(db, { limit: changesPerRound })) {
+      if (this.#stop.signal.aborted) return
+      const isTaken = db.transaction().execute(async (tx) => {
+        if (await lockSearchIndex(tx)) await takeUp(tx, [change])
+      })
+      await isTaken.catch(async (err: unknown) => {
+        await deleteSearchChanges(db, [change.id])
+        log.error({ err, ...change }, 'the search index does without a change')
+      })
+    }
   }
 }
 

@@ -23,6 +23,8 @@ export interface PdsManifests {
   getHead(ownerDid: Did): Promise<string>
   /** The digests that the owner's tag records name. `pds_failed` when they are too many to be read. */
   listTagged(ownerDid: Did): Promise<ReadonlySet<Digest>>
+  /** The digests of the owner's manifest records. `pds_failed` when they are too many to be read. */
+  listManifests(ownerDid: Did): Promise<ReadonlySet<Digest>>
   findManifest(ownerDid: Did, digest: Digest): Promise<ManifestRecord | undefined>
   findTag(ownerDid: Did, repository: string, tag: string): Promise<TagRecord | undefined>
   /** The bytes of a PDS blob, not verified yet. */

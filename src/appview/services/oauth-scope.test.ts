@@ -61,12 +61,13 @@ test('every collection that is written may be created, updated and deleted', () 
     ...readFileSync(file, 'utf8').matchAll(/collection: (\w+)Collection\b/g),
   ])
   const names = new Set(written.map(([, name = '']) => name))
-  expect([...names].sort()).toEqual(['manifest', 'sailorProfile', 'star', 'tag'])
+  expect([...names].sort()).toEqual(['manifest', 'repoPage', 'sailorProfile', 'star', 'tag'])
   for (const collection of [
     'io.atcr.manifest',
     'io.atcr.tag',
     'io.atcr.sailor.profile',
     'io.atcr.sailor.star',
+    'io.atcr.repo.page',
   ]) {
     for (const action of ['create', 'update', 'delete'] as const)
       expect(permissions.allowsRepo({ collection, action }), `${action} ${collection}`).toBe(true)

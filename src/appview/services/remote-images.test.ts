@@ -15,7 +15,7 @@ const now = () => new Date(time.ms)
 function webOf(answers: Record<string, () => Response>) {
   const asked: { url: string; headers: Headers; init: RequestInit }[] = []
   const fetch: Fetch = async (input, init = {}) => {
-    const address = String(input)
+    const address = new Request(input).url
     asked.push({ url: address, headers: new Headers(init.headers), init })
     return answers[address]?.() ?? new Response('no', { status: 404 })
   }

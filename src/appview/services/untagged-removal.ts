@@ -1,6 +1,12 @@
 import type { Did } from '../../atproto/syntax.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
-import { findManifestOfOwner, listManifestLinks, listReferrers, type Manifest } from '../db/manifests.ts'
+import {
+  findManifestOfOwner,
+  findManifests,
+  listManifestLinks,
+  listReferrers,
+  type Manifest,
+} from '../db/manifests.ts'
 import { findSailorProfile } from '../db/sailor-profiles.ts'
 import type { AppViewDb } from '../db/schema.ts'
 import {
@@ -11,11 +17,13 @@ import {
   untaggedDueAt,
   type UntaggedManifest,
 } from '../db/untagged-manifests.ts'
+import { AppViewError } from '../errors.ts'
 import { deleteManifests, type DeletionNeeds } from './manifest-deletion.ts'
 
 /** Records that one commit deletes; what is more waits for the next. */
 const removalCountMax = 150
 const referrerCountMax = 100
+const digestPageSize = 500
 
 /** What was looked at, and may be taken off the list; how much went. */
 export interface UntaggedRound {
@@ -38,7 +46,8 @@ interface Plan {
  * later, in its own time.
  *
  * The PDS is asked for its tags and told to take the commit only if nothing was written since: a push by whichever
- * registry in between makes it fail, and the next try sees what was pushed.
+ * registry in between makes it fail, and the next try sees what was pushed. Nor does anything go while the PDS has
+ * manifests that the index has not heard of: they may be indexes, or signed.
  * @throws {AppViewError} PDS failures, `pds_conflict` among them
  */
 export async function removeUntagged(needs: DeletionNeeds, ownerDid: Did): Promise<UntaggedRound> {
@@ -59,10 +68,22 @@ export async function removeUntagged(needs: DeletionNeeds, ownerDid: Did): Promi
   }
   const removals = [...plan.removals.values()]
   if (removals.length === 0) return { seen, removedCount: 0 }
+  await assertAllKnown(db, ownerDid, await pds.listManifests(ownerDid))
   const children = await childrenOf(plan, removals)
   await deleteManifests(needs, ownerDid, removals, { swapCommit: head })
   await noteUntagged(db, ownerDid, children, untaggedDueAt(now().toISOString()))
   return { seen, removedCount: removals.length }
+}
+
+/** @throws {AppViewError} `pds_conflict` when the index is behind what the PDS has */
+async function assertAllKnown(db: AppViewDb, ownerDid: Did, digests: ReadonlySet<Digest>): Promise<void> {
+  const all = [...digests]
+  for (let start = 0; start < all.length; start += digestPageSize) {
+    const page = all.slice(start, start + digestPageSize)
+    const known = await findManifests(db, ownerDid, page)
+    if (known.size === page.length) continue
+    throw new AppViewError('pds_conflict', `${ownerDid} has manifests that the index has not heard of yet`)
+  }
 }
 
 async function isNeeded(plan: Plan, { digest, subjectDigest }: Manifest): Promise<boolean> {

@@ -99,6 +99,15 @@ test('one address has its share of connections, and gets them back', async () =>
   expect(again.response.status).toBe(200)
 })
 
+test('who asks for the headers alone takes no place', async () => {
+  for (let count = 0; count < 20; count++) {
+    const response = await globalThis.fetch(`${fixture.url}/events/pushes`, { method: 'HEAD' })
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
+  }
+  expect(fixture.livePushes.listenerCount).toBe(0)
+})
+
 test('the end of the server ends them', async () => {
   using stream = await listen()
   expect(await stream.next()).toBe('retry: 5000')

@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 
 import { clientAddressOf } from '../../http/client-address.ts'
 import type { ServerEnv } from '../../http/serve.ts'
+import { networkOf } from '../../lib/networks.ts'
 import type { LivePushes, RecentPush } from '../services/live-pushes.ts'
 import { repositoryItem } from './pages/parts.ts'
 import { listPushedEntries } from './views/home.ts'
@@ -13,12 +14,19 @@ interface Needs extends Pick<ViewNeeds, 'db' | 'now'> {
 
 /** Connections at once. One browser has six at most to one place. */
 const connectionCountMax = 500
-const connectionsPerAddressMax = 12
+const connectionsPerNetworkMax = 12
 const heartbeatMs = 25_000
 /** How long browsers wait before they connect again. */
 const reconnectMs = 5000
 /** Messages that wait for a reader before he is given up. */
 const backlogMax = 100
+
+const streamHeaders = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  // nginx would wait for more.
+  'x-accel-buffering': 'no',
+}
 
 /**
  * `GET /events/pushes`: pushes as server-sent events (HTML standard, "Server-sent events"), each the entry of a list as
@@ -26,7 +34,7 @@ const backlogMax = 100
  */
 export class PushStreams {
   readonly #needs: Needs
-  readonly #perAddress = new Map<string, number>()
+  readonly #perNetwork = new Map<string, number>()
   #count = 0
   /** Rendered once for everyone who listens. */
   #last: { pushes: readonly RecentPush[]; text: Promise<string> } | undefined
@@ -36,32 +44,28 @@ export class PushStreams {
   }
 
   answer(context: Context<ServerEnv>): Response {
-    const address = clientAddressOf(context)
-    const taken = this.#perAddress.get(address) ?? 0
-    if (this.#count >= connectionCountMax || taken >= connectionsPerAddressMax) {
+    // Of IPv6 addresses everyone has more than there is room for.
+    const network = networkOf(clientAddressOf(context))
+    const taken = this.#perNetwork.get(network) ?? 0
+    if (this.#count >= connectionCountMax || taken >= connectionsPerNetworkMax) {
       return context.text('too many listen already', 503, { 'retry-after': '60' })
     }
+    // Nobody would read, or end, the body of an answer to HEAD.
+    if (context.req.method === 'HEAD') return new Response(null, { headers: streamHeaders })
     this.#count++
-    this.#perAddress.set(address, taken + 1)
+    this.#perNetwork.set(network, taken + 1)
     const after = context.req.header('last-event-id') ?? context.req.query('after') ?? ''
     return new Response(
-      this.#open(after, () => this.#leave(address)),
-      {
-        headers: {
-          'content-type': 'text/event-stream; charset=utf-8',
-          'cache-control': 'no-store',
-          // nginx would wait for more.
-          'x-accel-buffering': 'no',
-        },
-      },
+      this.#open(after, () => this.#leave(network)),
+      { headers: streamHeaders },
     )
   }
 
-  #leave(address: string): void {
+  #leave(network: string): void {
     this.#count--
-    const left = (this.#perAddress.get(address) ?? 1) - 1
-    if (left === 0) this.#perAddress.delete(address)
-    else this.#perAddress.set(address, left)
+    const left = (this.#perNetwork.get(network) ?? 1) - 1
+    if (left === 0) this.#perNetwork.delete(network)
+    else this.#perNetwork.set(network, left)
   }
 
   #open(after: string, onEnd: () => void): ReadableStream<Uint8Array> {
@@ -86,6 +90,8 @@ export class PushStreams {
         )
       const heartbeat = setInterval(() => send(': still here\n\n'), heartbeatMs)
       const unsubscribe = livePushes.subscribe(tell, end)
+      // The server ends: there was nothing to subscribe to.
+      if (ended.signal.aborted) return clearInterval(heartbeat)
       ended.signal.addEventListener('abort', () => {
         clearInterval(heartbeat)
         unsubscribe()

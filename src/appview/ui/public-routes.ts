@@ -1,6 +1,7 @@
 import type { Context, Hono } from 'hono'
 
 import type { ServerEnv } from '../../http/serve.ts'
+import type { ShownSums } from '../services/shown-sums.ts'
 import { answerCard, type Cards } from './cards/answer-card.ts'
 
 import { mountCrawlerFiles } from './crawler-routes.ts'
@@ -12,6 +13,7 @@ import type { ViewNeeds } from './views/owner.ts'
 
 export interface PublicFilesNeeds extends Omit<ViewNeeds, 'viewer'> {
   baseUrl: string
+  shownSums: Pick<ShownSums, 'ofRepository'>
   cards: Cards
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
 import type { LivePushes } from '../services/live-pushes.ts'
 import type { Search } from '../services/search.ts'
+import type { ShownSums } from '../services/shown-sums.ts'
 import { answerPage } from './answer.ts'
 import type { Assets } from './assets.ts'
 import { showDeletion } from './reference-deletion-routes.ts'
@@ -47,6 +48,7 @@ export interface PagesNeeds
   assets: Assets
   sessions: BrowserSessions
   search: Search
+  shownSums: ShownSums
   livePushes: LivePushes
   log: Logger
 }
@@ -102,7 +104,7 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   const streams = new PushStreams(needs)
   app.get('/events/pushes', (context) => streams.answer(context))
   page('/search', showSearch)
-  page('/opensearch.xml', describeSearch)
+  app.get('/opensearch.xml', (context) => describeSearch(context, needs))
 
   page('/r/:path{.+}', async (visit) => {
     const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 
 import { html, trustedHtml, type Html } from '../../../http/html.ts'
 import { ByteCache } from '../../../lib/byte-cache.ts'
-import { waitAtMost } from '../../../lib/clock.ts'
+import { waitAtMost, type Now } from '../../../lib/clock.ts'
 import { randomId, sha256Hex } from '../../../lib/ids.ts'
 import { Slots } from '../../../lib/slots.ts'
 import type { Sanitized } from './sanitize.ts'
@@ -14,11 +14,14 @@ export const markdownBytesMax = 100_000
 const htmlLengthMax = 600_000
 const cacheBytesMax = 16_000_000
 const startMs = 30_000
+/** A text that failed may have been unlucky: the machine was busy, or the thread had died. */
+const failureFreshMs = 10 * 60_000
 
 interface Needs {
   /** Where a picture of another site is had from us. */
   imagePath: (url: string) => string
   images: 'proxy' | 'link'
+  now: Now
   /** How long one text may take. Default 2,000. */
   deadlineMs?: number
   /** How long a page waits, the texts before it included. Default 6,000. */
@@ -43,12 +46,14 @@ export class Markdown {
   async render(text: string, { baseUrl }: { baseUrl?: string | undefined } = {}): Promise<Html> {
     const source = Buffer.from(text).subarray(0, markdownBytesMax).toString('utf8')
     const key = sha256Hex(JSON.stringify([source, baseUrl, this.#needs.images]))
-    const rendering = this.#cache.get(key, 0, async () => {
+    const nowMs = this.#needs.now().getTime()
+    const rendering = this.#cache.get(key, nowMs, async () => {
       const html = await this.#turn.run(() => this.#render(source, baseUrl))
-      return { value: { html }, bytes: (html?.length ?? 0) + 100, freshMs: Number.MAX_SAFE_INTEGER }
+      const freshMs = html === undefined ? failureFreshMs : Number.MAX_SAFE_INTEGER
+      return { value: { html }, bytes: (html?.length ?? 0) + 100, freshMs }
     })
     await waitAtMost(this.#needs.patienceMs, rendering)
-    const rendered = this.#cache.peek(key, 0)?.html
+    const rendered = this.#cache.peek(key, nowMs)?.html
     return rendered === undefined
       ? html`<pre class="plain-text" tabindex="0">${source}</pre>`
       : trustedHtml(rendered)
@@ -66,7 +71,7 @@ export class Markdown {
 
   async #ask(job: MarkdownJob): Promise<Sanitized | 'failed'> {
     try {
-      const worker = (this.#worker ??= await startWorker())
+      const worker = (this.#worker ??= await this.#startWorker())
       worker.postMessage(job, [])
       const [answer] = (await once(worker, 'message', {
         signal: AbortSignal.timeout(this.#needs.deadlineMs),
@@ -80,17 +85,26 @@ export class Markdown {
       return 'failed'
     }
   }
-}
 
-async function startWorker(): Promise<Worker> {
-  const worker = new Worker(new URL('worker.ts', import.meta.url), {
-    env: {},
-    resourceLimits: { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32 },
-  })
-  // It keeps no process alive.
-  worker.unref()
-  await once(worker, 'message', { signal: AbortSignal.timeout(startMs) })
-  return worker
+  async #startWorker(): Promise<Worker> {
+    const worker = new Worker(new URL('worker.ts', import.meta.url), {
+      env: {},
+      resourceLimits: { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32 },
+    })
+    // It keeps no process alive, and ends none: whatever it dies of, at whatever moment.
+    worker.unref()
+    worker.on('error', () => undefined)
+    worker.once('exit', () => {
+      if (this.#worker === worker) this.#worker = undefined
+    })
+    try {
+      await once(worker, 'message', { signal: AbortSignal.timeout(startMs) })
+    } catch (error) {
+      void worker.terminate()
+      throw error
+    }
+    return worker
+  }
 }
 
 function escapeAttribute(text: string): string {

@@ -2,14 +2,9 @@ import { cleanText, formatCount } from '../../../lib/format.ts'
 import { formatSize } from '../../../lib/format-size.ts'
 import { findActorProfiles } from '../../db/actor-profiles.ts'
 import { sumStats } from '../../db/hold-stats.ts'
-import {
-  countShownTags,
-  findShownRepository,
-  listShownRepositories,
-  listShownTags,
-  sumShownSize,
-} from '../../db/listings.ts'
+import { findShownRepository, listShownRepositories, listShownTags } from '../../db/listings.ts'
 import { countStars } from '../../db/stars.ts'
+import type { ShownSums } from '../../services/shown-sums.ts'
 import { describeManifests } from './manifest.ts'
 import { findOwner, readActor, readRepositoryPath, type ViewNeeds } from './owner.ts'
 import { registryAddress } from './pull-commands.ts'
@@ -28,7 +23,7 @@ export interface Card {
   host: string
 }
 
-type Needs = Omit<ViewNeeds, 'viewer'> & { baseUrl: string }
+type Needs = Omit<ViewNeeds, 'viewer'> & { baseUrl: string; shownSums: Pick<ShownSums, 'ofRepository'> }
 
 const repositoryCountMax = 100
 const textLengthMax = 300
@@ -44,9 +39,8 @@ export async function viewRepositoryCard(needs: Needs, pathText: string): Promis
   if (repository === undefined) return undefined
   const [newest] = await listShownTags(db, repository, { limit: 1, viewer: undefined })
   const manifest = newest && (await describeManifests(db, repository, [newest.digest])).get(newest.digest)
-  const [tagCount, { sizeBytes }, starCount, { pullCount }] = [
-    await countShownTags(db, repository, undefined),
-    await sumShownSize(db, repository, undefined),
+  const [{ sizeBytes, tagCount }, starCount, { pullCount }] = [
+    await needs.shownSums.ofRepository(repository, undefined),
     await countStars(db, repository),
     await sumStats(db, repository),
   ]

@@ -7,10 +7,10 @@ import {
   listOwnerRepositories,
   repositoryOrders,
   sumOwnerPulls,
-  sumOwnerSize,
   type RepositoryOrder,
 } from '../../db/owner-listings.ts'
 import { countShownStars } from '../../db/shown-stars.ts'
+import type { ShownSums } from '../../services/shown-sums.ts'
 import { avatarPath } from '../avatars.ts'
 import { viewHealth, type HealthView } from './health.ts'
 import { summarizeHold, type HoldSummary } from './hold-summary.ts'
@@ -53,15 +53,18 @@ const bioLineCountMax = 12
 const filterLengthMax = 100
 
 /** What stands above both lists. */
-export async function viewOwnerHeader(needs: ViewNeeds, owner: OwnerView): Promise<OwnerHeader> {
+export async function viewOwnerHeader(
+  needs: ViewNeeds & { shownSums: Pick<ShownSums, 'ofOwner'> },
+  owner: OwnerView,
+): Promise<OwnerHeader> {
   const { db, viewer } = needs
   const { did } = owner
-  const [profiles, repositoryCount, starCount, pullCount, sizeBytes, holds] = await Promise.all([
+  const [profiles, repositoryCount, starCount, pullCount, { sizeBytes }, holds] = await Promise.all([
     findActorProfiles(db, [did]),
     countOwnerRepositories(db, did, { viewer, text: '' }),
     countShownStars(db, did, viewer),
     sumOwnerPulls(db, did, viewer),
-    sumOwnerSize(db, did, viewer),
+    needs.shownSums.ofOwner(did, viewer),
     listHoldsOfCaptain(db, did, { limit: holdCountMax }),
   ])
   const health = await viewHealth(needs, holds.map((hold) => hold.did)) // prettier-ignore

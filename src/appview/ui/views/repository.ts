@@ -4,12 +4,10 @@ import { sumStats } from '../../db/hold-stats.ts'
 import { findHold } from '../../db/holds.ts'
 import {
   countShownTags,
+  findShownManifests,
   findShownRepository,
   findShownTag,
-  listShownHolds,
   listShownTags,
-  listUntaggedManifests,
-  sumShownSize,
 } from '../../db/listings.ts'
 import { findManifests, listReferrers, type Manifest } from '../../db/manifests.ts'
 import { findRepoPage } from '../../db/repo-pages.ts'
@@ -17,6 +15,7 @@ import type { Repository } from '../../db/repositories.ts'
 import { findScans, type Scan } from '../../db/scans.ts'
 import { findTag } from '../../db/tags.ts'
 import type { RemoteReadmes } from '../../services/remote-readmes.ts'
+import { untaggedCountMax, type RepositorySum, type ShownSums } from '../../services/shown-sums.ts'
 import { avatarPath } from '../avatars.ts'
 import { viewHealth, type HealthNeeds, type HealthView } from './health.ts'
 import { holdView, type HoldView } from './hold-name.ts'
@@ -31,6 +30,7 @@ import { viewStar, type StarView } from './stars.ts'
 
 export interface RepositoryViewNeeds extends ViewNeeds, HealthNeeds {
   registry: RegistryAddress
+  shownSums: Pick<ShownSums, 'ofRepository'>
   remoteReadmes: Pick<RemoteReadmes, 'peek'>
   /** Where a picture of another site is had from us; undefined where none is shown. */
   imagePath: (url: string) => string | undefined
@@ -93,7 +93,6 @@ export interface RepositoryView {
 }
 
 const tagsPerPage = 30
-const untaggedCountMax = 20
 const leadLengthMax = 300
 const queryLengthMax = 128
 const factLengthMax = 80
@@ -116,12 +115,14 @@ export async function viewRepository(
   if (path === undefined || owner === undefined) return undefined
   const { db, viewer } = needs
   const repository = await findShownRepository(db, { ownerDid: owner.did, name: path.name }, viewer)
-  const tagList = repository && (await listTagViews(needs, repository, query))
-  if (repository === undefined || tagList === undefined) return undefined
-  const untagged = await listUntagged(needs, repository)
+  if (repository === undefined) return undefined
+  const sum = await needs.shownSums.ofRepository(repository, viewer)
+  const tagList = await listTagViews(needs, repository, { ...query, allCount: sum.tagCount })
+  if (tagList === undefined) return undefined
+  const untagged = await listUntagged(needs, repository, sum)
   const chosen = await chooseManifest(needs, repository, untagged.views)
   const page = await findRepoPage(db, repository)
-  const holdDids = await listShownHolds(db, repository, viewer)
+  const { holdDids, manifestCount, sizeBytes } = sum
   const history = await viewPullHistory(needs, repository)
   const health = await viewHealth(needs, holdDids)
   const annotations = chosen?.manifest.annotations ?? {}
@@ -151,7 +152,8 @@ export async function viewRepository(
     tagList,
     untagged: untagged.views,
     hasMoreUntagged: untagged.hasMore,
-    ...(await sumShownSize(db, repository, viewer)),
+    manifestCount,
+    sizeBytes,
     star: await viewStar(needs, repository),
     // Holds are told every few minutes.
     pullCount: Math.max((await sumStats(db, repository)).pullCount, history.total),
@@ -165,11 +167,10 @@ export async function viewRepository(
 async function listTagViews(
   { db, viewer }: ViewNeeds,
   repository: Repository,
-  { page: pageText, q = '', sort }: RepositoryQuery,
+  { allCount, page: pageText, q = '', sort }: RepositoryQuery & { allCount: number },
 ): Promise<TagListView | undefined> {
   const query = cleanText(q, queryLengthMax)
   const order = sort === 'name' ? 'name' : 'newest'
-  const allCount = await countShownTags(db, repository, viewer)
   const count = query === '' ? allCount : await countShownTags(db, repository, viewer, query)
   const page = readPage(pageText, { entryCount: count, limit: tagsPerPage })
   if (page === undefined) return undefined
@@ -189,12 +190,15 @@ async function listTagViews(
 async function listUntagged(
   { db, viewer }: ViewNeeds,
   repository: Repository,
+  { untagged }: RepositorySum,
 ): Promise<{ views: ManifestView[]; hasMore: boolean }> {
-  const digests = await listUntaggedManifests(db, repository, { limit: untaggedCountMax + 1, viewer })
-  const shown = digests.slice(0, untaggedCountMax)
+  const digests = untagged.slice(0, untaggedCountMax - 1)
+  // Sums may be a moment old.
+  const still = await findShownManifests(db, repository, { digests, viewer })
+  const shown = digests.filter((digest) => still.has(digest))
   const manifests = await describeManifests(db, repository, shown)
   const views = shown.flatMap((digest) => manifests.get(digest) ?? [])
-  return { views, hasMore: digests.length > shown.length }
+  return { views, hasMore: untagged.length > digests.length }
 }
 
 interface Chosen {
