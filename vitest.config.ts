@@ -14,8 +14,11 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Files of `integration` that run once more with the AppView's tables on PostgreSQL; others do by TEST_DATABASE=postgres. */
+const onBothDatabases = ['indexer-backfill', 'manifest-pages', 'people', 'repository-pages']
+
 /**
- * Five projects, by what they need. `unit` shares one process per worker (fast; no global state in units); the others start
+ * Six projects, by what they need. `unit` shares one process per worker (fast; no global state in units); the others start
  * real programs, so a file has a process to itself. Two files of `contract` and `integration` run at a time, since they wait a lot
  * (for disks, clocks and programs that start); those of the rest one after another. Of several projects each has its turn.
  */
@@ -58,10 +61,21 @@ export default defineConfig({
       {
         test: {
           ...own,
+          name: 'postgres',
+          include: onBothDatabases.map((name) => `test/integration/${name}.test.ts`),
+          env: { TEST_DATABASE: 'postgres' },
+          fileParallelism: true,
+          maxWorkers: 2,
+          sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        test: {
+          ...own,
           name: 'conformance',
           include: ['test/conformance/**/*.test.ts'],
           testTimeout: 600_000,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
         },
       },
       {
@@ -70,7 +84,7 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 300_000,
-          sequence: { groupOrder: 5 },
+          sequence: { groupOrder: 6 },
         },
       },
     ],

@@ -38,6 +38,13 @@ const all: readonly Look[] = [
   { name: 'phone', viewport: narrow, colorScheme: 'light', fullPage: true },
 ]
 
+/** Resolves when the pictures in sight are there: those below are fetched as one scrolls. */
+const visiblePictures = `Promise.all([...document.images]
+  .filter((image) => image.getBoundingClientRect().top < innerHeight)
+  .map((image) => image.complete ? image.decode().catch(() => undefined) : new Promise((resolve) => {
+    image.onload = image.onerror = resolve
+  })))`
+
 const text = { type: 'string' } as const
 const { values } = parseArgs({ options: { ...stageOptions, out: text, all: text } })
 if (values.help === true) process.stdout.write(help)
@@ -75,6 +82,7 @@ async function takeOne(
   for (const { colorScheme, fullPage, name, viewport } of looks) {
     await page.setViewportSize(viewport)
     await page.emulateMedia({ colorScheme })
+    await page.evaluate(visiblePictures)
     const picture = await page.screenshot({ fullPage, animations: 'disabled' })
     await writeFile(join(folder, `${entry.name}-${name}.png`), shrinkPng(picture))
   }

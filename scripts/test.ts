@@ -15,7 +15,7 @@ interface Counts {
   skipped: number
 }
 
-const projects = ['unit', 'contract', 'integration', 'conformance', 'e2e']
+const projects = ['unit', 'contract', 'integration', 'postgres', 'conformance', 'e2e']
 const reports = mkdtempSync(join(tmpdir(), 'atcr-test-'))
 const total: Counts = { passed: 0, failed: 0, skipped: 0 }
 

@@ -57,11 +57,17 @@ export function logAccess(
   })
 }
 
-/** Headers that every answer carries; pages add their content security policy. */
+/**
+ * Headers that every answer carries; pages add their content security policy. An answer with a cookie is for one browser,
+ * whatever it says itself: a session gets a new token now and then, with whatever happens to be asked for.
+ */
 export function securityHeaders(): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
     setSecurityHeaders(context.env.outgoing)
     await next()
+    const { headers } = context.res
+    const isForOne = /\b(?:private|no-store)\b/.test(headers.get('cache-control') ?? '')
+    if (headers.has('set-cookie') && !isForOne) context.header('cache-control', 'private, no-cache')
   }
 }
 

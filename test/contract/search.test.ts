@@ -1,10 +1,12 @@
 import fc from 'fast-check'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { deleteAccountRows } from '../../src/appview/db/accounts.ts'
 import { setAccountActive, upsertIdentity } from '../../src/appview/db/identities.ts'
 import { migrations } from '../../src/appview/db/migrations.ts'
 import type { AppViewTables } from '../../src/appview/db/schema.ts'
+import { listSearchChanges } from '../../src/appview/db/search-changes.ts'
 import { SearchIndexing } from '../../src/appview/jobs/search-indexing.ts'
 import { removeManifest } from '../../src/appview/read-model/manifest.ts'
 import { Search, type SearchFilters } from '../../src/appview/services/search.ts'
@@ -259,6 +261,27 @@ describe.each(['sqlite', 'postgres'] as const)('%s', (dialect) => {
     expect(await count('carol')).toEqual([0, 0])
     const left = await own.selectFrom('search_documents').select('owner_did').distinct().execute()
     expect(left).toEqual([{ owner_did: bob }])
+  })
+
+  test('a change that cannot be taken up holds up no other', async () => {
+    const poison = { name: 'poison', owner: alice, description: 'unstorable' }
+    await indexing.settle()
+    await putRepository(db, poison)
+    await putRepository(db, { name: 'antidote', owner: alice })
+    const condition = sql.raw("when (new.name = 'poison')")
+    if (dialect === 'sqlite') {
+      await sql`create trigger broken before insert on search_documents ${condition} begin select raise(fail, 'no'); end`.execute(db) // prettier-ignore
+    } else {
+      await sql`create function broken() returns trigger language plpgsql as $$ begin raise 'no'; end $$`.execute(db) // prettier-ignore
+      await sql`create trigger broken before insert on search_documents for each row ${condition} execute function broken()`.execute(db) // prettier-ignore
+    }
+    await expect(indexing.settle()).rejects.toThrow('no')
+    await indexing.stepOver()
+    await sql`drop trigger broken ${sql.raw(dialect === 'sqlite' ? '' : 'on search_documents')}`.execute(db)
+    await indexing.settle()
+    expect(await namesOf('antidote')).toEqual(['alice/antidote'])
+    expect(await namesOf('poison')).toEqual([])
+    expect(await listSearchChanges(db, { limit: 1 })).toEqual([])
   })
 
   test('what is there before the index is made becomes part of it', async () => {

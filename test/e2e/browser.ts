@@ -34,10 +34,28 @@ export async function openPage(browser: Browser, options: Parameters<Browser['ne
   return { page, problems, [Symbol.asyncDispose]: () => context.close() }
 }
 
-export async function expectAccessible(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze()
+/** Asks axe, by all its rules unless told which. */
+export async function expectAccessible(page: Page, rules?: string[]): Promise<void> {
+  // Our pages have no frames, for which axe would open a page of its own each time.
+  const axe = new AxeBuilder({ page }).setLegacyMode()
+  const { violations } = await (rules === undefined ? axe : axe.withRules(rules)).analyze()
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`)
   assert.deepEqual(found, [])
+}
+
+/** What axe finds by colours and places; the rest it finds in any theme and at any width. */
+export const rulesOfLooks = ['color-contrast', 'link-in-text-block', 'scrollable-region-focusable']
+
+/** A page on a phone in light, and on a desk in the dark: two looks of four see each width and each theme. */
+export async function expectGoodLooks(page: Page): Promise<void> {
+  await page.emulateMedia({ colorScheme: 'light' })
+  await page.setViewportSize({ width: 360, height: 740 })
+  await expectNoSidewaysScroll(page)
+  await expectAccessible(page)
+  await page.emulateMedia({ colorScheme: 'dark' })
+  await page.setViewportSize({ width: 1440, height: 900 })
+  await expectNoSidewaysScroll(page)
+  await expectAccessible(page, rulesOfLooks)
 }
 
 export async function expectNoSidewaysScroll(page: Page): Promise<void> {

@@ -42,6 +42,7 @@ export class DemoStage implements AsyncDisposable {
       await TestNetwork.create({ dataDir: folder, ports, uploadMode: 'auto', progress, ...simulated(clock) }),
     )
     const demo = stack.use(await openDemo(network, { clock, folder, progress }))
+    await network.appview.context.holdHealth.checkDue()
     const failing = stack.use(await pagesFixture({ isEmpty: true }))
     return new DemoStage({ network, demo, failing, folder, clock }, stack.move())
   }

@@ -1,7 +1,3 @@
-import { mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
@@ -9,10 +5,8 @@ import { OciClient } from '../network/oci-client.ts'
 import { imageOfFiles } from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { WebhookReceiver } from '../network/webhook-receiver.ts'
-import { expectAccessible, expectNoSidewaysScroll, launchChromium, openPage } from './browser.ts'
+import { expectGoodLooks, launchChromium, openPage } from './browser.ts'
 
-/** Left behind to be looked at. */
-const screenshotFolder = join(tmpdir(), 'atcr-webhook-pages')
 const wide = { width: 1440, height: 900 }
 
 let network: TestNetwork
@@ -20,7 +14,6 @@ let browser: Browser
 let receiver: WebhookReceiver
 
 beforeAll(async () => {
-  await mkdir(screenshotFolder, { recursive: true })
   network = await TestNetwork.create()
   receiver = await WebhookReceiver.start()
   browser = await launchChromium()
@@ -50,20 +43,6 @@ async function push(tag: string) {
   const { handle, appPassword } = network.accounts.alice
   const client = new OciClient({ registryUrl: network.appview.url, username: handle, password: appPassword })
   await client.pushImage('alice.test/my_app', imageOfFiles({ tag }), tag)
-}
-
-/** How a page looks on a phone in the dark and on a screen in daylight, kept as pictures. */
-async function look(page: Page, name: string): Promise<void> {
-  for (const { colorScheme, width } of [
-    { colorScheme: 'dark', width: 360 },
-    { colorScheme: 'light', width: 1440 },
-  ] as const) {
-    await page.emulateMedia({ colorScheme })
-    await page.setViewportSize({ width, height: 900 })
-    await expectNoSidewaysScroll(page)
-    await expectAccessible(page)
-    await page.screenshot({ path: join(screenshotFolder, `${name}-${width}.png`), fullPage: true })
-  }
 }
 
 test('a webhook is added, told of a push, tested, looked into, disabled and deleted, without JavaScript', async () => {
@@ -151,10 +130,10 @@ test('the pages are accessible, in light and dark, on a phone and a screen', asy
   await using opened = await openAsAlice()
   const { page, problems } = opened
   await page.goto(url('/settings/webhooks'))
-  await look(page, 'list')
+  await expectGoodLooks(page)
   await page.goto(url(`/settings/webhooks/${id}`))
-  await look(page, 'webhook')
+  await expectGoodLooks(page)
   await page.getByRole('row').nth(1).getByRole('link').click()
-  await look(page, 'message')
+  await expectGoodLooks(page)
   expect(problems).toEqual([])
 })

@@ -141,6 +141,34 @@ test('a push that names it again is not lost, whichever registry it went through
   ]).toEqual([200, 200, 404])
 })
 
+test('nothing goes while the PDS has an index that this one has not heard of', async () => {
+  const child = image('child of an index pushed elsewhere')
+  await push('far', child, 'moving')
+  await removeTag('far', 'moving')
+  const index = indexOf([{ manifest: child, platform: 'linux/amd64' }])
+  // Another registry writes it, and no event of it comes.
+  network.jetstream.pause()
+  const { did } = network.accounts.alice
+  const value = {
+    $type: 'io.atcr.manifest',
+    repository: 'far',
+    digest: index.digest,
+    mediaType: index.mediaType,
+    schemaVersion: 2,
+    manifests: [{ digest: child.digest, mediaType: child.mediaType, size: child.bytes.length }],
+    createdAt: new Date().toISOString(),
+  }
+  const session = await network.appview.context.pdsSessions.session(did)
+  const rkey = manifestRkey(parseDigest(index.digest))
+  await applyWrites(session, [{ action: 'create', collection: 'io.atcr.manifest', rkey, value }])
+  await passAndRemove()
+  expect([await isInPds(child), await isInPds(index), await waiting()]).toEqual([true, true, 1])
+  network.jetstream.resume()
+  await network.settled()
+  await passAndRemove()
+  expect([await isInPds(child), await waiting()]).toEqual([true, 0])
+})
+
 test('a write in between, or a PDS that is away, puts it off', async () => {
   const left = image('left')
   await push('later', left, 'moving')

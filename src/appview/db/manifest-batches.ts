@@ -1,6 +1,6 @@
 import type { Did } from '../../atproto/syntax.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
-import { toLink, toManifest, type Manifest, type ManifestLink } from './manifests.ts'
+import { allLinks, toLink, toManifest, type Manifest, type ManifestLink } from './manifests.ts'
 import type { AppViewDb } from './schema.ts'
 
 /** A manifest of an owner. */
@@ -29,10 +29,11 @@ export async function findManifestsOfOwners(
   return new Map(manifests.filter(([key]) => wanted.has(key)))
 }
 
-/** What manifests of several owners point at, in each manifest's order, by the manifest's {@link manifestKey}. */
+/** What manifests of several owners point at, in each manifest's order, by the manifest's {@link manifestKey}; the first `countMax` of each. */
 export async function findLinksOfOwners(
   db: AppViewDb,
   keys: readonly ManifestKey[],
+  { countMax = allLinks }: { countMax?: number } = {},
 ): Promise<Map<string, ManifestLink[]>> {
   const links = new Map<string, ManifestLink[]>()
   if (keys.length === 0) return links
@@ -42,6 +43,7 @@ export async function findLinksOfOwners(
     .selectAll()
     .where('owner_did', 'in', ownersOf(keys))
     .where('digest', 'in', digestsOf(keys))
+    .where('position', '<', countMax)
     .orderBy('owner_did')
     .orderBy('digest')
     .orderBy('position')

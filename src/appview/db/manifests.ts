@@ -145,11 +145,20 @@ export async function listManifestLinks(
   return (await findManifestLinks(db, ownerDid, [digest])).get(digest) ?? []
 }
 
-/** The links of several manifests at once, by the manifest's digest. */
+/**
+ * How much is read of each of many manifests that an index lists: images have at most 127 layers, and nobody waits for
+ * who lists thousands of manifests with thousands of layers each.
+ */
+export const linksBelowMax = 256
+/** More than there are, and what both databases take for a number. */
+export const allLinks = 2 ** 31 - 1
+
+/** The links of several manifests at once, by the manifest's digest; the first `countMax` of each. */
 export async function findManifestLinks(
   db: AppViewDb,
   ownerDid: Did,
   digests: readonly Digest[],
+  { countMax = allLinks }: { countMax?: number } = {},
 ): Promise<Map<Digest, ManifestLink[]>> {
   if (digests.length === 0) return new Map()
   const rows = await db
@@ -157,6 +166,7 @@ export async function findManifestLinks(
     .selectAll()
     .where('owner_did', '=', ownerDid)
     .where('digest', 'in', digests)
+    .where('position', '<', countMax)
     .orderBy('digest')
     .orderBy('position')
     .execute()

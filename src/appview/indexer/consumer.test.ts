@@ -6,14 +6,14 @@ import type { Did } from '../../atproto/syntax.ts'
 import { openDatabase } from '../../lib/database.ts'
 import { logger } from '../../lib/log.ts'
 import { parseDigest } from '../../protocol/oci/digest.ts'
-import { findCursor } from '../db/cursors.ts'
+import { findCursor, putCursor } from '../db/cursors.ts'
 import { findHold } from '../db/holds.ts'
 import { findIdentity } from '../db/identities.ts'
 import { findManifest } from '../db/manifests.ts'
 import { migrations } from '../db/migrations.ts'
 import type { AppViewDb, AppViewTables } from '../db/schema.ts'
 import { countTags, findTag } from '../db/tags.ts'
-import { Consumer } from './consumer.ts'
+import { Consumer, type AroundRecord } from './consumer.ts'
 
 const alice = 'did:plc:alice'
 const hold = 'did:web:hold.example'
@@ -56,7 +56,7 @@ const manifestPut = (timeMicros: number) =>
 const captain = { owner: alice, public: true, allowAllCrew: false, enableBlueskyPosts: false, deployedAt: '2026-11-22T10:00:00Z' } // prettier-ignore
 
 /** A consumer over a list of events that is replayed from the cursor on every connection, and then stays open. */
-function consume(db: AppViewDb, events: readonly NetworkEvent[]) {
+function consume(db: AppViewDb, events: readonly NetworkEvent[], around?: AroundRecord) {
   const seen = {
     connections: [] as number[],
     identities: [] as Did[],
@@ -73,6 +73,7 @@ function consume(db: AppViewDb, events: readonly NetworkEvent[]) {
     source: 'jetstream',
     idleCursorStep: 5_000_000,
     retryDelayMs: 0,
+    around,
     async *events(cursorMicros, signal) {
       seen.connections.push(cursorMicros)
       await onConnection(seen.connections.length)
@@ -89,8 +90,8 @@ function consume(db: AppViewDb, events: readonly NetworkEvent[]) {
   return { consumer, seen, beforeConnection: (hook: typeof onConnection) => (onConnection = hook) }
 }
 
-async function consumeAll(db: AppViewDb, events: readonly NetworkEvent[]) {
-  const { consumer, seen } = consume(db, events)
+async function consumeAll(db: AppViewDb, events: readonly NetworkEvent[], around?: AroundRecord) {
+  const { consumer, seen } = consume(db, events, around)
   consumer.start()
   await consumer.reached(events.at(-1)?.cursor ?? 0)
   await consumer[Symbol.asyncDispose]()
@@ -175,6 +176,29 @@ test('one event that cannot be stored is given up after some tries, and the othe
   expect(
     await db.selectFrom('record_revs').select('rkey').where('rkey', '=', 'app_poison').execute(),
   ).toEqual([])
+})
+
+test('what fails around a record stops neither it nor those after it, and leaves nothing behind', async () => {
+  await using db = await open()
+  const failsAfter: AroundRecord = async (tx, event, apply) => {
+    const isNew = await apply()
+    if (event.kind === 'put' && event.rkey === 'app_fine') return isNew
+    await putCursor(tx, 'half-way', 1)
+    throw new Error('nobody can be told')
+  }
+  const failsBefore: AroundRecord = () => Promise.reject(new Error('nobody can be told'))
+  const first = await consumeAll(db, [manifestPut(1), tagPut(2, 'latest'), tagPut(3, 'fine')], failsAfter)
+  expect(first).toMatchObject({ counts: { applied: 3, failed: 0 }, connections: [0] })
+  const second = await consumeAll(db, [tagPut(4, 'v1')], failsBefore)
+  expect(second).toMatchObject({ counts: { applied: 1, failed: 0 }, connections: [3] })
+  expect(await countTags(db, app)).toBe(3)
+  expect(await findCursor(db, 'half-way')).toBeUndefined()
+})
+
+test('the first event that says nothing to us is remembered, so that the past is not read at every connection', async () => {
+  await using db = await open()
+  await consumeAll(db, [{ kind: 'sync', did: 'did:plc:stranger', cursor: 7, concernsUs: false }])
+  expect(await findCursor(db, 'jetstream')).toBe(7)
 })
 
 test('an account that is away is marked, a deleted one is forgotten and a replay does not bring it back', async () => {

@@ -1,13 +1,16 @@
 import { expect, test } from 'vitest'
 
 import type { DidDocument, Identity } from '../../atproto/identity.ts'
+import type { Fetch } from '../../atproto/outbound-fetch.ts'
 import type { Did } from '../../atproto/syntax.ts'
+import { waitUnlessAborted } from '../../lib/clock.ts'
 import { openDatabase } from '../../lib/database.ts'
 import { logger } from '../../lib/log.ts'
 import { migrations } from '../db/migrations.ts'
 import type { AppViewTables } from '../db/schema.ts'
 import { Indexer } from './indexer.ts'
 import { Lookups } from './lookups.ts'
+import { listAccountsOfNetwork } from './repo-lists.ts'
 
 const log = logger('test')
 log.level = 'silent'
@@ -37,6 +40,48 @@ test('a DID is looked up once at a time, again when asked meanwhile, and a failu
   lookups.request('did:plc:late')
   expect(calls).toHaveLength(3)
 })
+
+test('a server that never answers gives its place back, and holds up no stop', async () => {
+  const ended: Did[] = []
+  const lookUp = (did: Did, signal: AbortSignal) =>
+    waitUnlessAborted(new Promise<void>(() => undefined), signal).finally(() => ended.push(did))
+  const patient = new Lookups({ log, lookUp })
+  const impatient = new Lookups({ log, lookUp, patienceMs: 1 })
+  for (const name of ['a', 'b', 'c', 'd', 'e']) impatient.request(`did:plc:${name}`)
+  await impatient.idle()
+  expect(ended).toHaveLength(5)
+  patient.request('did:plc:f')
+  await patient[Symbol.asyncDispose]()
+  expect(ended).toHaveLength(6)
+})
+
+test('a big network without lists by collection is left alone, down to its first account', async () => {
+  const page = async (url: URL) => {
+    if (!url.pathname.endsWith('.listRepos'))
+      return Response.json({ error: 'MethodNotImplemented' }, { status: 501 })
+    const from = Number(url.searchParams.get('cursor') ?? 0)
+    const didOf = (index: number) =>
+      `did:plc:${String(from + index)
+        .padStart(24, 'a')
+        .replaceAll(/[0189]/g, 'b')}`
+    const repos = Array.from({ length: 1000 }, (_, index) => ({
+      did: didOf(index),
+      head,
+      rev: '3kaaaaaaaaa2a',
+    }))
+    return Response.json({ repos, cursor: String(from + 1000) })
+  }
+  const asked: URL[] = []
+  const fetch: Fetch = async (input) => {
+    asked.push(new URL(input instanceof Request ? input.url : input))
+    return page(asked.at(-1) as URL)
+  }
+  const listed: Did[] = []
+  const needs = { relayUrls: ['http://relay.example'], fetch, log }
+  expect(await listAccountsOfNetwork(needs, async (dids) => void listed.push(...dids))).toBe(false)
+  expect([listed.length, asked.length]).toEqual([0, 12])
+})
+const head = 'bafyreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku'
 
 test('the indexer stops at once, even when its event source is not there', async () => {
   await using db = await openDatabase<AppViewTables>({ path: ':memory:' }, migrations)

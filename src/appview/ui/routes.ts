@@ -104,7 +104,7 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   const streams = new PushStreams(needs)
   app.get('/events/pushes', (context) => streams.answer(context))
   page('/search', showSearch)
-  page('/opensearch.xml', describeSearch)
+  app.get('/opensearch.xml', (context) => describeSearch(context, needs))
 
   page('/r/:path{.+}', async (visit) => {
     const address = parseRepositoryAddress(visit.context.req.param('path') ?? '')

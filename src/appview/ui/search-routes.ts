@@ -18,7 +18,10 @@ export async function showSearch({ context, needs, shell }: Visit): Promise<Resp
 }
 
 /** How browsers offer the search in their address bar (OpenSearch 1.1). */
-export async function describeSearch({ context, needs }: Visit): Promise<Response> {
+export async function describeSearch(
+  context: Visit['context'],
+  needs: Pick<Visit['needs'], 'assets' | 'baseUrl'>,
+): Promise<Response> {
   const template = `${new URL('/search', needs.baseUrl).href}?q={searchTerms}`
   const icon = new URL(needs.assets.path('logo.svg'), needs.baseUrl).href
   const { host } = registryAddress(needs.baseUrl)

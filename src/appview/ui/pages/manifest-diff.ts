@@ -13,7 +13,7 @@ import type {
 } from '../views/manifest-diff.ts'
 import { layout, type Shell } from './layout.ts'
 import { blobLink, digestLink, more, repositoryHeading, size } from './manifest-parts.ts'
-import { breakable } from './parts.ts'
+import { breakable, dottedName } from './parts.ts'
 
 /** What changed between two manifests, and a form to choose others. */
 export function manifestDiffPage(shell: Shell, view: ManifestDiffView): Html {
@@ -119,7 +119,7 @@ function sizes({ from, to }: ManifestDiffView, { layers }: ManifestDifference): 
   return html`<section aria-labelledby="size">
     <h2 id="size">Size</h2>
     <p>
-      ${size(before)} → ${size(after)}, ${signed(after - before)}.
+      ${before === after ? html`${size(after)}, the same.` : html`${size(before)} → ${size(after)}, ${signed(after - before)}.`}
       ${
         layers &&
         html`Who has the first downloads ${formatSize(layers.addedBytes)} for the second;
@@ -245,7 +245,7 @@ function changes(id: string, title: string, { items, moreCount }: Cut<TextChange
       ${items.map(
         ({ from, name, to }) =>
           html`<div>
-            <dt>${breakable(name)}</dt>
+            <dt>${dottedName(name)}</dt>
             <dd>
               <ul class="diff plain-diff">
                 ${from !== undefined && textItem('removed', from)}

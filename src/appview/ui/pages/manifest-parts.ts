@@ -5,7 +5,7 @@ import { formatCount, shortDigest } from '../../../lib/format.ts'
 import type { Cut, NamedText } from '../views/loose-json.ts'
 import type { ScanCounts } from '../views/scan.ts'
 import type { OwnerView } from '../views/owner.ts'
-import { breakable, tabs } from './parts.ts'
+import { breakable, dottedName, tabs } from './parts.ts'
 
 /** Whose repository a page is about, and what of it. */
 export function repositoryHeading(
@@ -76,7 +76,7 @@ export function namedTexts({ items, moreCount }: Cut<NamedText>): Html {
       ${items.map(
         ({ name, text }) =>
           html`<div>
-            <dt><code>${breakable(name)}</code></dt>
+            <dt><code>${dottedName(name)}</code></dt>
             <dd><code dir="auto">${breakable(text)}</code></dd>
           </div>`,
       )}

@@ -102,9 +102,12 @@ export function platforms({ kindLabel, platforms }: ManifestView): Html | '' {
 }
 
 /** A name or command that may be broken after each slash, colon and at sign, rather than anywhere. */
-export function breakable(text: string): Html {
-  return html`${text.split(/(?<=[/:@])/).map((part, index) => (index === 0 ? part : html`<wbr />${part}`))}`
+export function breakable(text: string, after = /(?<=[/:@])/): Html {
+  return html`${text.split(after).map((part, index) => (index === 0 ? part : html`<wbr />${part}`))}`
 }
+
+/** The name of an annotation or label, such as `org.opencontainers.image.created`, which may break at its dots. */
+export const dottedName = (name: string): Html => breakable(name, /(?=\.)|(?<=[/:@])/)
 
 const platformCountMax = 6
 

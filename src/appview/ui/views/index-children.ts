@@ -1,6 +1,6 @@
 import { isDigest, type Digest } from '../../../protocol/oci/digest.ts'
 import { findShownOfOwner } from '../../db/listings.ts'
-import { findManifestLinks, type ManifestLink } from '../../db/manifests.ts'
+import { findManifestLinks, linksBelowMax, type ManifestLink } from '../../db/manifests.ts'
 import type { RepositoryKey } from '../../db/schema.ts'
 import { labelOfLayer, labelOfType } from './artifact-labels.ts'
 import type { Cut } from './loose-json.ts'
@@ -47,7 +47,7 @@ export async function viewChildren(
   const looked = listed.slice(0, knownCountMax)
   const digests = [...new Set(looked.map((link) => link.targetDigest))]
   const shown = await findShownOfOwner(db, repository.ownerDid, { digests, viewer })
-  const contents = await findManifestLinks(db, repository.ownerDid, [...shown])
+  const contents = await findManifestLinks(db, repository.ownerDid, [...shown], { countMax: linksBelowMax })
   const scans = await viewScanCounts(db, repository.ownerDid, [...shown])
   const placeOf = (digest: Digest) => (shown.has(digest) ? pathOf(digest) : undefined)
 

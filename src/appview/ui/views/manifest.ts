@@ -6,7 +6,7 @@ import {
   manifestKey,
   type ManifestKey,
 } from '../../db/manifest-batches.ts'
-import type { Manifest, ManifestLink, Platform } from '../../db/manifests.ts'
+import { linksBelowMax, type Manifest, type ManifestLink, type Platform } from '../../db/manifests.ts'
 import type { AppViewDb, RepositoryKey } from '../../db/schema.ts'
 import { cleanText } from '../../../lib/format.ts'
 import { labelOfContent, labelOfType } from './artifact-labels.ts'
@@ -22,13 +22,16 @@ export interface ManifestView {
   kindLabel: string | undefined
   /** `linux/arm64`, each once; empty where the record does not tell. */
   platforms: string[]
-  /** The manifest and all below it, every blob once. */
+  /** The manifest and all below it, every blob once; of what lists very much, less. */
   sizeBytes: number
   createdAt: Date
   description: string | undefined
 }
 
 const textLengthMax = 80
+/** Of an index that lists more, what these list is counted, and the others by their own size. */
+const childCountMax = 64
+const isManifest = ({ kind }: ManifestLink) => kind === 'manifest'
 const imageConfigs = new Set([
   'application/vnd.oci.image.config.v1+json',
   'application/vnd.docker.container.image.v1+json',
@@ -56,12 +59,13 @@ export async function describeManifestsOfOwners(
   const links = await findLinksOfOwners(db, keys)
   const children = new Map<string, ManifestKey>()
   for (const { ownerDid, digest } of manifests.values()) {
-    for (const link of links.get(manifestKey({ ownerDid, digest })) ?? []) {
+    const listed = (links.get(manifestKey({ ownerDid, digest })) ?? []).filter(isManifest)
+    for (const link of listed.slice(0, childCountMax)) {
       const child = { ownerDid, digest: link.targetDigest }
-      if (link.kind === 'manifest') children.set(manifestKey(child), child)
+      children.set(manifestKey(child), child)
     }
   }
-  const childLinks = await findLinksOfOwners(db, [...children.values()])
+  const childLinks = await findLinksOfOwners(db, [...children.values()], { countMax: linksBelowMax })
   return new Map(
     [...manifests].map(([key, manifest]) => [
       key,
