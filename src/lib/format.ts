@@ -30,9 +30,14 @@ export function shortDigest(digest: string): string {
   return `${algorithm}:${hex.slice(0, 12)}`
 }
 
+const number = new Intl.NumberFormat('en')
+
+/** `1,024` */
+export const formatNumber = (value: number): string => number.format(value)
+
 /** `1 tag`, `2 tags`, `1,024 tags` */
 export function formatCount(count: number, noun: string): string {
-  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
+  return `${formatNumber(count)} ${noun}${count === 1 ? '' : 's'}`
 }
 
 // Controls, overrides of writing direction, and what takes no room: a name must not pass for another. Joiners and

@@ -53,7 +53,7 @@ const start = (relays: readonly string[] = []) =>
   newcomer.start({ firehose_urls: [front.url], relay_endpoints: [...relays] })
 const counts = () => newcomer.appview.context.indexer.counts
 const find = (tag: string) => findTag(newcomer.db, { ownerDid: network.accounts.alice.did, name: 'app' }, tag)
-const arrived = (tag: string) => expect.poll(() => find(tag), { timeout: 20_000 }).toBeDefined()
+const arrived = async (tag: string) => await expect.poll(() => find(tag), { timeout: 20_000 }).toBeDefined()
 const isOfAlice = ({ type, body }: Frame) => type === '#commit' && body['repo'] === network.accounts.alice.did
 async function tag(name: string): Promise<void> {
   const alice = await asPerson(network, 'alice')
@@ -106,7 +106,7 @@ test('#sync in place of a commit, and a commit that is not one, have the account
   front.pass = async (frame) => {
     if (!isOfAlice(frame)) return [frame]
     const { blocks, repo, rev, seq, time } = frame.body
-    return [{ type: '#sync', body: { blocks, did: repo, rev, seq, time } as Frame['body'] }]
+    return [{ type: '#sync', body: { blocks, did: repo, rev, seq, time } }]
   }
   const { applied } = counts()
   await tag('synced')
@@ -114,7 +114,7 @@ test('#sync in place of a commit, and a commit that is not one, have the account
   front.pass = async (frame) => {
     if (!isOfAlice(frame)) return [frame]
     const { repo, seq } = frame.body
-    return [{ type: '#commit', body: { repo, seq, ops: 'none' } as Frame['body'] }]
+    return [{ type: '#commit', body: { repo, seq, ops: 'none' } }]
   }
   await tag('garbled')
   await arrived('garbled')

@@ -125,7 +125,7 @@ export function errorBytes(error: string): Uint8Array {
 
 function readFrame(bytes: Uint8Array): Frame {
   const [header, body] = [...decodeAll(bytes)] as [LexMap, LexMap]
-  return { type: String(header['t']), body }
+  return { type: typeof header['t'] === 'string' ? header['t'] : '', body }
 }
 
 /** A `#commit` as it was, but with a signature that is not the account's. */

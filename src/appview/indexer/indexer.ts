@@ -158,7 +158,7 @@ export class Indexer {
     await this.#started
     // At once: a consumer may be waiting for what reads the past.
     const workers = [...this.#consumers, this.#backfill, this.#identityLookups, this.#holdLookups]
-    await Promise.all(workers.map((worker) => worker?.[Symbol.asyncDispose]()))
+    await Promise.all(workers.map(async (worker) => worker?.[Symbol.asyncDispose]()))
   }
 
   #jetstreamEvents(cursorMicros: number, signal: AbortSignal): AsyncIterable<NetworkEvent> {

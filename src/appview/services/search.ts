@@ -30,7 +30,7 @@ export interface SearchResults {
 }
 
 /** Matches that are ranked, counted and paged through. */
-export const matchCountMax = 1000
+export const matchCountMax = 500
 const namedCountMax = 50
 const personCountMax = 5
 /** With fewer results than this, words that only contain what was typed count too. */

@@ -1,7 +1,7 @@
 import { html, type Html } from '../../../http/html.ts'
 import { age } from '../../../http/page-parts.ts'
 import { formatSize } from '../../../lib/format-size.ts'
-import { formatCount, shortDigest } from '../../../lib/format.ts'
+import { formatCount, formatNumber, shortDigest } from '../../../lib/format.ts'
 import type { ManifestView } from '../views/manifest.ts'
 import type { PageNumber } from '../views/paging.ts'
 import type { RepositoryEntry } from '../views/repository-list.ts'
@@ -130,7 +130,7 @@ export function tabs(
 }
 
 const tabText = (text: string, count: number | undefined): Html =>
-  html`${text}${count !== undefined && html` <span class="count">${count.toLocaleString('en')}</span>`}`
+  html`${text}${count !== undefined && html` <span class="count">${formatNumber(count)}</span>`}`
 
 /** The way to the pages before and after; nothing where there is but one. */
 export function pager(

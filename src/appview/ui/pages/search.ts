@@ -1,6 +1,6 @@
 import { html, type Html } from '../../../http/html.ts'
 import { notice } from '../../../http/page-parts.ts'
-import { formatCount } from '../../../lib/format.ts'
+import { formatCount, formatNumber } from '../../../lib/format.ts'
 import type { FacetView } from '../views/search-facets.ts'
 import type { PersonView, SearchView } from '../views/search.ts'
 import { layout, type Shell } from './layout.ts'
@@ -44,7 +44,7 @@ function summary(view: SearchView): Html {
     </p>`
   }
   if (count === 0) return nothing(text)
-  const number = isCut ? `More than ${count.toLocaleString('en')} images` : formatCount(count, 'image')
+  const number = isCut ? `More than ${formatNumber(count)} images` : formatCount(count, 'image')
   return html`<p class="quiet" role="status">
     ${number}${text !== '' && html` for <q>${text}</q>`}${isCut && '; these are the best known ones'}
   </p>`
@@ -114,7 +114,7 @@ function facet({ name, options }: FacetView): Html {
                   >`
                 : html`<a href="${path}" rel="nofollow">${label}</a>`
             }
-            <span class="count">${count.toLocaleString('en')}</span>
+            <span class="count">${formatNumber(count)}</span>
           </li>`,
       )}
     </ul>
