@@ -215,6 +215,7 @@ describe('a device', () => {
     await page.keyboard.press('Enter')
     const form = await page.locator('form[action="/device/approve"]').innerHTML()
     await page.getByRole('button', { name: 'Approve' }).click()
+    await page.getByRole('heading', { name: 'The device is connected' }).waitFor()
     await page.goBack()
     expect(await page.getByRole('button', { name: 'Approve' }).count()).toBe(0)
     expect(await heading(page)).toBe('The device is connected')

@@ -79,6 +79,7 @@ async function fillTables(did: Did): Promise<void> {
   // The network settles when there are no more of them.
   if (did === network.accounts.bob.did) await db().insertInto('hold_notifications').values({ id: id('notice'), hold_did: hold, account_did: did, payload: '{}', attempts: 0, next_at: '2099-01-01T00:00:00.000Z', created_at: at }).execute() // prettier-ignore
   await db().insertInto('pull_days').values({ owner_did: did, repository: 'app', day: '2026-11-01', pull_count: 3 }).onConflict((conflict) => conflict.doNothing()).execute() // prettier-ignore
+  await db().insertInto('untagged_manifests').values({ owner_did: did, digest: 'sha256:x' as never, due_at: '2099-01-01T00:00:00.000Z', attempts: 0 }).onConflict((conflict) => conflict.doNothing()).execute() // prettier-ignore
   await db().insertInto('former_handles').values({ handle: 'old.test', did, lost_at: at }).onConflict((conflict) => conflict.doNothing()).execute() // prettier-ignore
   await db().insertInto('backfill_repos').values({ did, status: 'done', attempts: 1, next_at: null, record_count: 1, updated_at: at }).onConflict((conflict) => conflict.doNothing()).execute() // prettier-ignore
   await db().insertInto('repo_revs').values({ did, read_rev: '3k', forgotten_rev: null }).onConflict((conflict) => conflict.doNothing()).execute() // prettier-ignore

@@ -154,6 +154,9 @@ const pagesOfAccount = () => [
   `/settings/devices/${deviceId}`,
   '/settings/sign-ins',
   '/settings/app-passwords',
+  '/settings/storage',
+  '/settings/webhooks',
+  '/settings/data',
 ]
 const everyPage = () => [
   ...pagesOfAccount(),
@@ -173,10 +176,18 @@ async function everyForm(): Promise<string[]> {
   // A second device, so that there are all to revoke.
   await site.context.devices.create(alice, { name: 'server', address: '' })
   const { user_code: userCode = '' } = JSON.parse((await site.post('/auth/device/code', { device_name: 'x' }, {})).body) as { user_code?: string } // prettier-ignore
-  const actions = new Set<string>(['/settings/app-passwords/forget'])
+  // Those of pages that want a repository or a hold, which nobody has here.
+  const actions = new Set<string>([
+    '/settings/app-passwords/forget',
+    '/holds/join',
+    '/stars/delete',
+    '/stars/put',
+  ])
   for (const path of [...pagesOfAccount(), `/device?code=${userCode}`]) {
     const { body } = await site.ask(path, { headers: { cookie } })
-    for (const [, action] of body.matchAll(/ (?:form)?action="([^"]+)"/g)) actions.add(action ?? '')
+    // The search field asks, by GET, and changes nothing.
+    const forms = body.replaceAll(/<form class="search"[^]*?<\/form>/g, '')
+    for (const [, action] of forms.matchAll(/ (?:form)?action="([^"]+)"/g)) actions.add(action ?? '')
   }
   return [...actions].toSorted()
 }
@@ -188,11 +199,19 @@ test('the forms are those that are tried here', async () => {
   expect(await everyForm()).toEqual([
     '/auth/logout',
     '/device/approve',
+    '/holds/join',
     '/settings/app-passwords/forget',
+    '/settings/data/delete',
+    '/settings/data/export',
     '/settings/devices/rename',
     '/settings/devices/revoke',
     '/settings/devices/revoke-all',
     '/settings/sign-ins/end',
+    '/settings/storage/hold',
+    '/settings/storage/untagged',
+    '/settings/webhooks/add',
+    '/stars/delete',
+    '/stars/put',
   ])
 })
 
