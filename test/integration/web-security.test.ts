@@ -464,7 +464,7 @@ test('what a request says about host and scheme changes no link', async () => {
     const plain = await site.ask(path, { headers: { cookie } })
     const answer = await site.ask(path, { headers: { cookie, ...spoofed } })
     // Tokens of forms for those who are not signed in yet are random.
-    const comparable = ({ body, status }: Answer) => ({ status, body: body.replaceAll(/value="[\w-]{43}"/g, '') }) // prettier-ignore
+    const comparable = ({ body, status }: Answer) => ({ status, body: body.replaceAll(/value="[\w-]{22,43}"/g, '') }) // prettier-ignore
     expect(comparable(answer)).toEqual(comparable(plain))
     const elsewhere = await site.ask(path, { headers: { cookie, ...spoofed, host: 'evil.example' } })
     expect(elsewhere.body + (elsewhere.headers.location ?? '')).not.toMatch(/evil|gopher|666/)
