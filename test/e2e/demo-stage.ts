@@ -42,7 +42,9 @@ export class DemoStage implements AsyncDisposable {
       await TestNetwork.create({ dataDir: folder, ports, uploadMode: 'auto', progress, ...simulated(clock) }),
     )
     const demo = stack.use(await openDemo(network, { clock, folder, progress }))
+    // What waits to be written or asked would change pages between two looks at them.
     await network.appview.context.holdHealth.checkDue()
+    await network.appview.context.pullDays.flush()
     const failing = stack.use(await pagesFixture({ isEmpty: true }))
     return new DemoStage({ network, demo, failing, folder, clock }, stack.move())
   }
