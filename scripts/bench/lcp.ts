@@ -11,14 +11,14 @@ import { openStage, stageHelp, stageOptions } from '../demo/open-stage.ts'
 const { values } = parseArgs({ options: { ...stageOptions, rounds: { type: 'string' } } })
 const roundCount = Number(values.rounds ?? 5)
 
-if (values.help === true)
-  process.stdout.write(`  --rounds N       loads of each page (default 5)\n${stageHelp}`)
-else await measureAll()
-
 /** Resolves to the latest entry's time in milliseconds; the list of entries is final once somebody does something. */
 const largestPaint = `new Promise((resolve) => {
   new PerformanceObserver((list) => resolve(list.getEntries().at(-1).startTime)).observe({ type: 'largest-contentful-paint', buffered: true })
 })`
+
+if (values.help === true)
+  process.stdout.write(`  --rounds N       loads of each page (default 5)\n${stageHelp}`)
+else await measureAll()
 
 async function measureAll(): Promise<void> {
   await using stage = await openStage(values)

@@ -67,11 +67,15 @@ export function isDiskFull(error: unknown): boolean {
   return isSqliteFull || ('code' in error && error.code === '53100')
 }
 
+/** Pages of an SQLite file kept in memory: all of a small index, the upper levels of a large one. */
+const pageCacheKiB = 64 * 1024
+
 /** `node:sqlite` in the shape Kysely's SQLite dialect expects. WAL, and every commit on disk before it is answered. */
 function sqliteDialect(path: string): { driver: Dialect; version: () => string } {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const sqlite = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true })
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
+  sqlite.exec(`PRAGMA cache_size = -${pageCacheKiB}`)
   const othersVersion = sqlite.prepare('PRAGMA data_version')
   const statements = new Map<string, SqliteStatement>()
   let ownWrites = 0

@@ -2,7 +2,7 @@ import { sql, type Selectable } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
 import type { AppViewDb, AppViewTables, RepositoryKey } from './schema.ts'
-import { indexWords, matchingIds, unindexWords, type IndexedWords, type SearchTerm } from './search-index.ts'
+import { matchingIds, type SearchTerm } from './search-index.ts'
 
 /** What can be found: a repository, or with an empty name a person. */
 export interface SearchDocument extends RepositoryKey {
@@ -18,15 +18,18 @@ export interface SearchDocument extends RepositoryKey {
   updatedAt: string
 }
 
-/** Puts a document and its words in place of the one of this name; gives back what that was. */
+/**
+ * Puts a document in place of the one of this name; gives back the number it got, and what was there. Their words are
+ * put and taken by `reindexWords`.
+ */
 export async function putSearchDocument(
   db: AppViewDb,
   document: SearchDocument,
-  words: IndexedWords,
-): Promise<SearchDocument | undefined> {
+): Promise<{ id: number; before: SearchDocument | undefined }> {
   const before = await deleteSearchDocument(db, document)
+  const id = await findFreeId(db, document.id)
   const row = {
-    id: await findFreeId(db, document.id),
+    id,
     owner_did: document.ownerDid,
     name: document.name,
     base: document.name.split('/').at(-1) ?? '',
@@ -40,8 +43,7 @@ export async function putSearchDocument(
     updated_at: document.updatedAt,
   }
   await db.insertInto('search_documents').values(row).execute()
-  await indexWords(db, row.id, words)
-  return before
+  return { id, before }
 }
 
 async function findFreeId(db: AppViewDb, wanted: number): Promise<number> {
@@ -51,7 +53,7 @@ async function findFreeId(db: AppViewDb, wanted: number): Promise<number> {
   }
 }
 
-/** Removes a document and its words; gives back what it was. */
+/** Removes a document, not its words; gives back what it was. */
 export async function deleteSearchDocument(
   db: AppViewDb,
   { ownerDid, name }: RepositoryKey,
@@ -62,9 +64,7 @@ export async function deleteSearchDocument(
     .where('name', '=', name)
     .returning(documentColumns)
     .executeTakeFirst()
-  if (row === undefined) return undefined
-  await unindexWords(db, row.id)
-  return toDocument(row)
+  return row && toDocument(row)
 }
 
 /** Documents of which every term is true, the best known first. Of more than `limit` the others are not looked at. */

@@ -28,8 +28,24 @@ export type SearchTerm =
 const weights = { name: '1A', owner: '2B', body: '3C', facets: '4D' } as const
 const fields = ['name', 'owner', 'body', 'facets'] as const
 
-/** Makes the document `id`, whose row is there, findable by its words. */
-export async function indexWords(db: AppViewDb, id: number, words: IndexedWords): Promise<void> {
+/**
+ * Takes the words of documents out that went, and makes those that came, whose rows are there, findable by theirs.
+ *
+ * All at once and in the order of their numbers: FTS5 gathers in memory what a transaction writes, and puts it down as a
+ * segment, to be merged later, whenever a number is less than the last one or another statement sets a savepoint.
+ */
+export async function reindexWords(
+  db: AppViewDb,
+  gone: readonly number[],
+  come: readonly { id: number; words: IndexedWords }[],
+): Promise<void> {
+  for (const id of gone.toSorted((one, other) => one - other)) await unindexWords(db, id)
+  for (const { id, words } of come.toSorted((one, other) => one.id - other.id)) {
+    await indexWords(db, id, words)
+  }
+}
+
+async function indexWords(db: AppViewDb, id: number, words: IndexedWords): Promise<void> {
   if (isPostgres(db)) {
     await sql`update search_documents set lexemes = ${lexemesOf(words)}::tsvector where id = ${id}`.execute(
       db,
@@ -41,8 +57,7 @@ export async function indexWords(db: AppViewDb, id: number, words: IndexedWords)
     values (${id}, ${name}, ${owner}, ${body}, ${facets})`.execute(db)
 }
 
-/** Takes a document's words out. */
-export async function unindexWords(db: AppViewDb, id: number): Promise<void> {
+async function unindexWords(db: AppViewDb, id: number): Promise<void> {
   if (!isPostgres(db)) await sql`delete from search_index where rowid = ${id}`.execute(db)
 }
 

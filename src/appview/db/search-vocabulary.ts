@@ -6,6 +6,8 @@ import { innerTrigramsOf, trigramsOf, typingErrors } from './search-words.ts'
 const wordLength = { min: 3, max: 40 }
 /** Words that are compared letter by letter. */
 const comparedCountMax = 200
+/** Three parameters a row; SQLite takes 32,766 in a statement. */
+const rowsPerStatement = 5000
 
 const isKept = (word: string): boolean => word.length >= wordLength.min && word.length <= wordLength.max
 
@@ -13,16 +15,23 @@ const isKept = (word: string): boolean => word.length >= wordLength.min && word.
 export async function learnWords(db: AppViewDb, words: readonly string[]): Promise<void> {
   const kept = words.filter(isKept)
   if (kept.length === 0) return
-  const added = await db
+  const rowsKnown = await db.selectFrom('search_words').select('word').where('word', 'in', kept).execute()
+  const known = new Set(rowsKnown.map(({ word }) => word))
+  const added = [...new Set(kept)].filter((word) => !known.has(word))
+  if (added.length === 0) return
+  await db
     .insertInto('search_words')
-    .values(kept.map((word) => ({ word })))
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('word')
+    .values(added.map((word) => ({ word })))
     .execute()
-  const rows = added.flatMap(({ word }) =>
+  const rows = added.flatMap((word) =>
     trigramsOf(word).map((trigram) => ({ trigram, length: word.length, word })),
   )
-  if (rows.length > 0) await db.insertInto('search_trigrams').values(rows).execute()
+  for (let start = 0; start < rows.length; start += rowsPerStatement) {
+    await db
+      .insertInto('search_trigrams')
+      .values(rows.slice(start, start + rowsPerStatement))
+      .execute()
+  }
 }
 
 /** Forgets those words that no document has any more. */

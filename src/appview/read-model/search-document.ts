@@ -9,7 +9,7 @@ import {
   type SearchDocument,
 } from '../db/search-documents.ts'
 import { findPersonFacts, findSearchFacts, type PersonFacts, type SearchFacts } from '../db/search-facts.ts'
-import type { IndexedWords } from '../db/search-index.ts'
+import { reindexWords, type IndexedWords } from '../db/search-index.ts'
 import { forgetWords, learnWords } from '../db/search-vocabulary.ts'
 import { wordsOf } from '../db/search-words.ts'
 import { facetToken, searchKindOf, searchKindWords, type SearchKind } from '../db/search-facets.ts'
@@ -35,28 +35,50 @@ export async function refreshSearchDocuments(tx: AppViewDb, stale: readonly Stal
   const keys = [...facts.values()]
   const manifests = await findManifestsOfOwners(tx, keys)
   const links = await findLinksOfOwners(tx, keys)
+  const moves: Moves = { gone: [], come: [] }
   for (const { changeId, ownerDid, name } of stale) {
     const fact = facts.get(repositoryKey({ ownerDid, name }))
     const manifest = fact && manifests.get(manifestKey(fact))
     const person = people.get(ownerDid)
     if (fact === undefined || manifest === undefined || person === undefined) {
-      await dropDocument(tx, { ownerDid, name })
+      await dropDocument(tx, { ownerDid, name }, moves)
       continue
     }
     const document = repositoryDocument(changeId, fact, person, manifest, links.get(manifestKey(fact)) ?? [])
-    await putDocument(tx, document, wordsOfRepository(document, descriptionOf(fact, manifest)))
+    await putDocument(tx, document, wordsOfRepository(document, descriptionOf(fact, manifest)), moves)
   }
   const lastChange = new Map(stale.map(({ ownerDid, changeId }) => [ownerDid, changeId]))
   for (const [did, changeId] of lastChange) {
     const person = people.get(did)
-    if (person !== undefined) await refreshPerson(tx, person, changeId)
+    if (person !== undefined) await refreshPerson(tx, person, changeId, moves)
   }
+  await moveWords(tx, moves)
 }
 
-async function refreshPerson(tx: AppViewDb, person: PersonFacts, changeId: number): Promise<void> {
+/** Documents whose rows went and came, and whose words are still to follow. */
+interface Moves {
+  gone: SearchDocument[]
+  come: { id: number; words: IndexedWords }[]
+}
+
+async function moveWords(tx: AppViewDb, { gone, come }: Moves): Promise<void> {
+  const known = new Set(come.flatMap(({ words }) => [...words.name, ...words.owner]))
+  await learnWords(tx, [...known])
+  const goneIds = gone.map(({ id }) => id)
+  await reindexWords(tx, goneIds, come)
+  const lost = new Set(gone.flatMap(vocabularyOf).filter((word) => !known.has(word)))
+  await forgetWords(tx, [...lost])
+}
+
+async function refreshPerson(
+  tx: AppViewDb,
+  person: PersonFacts,
+  changeId: number,
+  moves: Moves,
+): Promise<void> {
   const key = { ownerDid: person.did, name: '' }
   const sum = await sumDocumentsOf(tx, person.did)
-  if (sum === undefined) return dropDocument(tx, key)
+  if (sum === undefined) return dropDocument(tx, key, moves)
   const document: SearchDocument = {
     ...key,
     ...sum,
@@ -66,19 +88,24 @@ async function refreshPerson(tx: AppViewDb, person: PersonFacts, changeId: numbe
     platforms: [],
   }
   const facets = [facetToken('type', 'person'), facetToken('owner', person.did)]
-  await putDocument(tx, document, { name: [], owner: ownerWords(document), body: [], facets })
+  const words = { name: [], owner: ownerWords(document), body: [], facets }
+  await putDocument(tx, document, words, moves)
 }
 
-async function putDocument(tx: AppViewDb, document: SearchDocument, words: IndexedWords): Promise<void> {
-  const before = await putSearchDocument(tx, document, words)
-  const known = new Set([...words.name, ...words.owner])
-  await learnWords(tx, [...known])
-  await forgetWords(tx, before === undefined ? [] : vocabularyOf(before).filter((word) => !known.has(word)))
+async function putDocument(
+  tx: AppViewDb,
+  document: SearchDocument,
+  words: IndexedWords,
+  moves: Moves,
+): Promise<void> {
+  const { before, id } = await putSearchDocument(tx, document)
+  moves.come.push({ id, words })
+  if (before !== undefined) moves.gone.push(before)
 }
 
-async function dropDocument(tx: AppViewDb, key: RepositoryKey): Promise<void> {
+async function dropDocument(tx: AppViewDb, key: RepositoryKey, moves: Moves): Promise<void> {
   const before = await deleteSearchDocument(tx, key)
-  if (before !== undefined) await forgetWords(tx, vocabularyOf(before))
+  if (before !== undefined) moves.gone.push(before)
 }
 
 function repositoryDocument(
