@@ -100,10 +100,15 @@ export function appViewConfigOf(
   const { version, log_level, identity, addr, data_folder, trusted_proxies, test_mode } = config
   return {
     ...config.appview,
-    ...{ version, log_level, identity },
+    version,
+    log_level,
+    identity,
     server: {
       ...config.appview.server,
-      ...{ addr, data_folder, trusted_proxies, test_mode },
+      addr,
+      data_folder,
+      trusted_proxies,
+      test_mode,
       base_url: config.address,
       default_hold_did: holdDid,
     },
@@ -115,10 +120,13 @@ export function holdConfigOf(config: AllInOneConfig): HoldConfig {
   const { version, log_level, addr, data_folder: folder, trusted_proxies, test_mode } = config
   return {
     ...config.hold,
-    ...{ version, log_level },
+    version,
+    log_level,
     server: {
       ...config.hold.server,
-      ...{ addr, trusted_proxies, test_mode },
+      addr,
+      trusted_proxies,
+      test_mode,
       public_url: holdUrl(config).href,
       appview_did: didWebOfUrl(config.address),
     },

@@ -12,6 +12,8 @@ const shared: [path: string, room: Room][] = [
   ['/robots.txt', 'appview'],
   ['/v2/', 'appview'],
   ['/v2/alice.example/xrpc/blobs/uploads/', 'appview'],
+  ['/v2/direct/manifests/latest', 'appview'],
+  ['/v2/direct/tags/list', 'appview'],
   ['/u/alice.example', 'appview'],
   ['/auth/oauth/callback', 'appview'],
   ['/oauth-client-metadata.json', 'appview'],
@@ -30,6 +32,7 @@ const shared: [path: string, room: Room][] = [
   ['/.well-known/did.json', 'hold'],
   ['/.well-known/atproto-did', 'hold'],
   [`/blobs/sha256:${'0'.repeat(64)}?signature=x`, 'hold'],
+  ['/v2/direct/blobs/uploads/capability?digest=x', 'hold'],
   ['/assets/hold-0123456789ab.css', 'hold'],
   ['/assets/logo-0123456789ab.svg', 'hold'],
 ]

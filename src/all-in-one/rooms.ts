@@ -15,6 +15,8 @@ const holdPaths = [
   /^\/register(?:\/|$)/,
   // Signed addresses of blobs.
   /^\/blobs\//,
+  // Direct uploads. No repository is called so: at the AppView names begin with a handle or a DID.
+  /^\/v2\/direct\/blobs\/uploads\//,
   // Their names carry their digest, and the logo is the same in both.
   /^\/assets\/(?:hold|logo)-/,
 ]

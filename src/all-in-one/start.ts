@@ -23,10 +23,10 @@ export async function startAllInOne(config: AllInOneConfig): Promise<RunningAllI
   const shared = stack.use(
     await SharedServer.open<Room>({
       ...parseListenAddress(config.addr),
-      names: ['appview', 'hold'],
       choose: roomChooser(hasOwnHost ? { appview: new URL(config.address), hold: url } : undefined),
     }),
   )
+  // First the hold: `/health` is the AppView's, and says that both are up.
   const near = nearDoor(shared.serveAs('hold'))
   const hold = stack.use(
     await startHold(holdConfigOf(config), {

@@ -23,14 +23,13 @@ interface Tenant {
 interface SharedServerOptions<Name extends string> {
   hostname: string
   port: number
-  names: readonly Name[]
   /** Whose request this is. */
   choose: (request: IncomingMessage) => Name
 }
 
 /**
- * One port for several programs of this process. Until all of them are there it answers 503: half a service would tell
- * clients wrong things. Each leaves by itself, after its requests in flight; the first that leaves ends the listening.
+ * One port for several programs of this process. What is for one that is not there yet, or is about to leave, is answered
+ * with 503. Each leaves by itself, after its requests in flight; the first that leaves ends the listening.
  */
 export class SharedServer<Name extends string> implements AsyncDisposable {
   readonly #options: SharedServerOptions<Name>
@@ -75,6 +74,8 @@ export class SharedServer<Name extends string> implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#running?.[Symbol.asyncDispose]()
+    // What is left is kept alive, and nobody answers it any more.
+    this.#running?.server.closeAllConnections()
   }
 
   get #server(): RunningServer {
@@ -84,7 +85,7 @@ export class SharedServer<Name extends string> implements AsyncDisposable {
 
   #find(request: IncomingMessage): Tenant | undefined {
     const tenant = this.#tenants.get(this.#options.choose(request))
-    return this.#tenants.size < this.#options.names.length || tenant?.isLeaving === true ? undefined : tenant
+    return tenant?.isLeaving === true ? undefined : tenant
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
