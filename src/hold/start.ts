@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 
-import { proxyWarning } from '../http/client-address.ts'
+import { proxyList, proxyWarning, requestAddress } from '../http/client-address.ts'
 import { parseListenAddress, serve, type RunningServer } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { createApp } from './app.ts'
@@ -33,10 +33,12 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
       (error: unknown) => log.error({ err: error }, 'counters are written at the next start'),
     ),
   )
+  const proxies = proxyList(config.server.trusted_proxies)
   const server = await serve(createApp(context), {
     ...parseListenAddress(config.server.addr),
     onUpgrade: (request, socket, head) => {
-      if (!context.outbox.handleUpgrade(request, socket, head)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n') // prettier-ignore
+      const address = requestAddress(request, proxies)
+      if (!context.outbox.handleUpgrade(request, socket, head, address)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n') // prettier-ignore
     },
   })
   stack.use(server)
