@@ -13,10 +13,8 @@ export type ServerEnv = { Bindings: HttpBindings; Variables: { requestId: string
 /** Sees a request before the app does; true when it has taken the request over, answer and all. */
 export type RequestInterceptor = (request: IncomingMessage, response: ServerResponse) => boolean
 
-export interface ServeOptions {
-  hostname: string
-  /** 0 takes a free port. */
-  port: number
+/** How a program answers, wherever it listens. */
+export interface Answering {
   /** For small answers that are asked for so often that a framework would be the most of them. */
   intercept?: RequestInterceptor
   /** Takes over connections that ask for a WebSocket; without it they are refused. */
@@ -26,6 +24,15 @@ export interface ServeOptions {
   /** What is unlike {@link patienceDefault}. */
   patience?: Partial<Patience>
 }
+
+export interface ServeOptions extends Answering {
+  hostname: string
+  /** 0 takes a free port. */
+  port: number
+}
+
+/** Lets a program answer: {@link serve}, or a server that it shares with others. */
+export type Serve = <E extends Env>(app: Hono<E>, options: ServeOptions) => Promise<RunningServer>
 
 export interface RunningServer {
   port: number
@@ -37,22 +44,40 @@ export interface RunningServer {
 const headerBytesMax = 32 * 1024
 const keepAliveTimeoutMs = 75_000
 
+export const drainTimeoutMsDefault = 10_000
+
 /** Serves an app until it is disposed. Long uploads have no time limit; slow headers and bodies do. */
-export async function serve<E extends Env>(app: Hono<E>, options: ServeOptions): Promise<RunningServer> {
-  const patience = { ...patienceDefault, ...options.patience }
+export const serve: Serve = (app, options) =>
+  listenAndAnswer({ ...options, answer: requestListener(app, options.intercept) })
+
+/** What an app does with a request, after whoever may take it over. */
+export function requestListener<E extends Env>(
+  app: Hono<E>,
+  intercept?: RequestInterceptor,
+): (request: IncomingMessage, response: ServerResponse) => void {
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     autoCleanupIncoming: true,
   })
+  return (request, response) => {
+    if (intercept?.(request, response) !== true) void listener(request, response)
+  }
+}
+
+/** Listens, and gives each request away. */
+export async function listenAndAnswer(
+  options: Omit<ServeOptions, 'intercept'> & {
+    answer: (request: IncomingMessage, response: ServerResponse) => void
+  },
+): Promise<RunningServer> {
+  const patience = { ...patienceDefault, ...options.patience }
   const server = createServer(
     {
       maxHeaderSize: headerBytesMax,
       keepAliveTimeout: keepAliveTimeoutMs,
       connectionsCheckingInterval: patience.checkMs,
     },
-    (request, response) => {
-      if (options.intercept?.(request, response) !== true) void listener(request, response)
-    },
+    options.answer,
   )
   server.requestTimeout = 0
   server.headersTimeout = patience.headersMs
@@ -74,7 +99,7 @@ export async function serve<E extends Env>(app: Hono<E>, options: ServeOptions):
     server,
     async [Symbol.asyncDispose]() {
       using _watch = slowClients
-      await stop(server, upgraded, options.drainTimeoutMs ?? 10_000)
+      await stop(server, upgraded, options.drainTimeoutMs ?? drainTimeoutMsDefault)
     },
   }
 }
