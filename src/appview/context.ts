@@ -2,7 +2,12 @@ import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
 import { Firehoses } from '../atproto/firehose.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { createOutboundFetch, createTransferFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import {
+  createOutboundFetch,
+  createTransferFetch,
+  type Fetch,
+  type NearService,
+} from '../atproto/outbound-fetch.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
@@ -111,6 +116,8 @@ export interface AppViewOverrides {
   transferFetch?: Fetch
   /** What people are asked to allow. */
   oauthScope?: string
+  /** The hold that runs in the same process. */
+  nearHold?: NearService
 }
 
 /** Everything the edges may use. Built here and nowhere else. */
@@ -389,7 +396,12 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
-    firehose: new Firehoses({ fetch: network.metadata, plcUrl: config.identity.plc_directory_url, now }),
+    firehose: new Firehoses({
+      fetch: network.metadata,
+      plcUrl: config.identity.plc_directory_url,
+      near: overrides.nearHold,
+      now,
+    }),
     firehoses: [
       ...config.jetstream.firehose_urls.map((url) => ({ url })),
       ...ownHoldDids.map((did) => ({ did })),
@@ -471,7 +483,8 @@ export async function createContext(
 
 /** One guarded fetch for each kind of conversation: they differ in how long and how much. */
 function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
-  const outbound = { userAgent, allowPrivateNetwork: config.server.test_mode }
+  const others = { userAgent, allowPrivateNetwork: config.server.test_mode }
+  const outbound = { ...others, near: overrides.nearHold }
   const manifestAnswerBytesMax = manifestSizeBytesMax + 64 * 1024
   return {
     metadata: overrides.fetch ?? createOutboundFetch(outbound),
@@ -482,13 +495,14 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
+    // These two go where people say: never to this machine.
     file:
       overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
+      createOutboundFetch(others, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
     // Of long answers only the beginning is read.
     webhook:
       overrides.fetch ??
-      createOutboundFetch(outbound, {
+      createOutboundFetch(others, {
         timeoutMs: webhookTimeoutMs,
         responseBytesMax: Number.MAX_SAFE_INTEGER,
       }),

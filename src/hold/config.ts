@@ -48,7 +48,7 @@ const server = z
 
 const registration = z
   .object({
-    owner_did: z.string().optional().describe('DID of the captain. Needed at first start.'),
+    owner_did: z.string().optional().describe('DID or handle of the captain. Needed at first start.'),
     allow_all_crew: z.boolean().default(false).describe('Anyone who asks becomes crew.'),
     region: z.string().max(64).optional().describe('Where the hold is, as shown to people.'),
     enable_bluesky_posts: z

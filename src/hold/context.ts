@@ -20,6 +20,7 @@ import type { Periodic } from './jobs/periodic.ts'
 import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import type { DocumentKeeper } from './pds/document-keeper.ts'
+import type { DocumentService } from './pds/did-document.ts'
 import { type HoldIdentity } from './pds/identity.ts'
 import { backupMarkName, resumeFromBackup } from './pds/backup-mark.ts'
 import { PdsBlobs } from './pds/blobs.ts'
@@ -72,6 +73,8 @@ export interface HoldOverrides {
   fetch?: Fetch
   now?: Now
   store?: BlobStore
+  /** Who else is at the hold's address, for its did:web document. */
+  neighbours?: readonly DocumentService[]
 }
 
 /** Everything a running hold is made of. Edges see it; services are given their needs by name. */
@@ -160,7 +163,13 @@ export async function createContext(
   const { test_mode: allowPrivateNetwork } = config.server
   const fetch =
     overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork })
-  const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
+  const { identity, keeper } = await createIdentity({
+    config,
+    paths,
+    publicUrl,
+    fetch,
+    neighbours: overrides.neighbours ?? [],
+  })
   const plcUrl = config.database.plc_directory_url
   const handleResolverUrl = config.database.handle_resolver_url ?? null
   const identities = new Identities({ fetch, plcUrl, handleResolverUrl, now })
@@ -192,7 +201,7 @@ export async function createContext(
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await moveLegacyCrew(repo)
-  await christenHold({ repo, crew, now }, newHold(config))
+  await christenHold({ repo, crew, identities, now }, newHold(config))
   const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
   const access = new Access({ crew, moderation })
   const blobs = new Blobs({ database, store, moderation, now })
@@ -314,7 +323,7 @@ function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables
 function newHold({ server, registration }: HoldConfig): NewHold {
   return {
     displayName: new URL(server.public_url).host,
-    ownerDid: registration.owner_did,
+    owner: registration.owner_did,
     isPublic: server.public,
     allowAllCrew: registration.allow_all_crew,
     enableBlueskyPosts: registration.enable_bluesky_posts,

@@ -11,10 +11,8 @@ export type ServerEnv = { Bindings: HttpBindings; Variables: { requestId: string
 /** Sees a request before the app does; true when it has taken the request over, answer and all. */
 export type RequestInterceptor = (request: IncomingMessage, response: ServerResponse) => boolean
 
-export interface ServeOptions {
-  hostname: string
-  /** 0 takes a free port. */
-  port: number
+/** How a program answers, wherever it listens. */
+export interface Answering {
   /** For small answers that are asked for so often that a framework would be the most of them. */
   intercept?: RequestInterceptor
   /** Takes over connections that ask for a WebSocket; without it they are refused. */
@@ -22,6 +20,15 @@ export interface ServeOptions {
   /** How long requests in flight may take once the server stops. Default 10,000. */
   drainTimeoutMs?: number
 }
+
+export interface ServeOptions extends Answering {
+  hostname: string
+  /** 0 takes a free port. */
+  port: number
+}
+
+/** Lets a program answer: {@link serve}, or a server that it shares with others. */
+export type Serve = <E extends Env>(app: Hono<E>, options: ServeOptions) => Promise<RunningServer>
 
 export interface RunningServer {
   port: number
@@ -34,17 +41,35 @@ const headerBytesMax = 32 * 1024
 const headersTimeoutMs = 15_000
 const keepAliveTimeoutMs = 75_000
 
+export const drainTimeoutMsDefault = 10_000
+
 /** Serves an app until it is disposed. Long uploads have no time limit; slow headers do. */
-export async function serve<E extends Env>(app: Hono<E>, options: ServeOptions): Promise<RunningServer> {
+export const serve: Serve = (app, options) =>
+  listenAndAnswer({ ...options, answer: requestListener(app, options.intercept) })
+
+/** What an app does with a request, after whoever may take it over. */
+export function requestListener<E extends Env>(
+  app: Hono<E>,
+  intercept?: RequestInterceptor,
+): (request: IncomingMessage, response: ServerResponse) => void {
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     autoCleanupIncoming: true,
   })
+  return (request, response) => {
+    if (intercept?.(request, response) !== true) void listener(request, response)
+  }
+}
+
+/** Listens, and gives each request away. */
+export async function listenAndAnswer(
+  options: Omit<ServeOptions, 'intercept'> & {
+    answer: (request: IncomingMessage, response: ServerResponse) => void
+  },
+): Promise<RunningServer> {
   const server = createServer(
     { maxHeaderSize: headerBytesMax, keepAliveTimeout: keepAliveTimeoutMs },
-    (request, response) => {
-      if (options.intercept?.(request, response) !== true) void listener(request, response)
-    },
+    options.answer,
   )
   server.requestTimeout = 0
   server.headersTimeout = headersTimeoutMs
@@ -62,7 +87,7 @@ export async function serve<E extends Env>(app: Hono<E>, options: ServeOptions):
   return {
     port,
     server,
-    [Symbol.asyncDispose]: () => stop(server, upgraded, options.drainTimeoutMs ?? 10_000),
+    [Symbol.asyncDispose]: () => stop(server, upgraded, options.drainTimeoutMs ?? drainTimeoutMsDefault),
   }
 }
 
