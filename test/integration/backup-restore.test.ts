@@ -317,3 +317,54 @@ test('with PostgreSQL the database is dumped, and the keys are copied beside it'
   expect((await browser.get('/settings')).status).toBe(200)
   await device.pushImage(repository, await newImage(), 'after-dump')
 }, 600_000) // prettier-ignore
+
+test('in one process both are backed up by the unit, and restored into one folder', async () => {
+  await kill('appview', 'hold')
+  const machine = await newMachine('in-one')
+  const { ports, plc, pds, accounts, jetstream } = infrastructure
+  const settings = {
+    address: `http://localhost:${ports.appview}`,
+    addr: `127.0.0.1:${ports.appview}`,
+    owner: accounts.alice.did,
+    data_folder: machine.path('var/lib/atcr'),
+    test_mode: true,
+    log_level: 'warn',
+    identity: { plc_directory_url: plc.url, handle_resolver_url: pds.url },
+    appview: { jetstream: { urls: [jetstream.url], relay_endpoints: [] } },
+    hold: { server: { public: true } },
+  }
+  const file = machine.path('etc/atcr/atcr.yaml')
+  await writeFile(file, JSON.stringify(settings))
+  const serve = async () => {
+    const args = [join(import.meta.dirname, '../../src/all-in-one/main.ts'), 'serve', '--config', file]
+    const daemon = new Daemon(process.execPath, args, { logFile: join(folder, 'in-one.log') })
+    daemons.set('appview', daemon)
+    await daemon.untilReady(() => fetch(`${urlOf('appview')}/health`).then((it) => it.ok, () => false), waitSecondsMax) // prettier-ignore
+  }
+  await serve()
+  const { handle, appPassword } = accounts.alice
+  const image = await newImage()
+  const owner = new OciClient({ registryUrl: settings.address, username: handle, password: appPassword })
+  await owner.pushImage('alice.test/in-one', image, 'v1')
+
+  const unit = await readFile(join(import.meta.dirname, '../../deploy/systemd/atcr-backup.service'), 'utf8')
+  const lines = [...unit.matchAll(/^ExecStart=\/usr\/local\/bin\/(.*)$/gm)].map(([, line]) => line as string)
+  expect(lines).toHaveLength(2)
+  const env = { BACKUP_FOLDER: machine.path('var/backups/atcr'), BACKUP_FLAGS: '--blobs' }
+  for (const line of lines) await machine.mustRun(line, env)
+  await kill('appview')
+  await rm(settings.data_folder, { recursive: true })
+  await mkdir(settings.data_folder)
+  for (const line of [
+    'cp -a /var/backups/atcr/hold/. /var/lib/atcr/',
+    'atcr appview restore /var/backups/atcr/appview --config /etc/atcr/atcr.yaml',
+  ])
+    await machine.mustRun(line)
+  await serve()
+  const anyone = new OciClient({ registryUrl: settings.address })
+  expect((await anyone.pullManifest('alice.test/in-one', 'v1')).digest).toBe(image.digest)
+  for (const { digest } of image.blobs) {
+    const response = await anyone.pullBlob('alice.test/in-one', digest)
+    expect(blobOf(new Uint8Array(await response.arrayBuffer())).digest).toBe(digest)
+  }
+}, 600_000) // prettier-ignore

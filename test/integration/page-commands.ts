@@ -31,7 +31,7 @@ export class PageShell {
   static async create(root: string, recorded: readonly string[] = []): Promise<PageShell> {
     for (const folder of ['bin', 'etc/atcr', 'etc/systemd/system', 'etc/sysusers.d', 'opt', 'usr/local/bin', 'var/lib', 'var/backups'])
       await mkdir(join(root, folder), { recursive: true }) // prettier-ignore
-    for (const program of ['atcr-appview', 'atcr-hold'])
+    for (const program of ['atcr', 'atcr-appview', 'atcr-hold'])
       await symlink(join(project, 'deploy/bin', program), join(root, 'bin', program))
     const record = (name: string): [string, string] => [name, `printf '%s\\n' "${name} $*" >> ${join(root, 'log')}`] // prettier-ignore
     const tools: Record<string, string> = { ...playedTools, ...Object.fromEntries(recorded.map(record)) }
