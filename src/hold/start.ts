@@ -18,6 +18,8 @@ export interface RunningHold extends AsyncDisposable {
   did: HoldContext['identity']['did']
   server: RunningServer
   context: HoldContext
+  /** Goes by these settings from now on, as far as `reloaded` in `config.ts` has them. */
+  reload(config: HoldConfig): void
 }
 
 /** The only way to start a hold: the door, the dev network and the tests use it. @throws {SettingsError} */
@@ -46,7 +48,7 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
   context.jobs.sweep.kick()
   context.jobs.flushStats.kick()
   stack.use(await openControlServer(controlPath(dirname(paths.database)), context))
-  context.gcJob?.kick()
+  context.gcJob.kick()
   context.jobs.crawl.kick()
   context.jobs.moderation.kick()
   context.labelFeed?.start()
@@ -63,6 +65,7 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
     did: context.identity.did,
     server,
     context,
+    reload: (next) => context.settings.replace(next),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

@@ -50,13 +50,13 @@ export function resolveClientAddress(
   return address
 }
 
-/** Finds out whose requests these are, for limits and lists of sign-ins. */
-export function clientAddress(trusted: BlockList): MiddlewareHandler<ServerEnv> {
+/** Finds out whose requests these are, for limits and lists of sign-ins. Which proxies are trusted may change. */
+export function clientAddress(trusted: () => BlockList): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
     const { socket, headers } = context.env.incoming
     const forwarded = headers['x-forwarded-for']
     const text = Array.isArray(forwarded) ? forwarded.join(',') : forwarded
-    context.set('clientAddress', resolveClientAddress(socket.remoteAddress, text, trusted))
+    context.set('clientAddress', resolveClientAddress(socket.remoteAddress, text, trusted()))
     await next()
   }
 }
