@@ -11,6 +11,8 @@ import {
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
+import { libsqlOptions } from '../lib/libsql-database.ts'
+import { LiveSettings } from '../lib/live-settings.ts'
 import { logger, type Logger } from '../lib/log.ts'
 import { networkList } from '../lib/networks.ts'
 import { MemoryRateCounter } from '../lib/rate-counter.ts'
@@ -135,7 +137,10 @@ export type LimitName =
 
 /** Everything the edges may use. Built here and nowhere else. */
 export interface AppContext {
+  /** As they were at the start. */
   config: AppViewConfig
+  /** As they are now: some change while the AppView runs. */
+  settings: LiveSettings<AppViewConfig>
   log: Logger
   now: Now
   db: Database<AppViewTables>
@@ -201,6 +206,7 @@ export async function createContext(
 ): Promise<AppContext> {
   await using opened = new AsyncDisposableStack()
   const log = logger('appview')
+  const settings = new LiveSettings(config)
   const now = overrides.now ?? systemNow
   const callsNow = overrides.callsNow ?? now
   const paths = appViewPaths(config, process.getuid?.() === 0)
@@ -215,7 +221,9 @@ export async function createContext(
     now,
   })
   const location =
-    config.ui.database_url === undefined ? { path: paths.database } : { url: config.ui.database_url }
+    config.ui.database_url === undefined
+      ? { path: paths.database, libsql: libsqlOptions(config.ui) }
+      : { url: config.ui.database_url }
   const db = await openDatabase<AppViewTables>(location, migrations)
   opened.defer(() => db.destroy())
 
@@ -405,7 +413,9 @@ export async function createContext(
     new HoldHealthChecks({
       db,
       probe: new HoldProbeClient({ identities, fetch: network.metadata, now }),
-      intervalMs: config.health.check_interval,
+      get intervalMs() {
+        return settings.current.health.check_interval
+      },
       log: logger('appview:health'),
       now,
     }),
@@ -448,6 +458,7 @@ export async function createContext(
   const resources = opened.move()
   return {
     config,
+    settings,
     log,
     now,
     db,
