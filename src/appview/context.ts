@@ -2,7 +2,8 @@ import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
 import { Firehoses } from '../atproto/firehose.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { createOutboundFetch, createTransferFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { createTransfer, type Transfer } from '../atproto/transfer.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
@@ -108,7 +109,7 @@ export interface AppViewOverrides {
   /** For all calls to PDSes, directories and holds. */
   fetch?: Fetch
   /** For blob bytes. */
-  transferFetch?: Fetch
+  transfer?: Transfer
   /** What people are asked to allow. */
   oauthScope?: string
 }
@@ -495,7 +496,7 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     exports:
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
-    transfer: overrides.transferFetch ?? createTransferFetch(outbound),
+    transfer: overrides.transfer ?? createTransfer(outbound),
   }
 }
 
