@@ -152,6 +152,8 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/services`, service(appview)],
   [`${appview}/read-model`, [...inner, `${appview}/db`]],
   [`${appview}/ports`, [...inner, `type:${appview}/errors.ts`, `type:${appview}/db`]],
+  // What several AppViews share, and nothing else of Redis.
+  [`${appview}/clients/redis-rate-counter.ts`, [...lib, 'npm:@redis/client']],
   [`${appview}/clients`, [...driver(appview), ...lexicons]],
   [`${appview}/db`, database],
 

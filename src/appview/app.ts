@@ -2,9 +2,10 @@ import { Hono, type Context } from 'hono'
 
 import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { clientAddress, proxyList } from '../http/client-address.ts'
+import { clientAddress, clientAddressOf, proxyList } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
+import { isDatabaseAway } from '../lib/database.ts'
 import { logger } from '../lib/log.ts'
 import { mountDeviceRoutes } from './auth/device-routes.ts'
 import { mountOAuthDocuments } from './auth/oauth-routes.ts'
@@ -19,6 +20,7 @@ import { mountReferenceDeletion } from './ui/reference-deletion-routes.ts'
 import { mountData } from './ui/data-routes.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
+import { limitPages } from './ui/page-limits.ts'
 import { mountHolds } from './ui/hold-routes.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLegal } from './ui/legal-routes.ts'
@@ -38,12 +40,16 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   const { config } = context
   const app = new Hono<ServerEnv>()
   const proxies = proxyList(config.server.trusted_proxies)
-  app.use(requestId(), accessLog(logger('appview:http')), securityHeaders(), clientAddress(proxies))
+  app.use(requestId(), accessLog(logger('appview:http')))
+  app.use(securityHeaders(config.server.base_url), clientAddress(proxies))
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env
     if (!isRegistryPath(incoming.url ?? '')) return next()
-    const answer = await handleRegistry({ incoming, outgoing, requestId: c.get('requestId') }, context)
+    const answer = await handleRegistry(
+      { incoming, outgoing, requestId: c.get('requestId'), address: clientAddressOf(c) },
+      context,
+    )
     return answer instanceof Response ? answer : toResponse(answer)
   })
   app.get('/health', () => Response.json({ status: 'ok' }))
@@ -54,6 +60,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   const pages = config.ui.enabled ? pagesNeeds(context, builds) : undefined
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
+    limitPages(app, { ...context, sessions })
     mountPages(app, pages)
     mountLegal(app, { config, sessions })
     mountData(app, { ...context, sessions })
@@ -77,6 +84,8 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     if (pages !== undefined && wantsPage(c)) return answerFailedPage(c, pages, err)
     const id = c.get('requestId')
     context.log.error({ err, requestId: id }, 'a request failed')
+    if (isDatabaseAway(err))
+      return c.text(`try again in a moment (request ${id})`, 503, { 'retry-after': '5' })
     return c.text(`internal error (request ${id})`, 500)
   })
   return app

@@ -12,6 +12,9 @@ import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { logger, type Logger } from '../lib/log.ts'
+import { networkList } from '../lib/networks.ts'
+import { MemoryRateCounter } from '../lib/rate-counter.ts'
+import { RequestLimits } from '../lib/request-limits.ts'
 import { version } from '../lib/version.ts'
 import { manifestSizeBytesMax } from '../protocol/oci/manifest.ts'
 import { AppPasswordLogin } from './clients/app-password-login.ts'
@@ -28,6 +31,7 @@ import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
 import { PdsReads } from './clients/pds-reads.ts'
+import { RedisRateCounter } from './clients/redis-rate-counter.ts'
 import { WebhookSenderClient } from './clients/webhook-sender.ts'
 import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
@@ -120,6 +124,15 @@ export interface AppViewOverrides {
   nearHold?: NearService
 }
 
+/** What is limited by the minute, as the settings call it. */
+export type LimitName =
+  | 'registry_reads'
+  | 'registry_writes'
+  | 'token_requests'
+  | 'name_lookups'
+  | 'searches'
+  | 'pictures'
+
 /** Everything the edges may use. Built here and nowhere else. */
 export interface AppContext {
   config: AppViewConfig
@@ -177,6 +190,7 @@ export interface AppContext {
   search: Search
   shownSums: ShownSums
   livePushes: LivePushes
+  limits: RequestLimits<LimitName>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -192,6 +206,7 @@ export async function createContext(
   const paths = appViewPaths(config, process.getuid?.() === 0)
   const service = new URL(config.server.base_url).host
 
+  const limits = createLimits(config, opened, now)
   const network = createNetwork(config, overrides)
   const identities = new Identities({
     fetch: network.metadata,
@@ -318,7 +333,15 @@ export async function createContext(
   )
   const blobs = new Blobs({ db, uploads: holdUploads, holds, now })
   const uploadMode = config.server.upload_mode
-  const blobUploads = new BlobUploads({ db, uploads: holdUploads, holds, uploadMode, now })
+  const openUploads = config.limits.enabled ? config.limits.open_uploads : 0
+  const blobUploads = new BlobUploads({
+    db,
+    uploads: holdUploads,
+    holds,
+    uploadMode,
+    openCountMax: openUploads,
+    now,
+  })
 
   const notifier = new HoldNotifierClient({ caller })
   const pullNotices = opened.use(new PullNotices({ notifier, log: logger('appview:pulls') }))
@@ -477,8 +500,35 @@ export async function createContext(
     search: new Search({ db, now }),
     shownSums: new ShownSums({ db, now }),
     livePushes,
+    limits,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+function createLimits(
+  { cache, limits }: AppViewConfig,
+  opened: AsyncDisposableStack,
+  now: Now,
+): RequestLimits<LimitName> {
+  const { enabled: isEnabled, exempt_networks: exempt, open_uploads: _, ...perMinute } = limits
+  const url = cache.redis_url?.reveal()
+  const counter =
+    url === undefined
+      ? undefined
+      : opened.use(
+          new RedisRateCounter({
+            url,
+            fallback: new MemoryRateCounter({ now }),
+            log: logger('appview:limits'),
+          }),
+        )
+  return new RequestLimits({
+    isEnabled,
+    perMinute,
+    exempt: networkList('limits.exempt_networks', exempt),
+    ...(counter && { counter }),
+    now,
+  })
 }
 
 /** One guarded fetch for each kind of conversation: they differ in how long and how much. */

@@ -15,6 +15,7 @@ import { loadAssets } from './web/assets.ts'
 import { mountWeb } from './web/routes.ts'
 import { toXrpcError } from './xrpc/errors.ts'
 import { mountGetBlob } from './xrpc/getBlob.ts'
+import { limitXrpc } from './xrpc/call-limits.ts'
 import { holdMethods } from './xrpc/methods.ts'
 
 const log = logger('hold')
@@ -23,7 +24,8 @@ const log = logger('hold')
 export function createApp(context: HoldContext): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>()
   const proxies = proxyList(context.config.server.trusted_proxies)
-  app.use(requestId(), accessLog(log), securityHeaders(), clientAddress(proxies))
+  app.use(requestId(), accessLog(log), securityHeaders(context.publicUrl), clientAddress(proxies))
+  limitXrpc(app, context)
   const assets = loadAssets()
   mountWeb(app, context, assets)
   mountAdmin(app, context, assets)

@@ -9,6 +9,8 @@ import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
 import { KeyedLocks } from '../lib/keyed-locks.ts'
+import { networkList } from '../lib/networks.ts'
+import { RequestLimits } from '../lib/request-limits.ts'
 import { Slots } from '../lib/slots.ts'
 import { version } from '../lib/version.ts'
 import { XrpcRelays } from './clients/relays.ts'
@@ -77,6 +79,9 @@ export interface HoldOverrides {
   neighbours?: readonly DocumentService[]
 }
 
+/** What is limited by the minute, as the settings call it. */
+export type HoldLimitName = 'xrpc_calls' | 'repo_exports'
+
 /** Everything a running hold is made of. Edges see it; services are given their needs by name. */
 export interface HoldContext {
   config: HoldConfig
@@ -124,6 +129,7 @@ export interface HoldContext {
   /** Undefined where it is not enabled. */
   gcJob: Periodic | undefined
   storageHealth: StorageChecks
+  limits: RequestLimits<HoldLimitName>
   /** Undefined when it is switched off. */
   admin: AdminPanel | undefined
   now: Now
@@ -184,7 +190,12 @@ export async function createContext(
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   if (isDocumentNew) await repo.announceIdentity()
   await resumeFromBackup(repo, join(dirname(paths.database), backupMarkName), now)
-  const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
+  const outbox = stack.use(
+    new Outbox({
+      sequencer: repo.sequencer,
+      perNetworkMax: config.limits.enabled ? config.limits.subscriptions_per_address : 0,
+    }),
+  )
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
   const crawlRequests = new CrawlRequests({
@@ -208,7 +219,8 @@ export async function createContext(
   const settle = stack.use(settleJob({ blobs }))
   const { quotas, reservations } = createQuotas({ config, database, crew, now })
   const onUnsettled = () => settle.kick()
-  const uploads = new Uploads({ database, store, blobs, reservations, now, onUnsettled })
+  const openCountMax = config.limits.enabled ? config.limits.open_uploads : 0
+  const uploads = new Uploads({ database, store, blobs, reservations, openCountMax, now, onUnsettled })
   const usedTokens = new UsedTokens({ database, now })
   const sweep = stack.use(sweepJob({ uploads, reservations, usedTokens }))
   const document = stack.use(documentJob({ keeper, repo }))
@@ -285,6 +297,7 @@ export async function createContext(
     maintenance,
     gcJob: scheduledGc,
     storageHealth: createStorageChecks(config, paths, store),
+    limits: createLimits(config, now),
     admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
     now,
     jobs: {
@@ -298,6 +311,16 @@ export async function createContext(
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function createLimits({ limits }: HoldConfig, now: Now): RequestLimits<HoldLimitName> {
+  const { enabled: isEnabled, exempt_networks: exempt, xrpc_calls, repo_exports } = limits
+  return new RequestLimits({
+    isEnabled,
+    perMinute: { xrpc_calls, repo_exports },
+    exempt: networkList('limits.exempt_networks', exempt),
+    now,
+  })
 }
 
 function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew; now: Now }): {

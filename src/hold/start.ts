@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 
-import { proxyWarning } from '../http/client-address.ts'
+import { proxyList, proxyWarning, requestAddress } from '../http/client-address.ts'
 import { parseListenAddress, serve, type RunningServer, type Serve } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { createApp } from './app.ts'
@@ -42,10 +42,12 @@ export async function startHold(
       (error: unknown) => log.error({ err: error }, 'counters are written at the next start'),
     ),
   )
+  const proxies = proxyList(config.server.trusted_proxies)
   const server = await (overrides.serve ?? serve)(createApp(context), {
     ...parseListenAddress(config.server.addr),
     onUpgrade: (request, socket, head) => {
-      if (!context.outbox.handleUpgrade(request, socket, head)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n') // prettier-ignore
+      const address = requestAddress(request, proxies)
+      if (!context.outbox.handleUpgrade(request, socket, head, address)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n') // prettier-ignore
     },
   })
   stack.use(server)

@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { Env, Hono } from 'hono'
 
+import { patienceDefault, SlowClients, type Patience } from './slow-clients.ts'
+
 /** What handlers find in `c.env`: the raw Node request and response, for bodies that stream. */
 export type ServerEnv = { Bindings: HttpBindings; Variables: { requestId: string; clientAddress?: string } }
 
@@ -19,6 +21,8 @@ export interface Answering {
   onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** How long requests in flight may take once the server stops. Default 10,000. */
   drainTimeoutMs?: number
+  /** What is unlike {@link patienceDefault}. */
+  patience?: Partial<Patience>
 }
 
 export interface ServeOptions extends Answering {
@@ -38,12 +42,11 @@ export interface RunningServer {
 }
 
 const headerBytesMax = 32 * 1024
-const headersTimeoutMs = 15_000
 const keepAliveTimeoutMs = 75_000
 
 export const drainTimeoutMsDefault = 10_000
 
-/** Serves an app until it is disposed. Long uploads have no time limit; slow headers do. */
+/** Serves an app until it is disposed. Long uploads have no time limit; slow headers and bodies do. */
 export const serve: Serve = (app, options) =>
   listenAndAnswer({ ...options, answer: requestListener(app, options.intercept) })
 
@@ -67,15 +70,22 @@ export async function listenAndAnswer(
     answer: (request: IncomingMessage, response: ServerResponse) => void
   },
 ): Promise<RunningServer> {
+  const patience = { ...patienceDefault, ...options.patience }
   const server = createServer(
-    { maxHeaderSize: headerBytesMax, keepAliveTimeout: keepAliveTimeoutMs },
+    {
+      maxHeaderSize: headerBytesMax,
+      keepAliveTimeout: keepAliveTimeoutMs,
+      connectionsCheckingInterval: patience.checkMs,
+    },
     options.answer,
   )
   server.requestTimeout = 0
-  server.headersTimeout = headersTimeoutMs
+  server.headersTimeout = patience.headersMs
+  const slowClients = new SlowClients(server, patience)
   server.on('clientError', answerBrokenRequest)
   const upgraded = new Set<Duplex>()
   server.on('upgrade', (request, socket, head) => {
+    slowClients.release(request.socket)
     if (options.onUpgrade === undefined)
       return void socket.end('HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\n\r\n')
     upgraded.add(socket)
@@ -87,7 +97,10 @@ export async function listenAndAnswer(
   return {
     port,
     server,
-    [Symbol.asyncDispose]: () => stop(server, upgraded, options.drainTimeoutMs ?? drainTimeoutMsDefault),
+    async [Symbol.asyncDispose]() {
+      using _watch = slowClients
+      await stop(server, upgraded, options.drainTimeoutMs ?? drainTimeoutMsDefault)
+    },
   }
 }
 
@@ -110,15 +123,18 @@ function listen(server: Server, port: number, hostname: string): Promise<void> {
   })
 }
 
+const brokenAnswer = ['400 Bad Request', 'the request is not valid HTTP/1.1'] as const
+const brokenAnswers: Record<string, readonly [status: string, message: string]> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers are too long'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request came too slowly'],
+}
+
 /** What Node's parser refuses never reaches a handler; it still gets an answer instead of a cut connection. */
 function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable || (socket as Socket).bytesWritten > 0)
     return void socket.destroy()
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
-  const body = JSON.stringify({
-    errors: [{ code: 'UNSUPPORTED', message: 'the request is not valid HTTP/1.1' }],
-  })
+  const [status, message] = brokenAnswers[error.code ?? ''] ?? brokenAnswer
+  const body = JSON.stringify({ errors: [{ code: 'UNSUPPORTED', message }] })
   socket.end(
     `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   )
