@@ -26,7 +26,7 @@ export function readSources(): Sources {
   return { revision: revision && isChanged ? `${revision}-changed` : revision, at }
 }
 
-export const dockerfileOf = ({ name }: Pick<ReleasedProgram, 'name'>) =>
+const dockerfileOf = ({ name }: Pick<ReleasedProgram, 'name'>) =>
   name === 'atcr' ? 'deploy/Dockerfile' : `deploy/Dockerfile.${name.replace('atcr-', '')}`
 
 /**
