@@ -103,13 +103,17 @@ async function measureOne(
 
   progress(`${program}: ${idleCount} idle connections`)
   const idle: RawConnection[] = []
+  const errors = [...warm.errors]
   for (let count = 0; count < idleCount; count += 50) {
-    const some = Array.from({ length: Math.min(50, idleCount - count) }, () => RawConnection.open(url))
+    const some = Array.from({ length: Math.min(50, idleCount - count) }, async () => {
+      const connection = await RawConnection.open(url)
+      // One that says nothing is not kept for long.
+      const { status } = await connection.request('GET', '/health', {})
+      if (status !== 200) errors.push(`/health: ${status}`)
+      return connection
+    })
     idle.push(...(await Promise.all(some)))
   }
-  const errors = [...warm.errors]
-  const first = await Promise.all(idle.map((connection) => connection.request('GET', '/health', {})))
-  errors.push(...first.filter(({ status }) => status !== 200).map(({ status }) => `/health: ${status}`))
   const withIdle = await momentOf(running)
 
   progress(`${program}: ${requestCount} requests over ${activeCount} more`)
