@@ -197,7 +197,8 @@ describe('settings', () => {
     ['appview', appViewSettings],
     ['hold', holdSettings],
   ])('every setting of the %s is read somewhere', (room, declaration) => {
-    const code = globSync(`src/${room}/**/*.ts`)
+    // What both rooms read in one place counts for both.
+    const code = [...globSync(`src/${room}/**/*.ts`), 'src/lib/libsql-database.ts']
       .filter((file) => !file.endsWith('.test.ts'))
       .map((file) => readFileSync(file, 'utf8'))
       // The declaration itself does not count, the functions below it do.

@@ -12,15 +12,17 @@ import {
 } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 
-/** Where a program keeps its rows: one file (or `:memory:`), or a PostgreSQL server. */
-export type DatabaseLocation = { path: string } | { url: string }
+import type { LibsqlOptions } from './libsql-database.ts'
+
+/** Where a program keeps its rows: one file (or `:memory:`), which may be a libSQL replica, or a PostgreSQL server. */
+export type DatabaseLocation = { path: string; libsql?: LibsqlOptions | undefined } | { url: string }
 
 /** Kysely over either dialect, closed with `await using`. Functions in `db/` take it or a transaction alike. */
 export type Database<Schema> = Kysely<Schema> & {
   readonly dialect: 'sqlite' | 'postgres'
   /**
    * A text that is another one after anything was written, by this process or by any other; undefined where that
-   * cannot be told without asking a server (PostgreSQL).
+   * cannot be told without asking a server (PostgreSQL, libSQL).
    */
   readonly version: (() => string) | undefined
 }
@@ -37,10 +39,9 @@ export async function openDatabase<Schema>(
   migrations: Migrations,
 ): Promise<Database<Schema>> {
   const dialect = 'path' in location ? 'sqlite' : 'postgres'
-  const sqlite = 'path' in location ? sqliteDialect(location.path) : undefined
-  const driver = sqlite?.driver ?? (await postgresDialect('url' in location ? location.url : ''))
+  const { driver, version } = await openDialect(location)
   const kysely = new Kysely<Schema>({ dialect: driver })
-  const database = Object.assign(kysely, { dialect, version: sqlite?.version } as const)
+  const database = Object.assign(kysely, { dialect, version } as const)
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) {
@@ -48,6 +49,20 @@ export async function openDatabase<Schema>(
     throw new Error('the database schema could not be brought up to date', { cause: error })
   }
   return database
+}
+
+async function openDialect(
+  location: DatabaseLocation,
+): Promise<{ driver: Dialect; version?: (() => string) | undefined }> {
+  if ('url' in location) return { driver: await postgresDialect(location.url) }
+  makeFolderOf(location.path)
+  if (location.libsql === undefined) return sqliteDialect(location.path)
+  const { openLibsql } = await import('./libsql-database.ts')
+  return { driver: new SqliteDialect({ database: await openLibsql(location.path, location.libsql) }) }
+}
+
+function makeFolderOf(path: string): void {
+  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
 }
 
 /** Writes the state of an SQLite file as it is now, also while others write to it, to a new file. */
@@ -92,7 +107,6 @@ const pageCacheKiB = 64 * 1024
 
 /** `node:sqlite` in the shape Kysely's SQLite dialect expects. WAL, and every commit on disk before it is answered. */
 function sqliteDialect(path: string): { driver: Dialect; version: () => string } {
-  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const sqlite = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true })
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
   sqlite.exec(`PRAGMA cache_size = -${pageCacheKiB}`)

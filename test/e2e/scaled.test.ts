@@ -17,13 +17,15 @@ import { mustRun } from './command.ts'
 import { OciLayout } from './oci-layout.ts'
 
 /**
- * Goal: several AppViews are one registry. Method: two of them as deploy/docker-compose.scale.yml has them, on one PostgreSQL,
+ * Goal: several AppViews are one registry. Method: two of them as deploy/docker-compose.scale.yml has them, on one PostgreSQL and
+ * one Redis (in the place of Valkey, which speaks the same),
  * behind Caddy with the committed Caddyfile, which asks them in turn and remembers nobody. Whose answer it is, is told by the
  * beginning of its request id, which each process makes up for itself.
  */
 const registryUrl = `https://${worldNames.appview}`
 const instances = ['127.0.0.11', '127.0.0.12'] as const
 const mebibyte = 2 ** 20
+const searchesPerMinute = 6
 
 let postgres: Postgres
 let network: PublicNetwork
@@ -32,7 +34,15 @@ beforeAll(async () => {
   network = await PublicNetwork.start({
     compose: 'deploy/docker-compose.scale.yml',
     appviews: instances,
-    appviewEnvironment: { ATCR_UI_DATABASE_URL: postgres.createDatabase() },
+    appviewEnvironment: {
+      ATCR_UI_DATABASE_URL: postgres.createDatabase(),
+      ATCR_CACHE_REDIS_URL: 'redis://127.0.0.1:6379/0',
+      ATCR_LIMITS_SEARCHES: String(searchesPerMinute),
+    },
+    beside: (machine, folder) => {
+      const parameters = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
+      return machine.daemon('redis-server', parameters, { logFile: join(folder, 'redis.log') })
+    },
     holdEnvironment: { HOLD_DATABASE_URL: postgres.createDatabase(), HOLD_STORAGE_DRIVER: 'filesystem' },
   })
 }, 300_000)
@@ -123,6 +133,21 @@ test('who signs in with one is signed in with all, and a machine that was paired
     return { id: idOf(answer.headers), answer: scope }
   })
   expect(tokens).toEqual(['repository:alice.test/moving:pull,push', 'repository:alice.test/moving:pull,push'])
+})
+
+test('what one address asks for is counted together', async () => {
+  const asked = new Set<string | undefined>()
+  const statuses: number[] = []
+  // Fewer than both would let through if each counted for itself.
+  while (statuses.length < searchesPerMinute * 2 - 1) {
+    const answer = await fetch(`${registryUrl}/search?q=nothing`)
+    await answer.text()
+    asked.add(idOf(answer.headers))
+    statuses.push(answer.status)
+  }
+  expect(asked.size).toBe(2)
+  expect(statuses.slice(0, searchesPerMinute).every((status) => status === 200)).toBe(true)
+  expect(statuses).toContain(429)
 })
 
 /** A PATCH of unknown length by curl, which waits for more until it is told to end. */

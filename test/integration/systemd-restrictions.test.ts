@@ -57,8 +57,17 @@ const allowOnly = (names: string[]) => ({
   defaultAction: 'SCMP_ACT_ERRNO',
   defaultErrnoRet: 1,
   architectures,
-  syscalls: [{ names, action: 'SCMP_ACT_ALLOW' }],
+  syscalls: [
+    { names: names.filter((name) => name !== 'socket'), action: 'SCMP_ACT_ALLOW' },
+    ...(valuesOf('RestrictAddressFamilies')[0] ?? '').split(' ').map((family) => ({
+      names: ['socket'],
+      action: 'SCMP_ACT_ALLOW',
+      args: [{ index: 0, value: addressFamilies[family], op: 'SCMP_CMP_EQ' }],
+    })),
+  ],
 })
+/** As Linux numbers them. */
+const addressFamilies: Record<string, number> = { AF_UNIX: 1, AF_INET: 2, AF_INET6: 10 }
 
 /** What systemd makes of MemoryDenyWriteExecute=yes. */
 const [writable, executable, protectionIndex] = [2, 4, 2]
@@ -96,7 +105,8 @@ async function runRestricted(script: string, seccomp: object = allowOnly(allowed
       capabilities: {},
     },
     mounts: [
-      { destination: '/proc', type: 'proc', source: 'proc' },
+      // ProcSubset=pid and ProtectProc=invisible.
+      { destination: '/proc', type: 'proc', source: 'proc', options: ['subset=pid', 'hidepid=2'] },
       { destination: '/dev', type: 'tmpfs', source: 'tmpfs' },
       { destination: '/tmp', type: 'tmpfs', source: 'tmpfs' },
       ...['/usr', project].map(readOnly),
@@ -141,8 +151,11 @@ test('what the unit forbids is forbidden here too', async () => {
   const { stdout } = await runRestricted(`
     touch /etc/x 2>/dev/null || echo 'no writing elsewhere'
     touch /var/lib/atcr-hold/x && stat -c %a /var/lib/atcr-hold/x
-    ${node} -e 'require("os").setPriority(0, 5)' 2>/dev/null || echo 'no priorities'`)
-  expect(stdout.split('\n').slice(0, -1)).toEqual(['no writing elsewhere', '600', 'no priorities'])
+    ${node} -e 'require("os").setPriority(0, 5)' 2>/dev/null || echo 'no priorities'
+    ${node} -e 'require("os").networkInterfaces()' 2>/dev/null || echo 'no netlink'
+    test -e /proc/self/status && ! test -e /proc/meminfo && echo 'own processes only'`)
+  const forbidden = ['no writing elsewhere', '600', 'no priorities', 'no netlink', 'own processes only']
+  expect(stdout.split('\n').slice(0, -1)).toEqual(forbidden)
 })
 
 test('MemoryDenyWriteExecute= is off because Node does not start with it, and --jitless takes WebAssembly away', async () => {

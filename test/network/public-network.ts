@@ -25,8 +25,8 @@ export interface PublicNetworkOptions {
   /** Environment over that of the compose file. */
   appviewEnvironment?: Record<string, string>
   holdEnvironment?: Record<string, string>
-  /** Certificates to believe in besides those of Caddy's CA, in PEM. */
-  certificates?: string
+  /** What else runs there, from before AppViews and hold. */
+  beside?: (machine: Machine, folder: string) => Daemon
 }
 
 /** Addresses that nobody here has otherwise, and that count as public. */
@@ -81,11 +81,12 @@ export class PublicNetwork implements AsyncDisposable {
     const { services } = readCompose(options.compose)
     // Who the captain is does not concern Caddy, and is not known yet.
     const caddySettings = environmentOf(services['caddy'], valuesOf(''))
+    if (options.beside !== undefined) stack.use(options.beside(machine, folder))
     const caFile = join(folder, 'certificates/ca.crt')
     await mkdir(join(folder, 'certificates'))
     const caddy = stack.use(await startCaddy(machine, folder, caddySettings))
     const root = join(folder, 'caddy/caddy/pki/authorities/local/root.crt')
-    const certificates = `${readFileSync(root, 'utf8')}\n${options.certificates ?? ''}`
+    const certificates = readFileSync(root, 'utf8')
     await writeFile(caFile, certificates)
     tls.setDefaultCACertificates([...tls.getCACertificates('default'), certificates])
     const doorSocket = join(folder, 'door')
