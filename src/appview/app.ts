@@ -2,7 +2,7 @@ import { Hono, type Context, type MiddlewareHandler } from 'hono'
 
 import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { clientAddress, proxyList } from '../http/client-address.ts'
+import { clientAddress, clientAddressOf, trustedProxies } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
@@ -20,6 +20,7 @@ import { mountReferenceDeletion } from './ui/reference-deletion-routes.ts'
 import { mountData } from './ui/data-routes.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
+import { limitPages } from './ui/page-limits.ts'
 import { mountHolds } from './ui/hold-routes.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLegal } from './ui/legal-routes.ts'
@@ -38,17 +39,16 @@ import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from
 export function createApp(context: AppContext): Hono<ServerEnv> {
   const { config, settings } = context
   const app = new Hono<ServerEnv>()
-  let proxies = proxyList([])
-  settings.watch(({ server }) => {
-    const next = proxyList(server.trusted_proxies)
-    return () => (proxies = next)
-  })
-  app.use(requestId(), accessLog(logger('appview:http')), securityHeaders(), clientAddress(() => proxies)) // prettier-ignore
+  app.use(requestId(), accessLog(logger('appview:http')))
+  app.use(securityHeaders(config.server.base_url), clientAddress(trustedProxies(settings)))
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env
     if (!isRegistryPath(incoming.url ?? '')) return next()
-    const answer = await handleRegistry({ incoming, outgoing, requestId: c.get('requestId') }, context)
+    const answer = await handleRegistry(
+      { incoming, outgoing, requestId: c.get('requestId'), address: clientAddressOf(c) },
+      context,
+    )
     return answer instanceof Response ? answer : toResponse(answer)
   })
   app.use(browsersToBaseUrl(config.server))
@@ -60,6 +60,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   const pages = config.ui.enabled ? pagesNeeds(context, builds) : undefined
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
+    limitPages(app, { ...context, sessions })
     mountPages(app, pages)
     mountLegal(app, { settings, sessions, assets: pages.assets, markdown: pages.markdown })
     mountData(app, { ...context, sessions })

@@ -2,13 +2,21 @@ import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
 import { Firehoses } from '../atproto/firehose.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { createOutboundFetch, createTransferFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import {
+  createOutboundFetch,
+  createTransferFetch,
+  type Fetch,
+  type NearService,
+} from '../atproto/outbound-fetch.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { libsqlOptions } from '../lib/libsql-database.ts'
 import { LiveSettings } from '../lib/live-settings.ts'
 import { logger, type Logger } from '../lib/log.ts'
+import { networkList } from '../lib/networks.ts'
+import { MemoryRateCounter } from '../lib/rate-counter.ts'
+import { RequestLimits } from '../lib/request-limits.ts'
 import { version } from '../lib/version.ts'
 import { manifestSizeBytesMax } from '../protocol/oci/manifest.ts'
 import { AppPasswordLogin } from './clients/app-password-login.ts'
@@ -25,6 +33,7 @@ import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
 import { PdsReads } from './clients/pds-reads.ts'
+import { RedisRateCounter } from './clients/redis-rate-counter.ts'
 import { WebhookSenderClient } from './clients/webhook-sender.ts'
 import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
@@ -113,7 +122,18 @@ export interface AppViewOverrides {
   transferFetch?: Fetch
   /** What people are asked to allow. */
   oauthScope?: string
+  /** The hold that runs in the same process. */
+  nearHold?: NearService
 }
+
+/** What is limited by the minute, as the settings call it. */
+export type LimitName =
+  | 'registry_reads'
+  | 'registry_writes'
+  | 'token_requests'
+  | 'name_lookups'
+  | 'searches'
+  | 'pictures'
 
 /** Everything the edges may use. Built here and nowhere else. */
 export interface AppContext {
@@ -175,6 +195,7 @@ export interface AppContext {
   search: Search
   shownSums: ShownSums
   livePushes: LivePushes
+  limits: RequestLimits<LimitName>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -191,6 +212,7 @@ export async function createContext(
   const paths = appViewPaths(config, process.getuid?.() === 0)
   const service = new URL(config.server.base_url).host
 
+  const limits = createLimits(config, opened, now)
   const network = createNetwork(config, overrides)
   const identities = new Identities({
     fetch: network.metadata,
@@ -319,7 +341,15 @@ export async function createContext(
   )
   const blobs = new Blobs({ db, uploads: holdUploads, holds, now })
   const uploadMode = config.server.upload_mode
-  const blobUploads = new BlobUploads({ db, uploads: holdUploads, holds, uploadMode, now })
+  const openUploads = config.limits.enabled ? config.limits.open_uploads : 0
+  const blobUploads = new BlobUploads({
+    db,
+    uploads: holdUploads,
+    holds,
+    uploadMode,
+    openCountMax: openUploads,
+    now,
+  })
 
   const notifier = new HoldNotifierClient({ caller })
   const pullNotices = opened.use(new PullNotices({ notifier, log: logger('appview:pulls') }))
@@ -399,7 +429,12 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
-    firehose: new Firehoses({ fetch: network.metadata, plcUrl: config.identity.plc_directory_url, now }),
+    firehose: new Firehoses({
+      fetch: network.metadata,
+      plcUrl: config.identity.plc_directory_url,
+      near: overrides.nearHold,
+      now,
+    }),
     firehoses: [
       ...config.jetstream.firehose_urls.map((url) => ({ url })),
       ...ownHoldDids.map((did) => ({ did })),
@@ -476,13 +511,41 @@ export async function createContext(
     search: new Search({ db, now }),
     shownSums: new ShownSums({ db, now }),
     livePushes,
+    limits,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
 
+function createLimits(
+  { cache, limits }: AppViewConfig,
+  opened: AsyncDisposableStack,
+  now: Now,
+): RequestLimits<LimitName> {
+  const { enabled: isEnabled, exempt_networks: exempt, open_uploads: _, ...perMinute } = limits
+  const url = cache.redis_url?.reveal()
+  const counter =
+    url === undefined
+      ? undefined
+      : opened.use(
+          new RedisRateCounter({
+            url,
+            fallback: new MemoryRateCounter({ now }),
+            log: logger('appview:limits'),
+          }),
+        )
+  return new RequestLimits({
+    isEnabled,
+    perMinute,
+    exempt: networkList('limits.exempt_networks', exempt),
+    ...(counter && { counter }),
+    now,
+  })
+}
+
 /** One guarded fetch for each kind of conversation: they differ in how long and how much. */
 function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
-  const outbound = { userAgent, allowPrivateNetwork: config.server.test_mode }
+  const others = { userAgent, allowPrivateNetwork: config.server.test_mode }
+  const outbound = { ...others, near: overrides.nearHold }
   const manifestAnswerBytesMax = manifestSizeBytesMax + 64 * 1024
   return {
     metadata: overrides.fetch ?? createOutboundFetch(outbound),
@@ -493,13 +556,14 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
+    // These two go where people say: never to this machine.
     file:
       overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
+      createOutboundFetch(others, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
     // Of long answers only the beginning is read.
     webhook:
       overrides.fetch ??
-      createOutboundFetch(outbound, {
+      createOutboundFetch(others, {
         timeoutMs: webhookTimeoutMs,
         responseBytesMax: Number.MAX_SAFE_INTEGER,
       }),

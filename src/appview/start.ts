@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 
 import { proxyWarning } from '../http/client-address.ts'
-import { parseListenAddress, serve } from '../http/serve.ts'
+import { parseListenAddress, serve, type Serve } from '../http/serve.ts'
 import { createApp, createInterceptor } from './app.ts'
 import type { AppViewConfig } from './config.ts'
 import { createContext, type AppContext, type AppViewOverrides } from './context.ts'
@@ -16,16 +16,25 @@ export interface RunningAppView {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** Starts the AppView: the only way, for the door, the dev network and tests alike. */
+/** What else may be put in place of the usual. */
+export interface AppViewStartOverrides extends AppViewOverrides {
+  /** Where it answers, in place of a server of its own. */
+  serve?: Serve
+}
+
+/** Starts the AppView: the only way, for the doors, the dev network and tests alike. */
 export async function startAppView(
   config: AppViewConfig,
-  overrides: AppViewOverrides = {},
+  overrides: AppViewStartOverrides = {},
 ): Promise<RunningAppView> {
   await using opened = new AsyncDisposableStack()
   const context = opened.use(await createContext(config, overrides))
   const address = parseListenAddress(config.server.addr)
   const running = opened.use(
-    await serve(createApp(context), { ...address, intercept: createInterceptor(context) }),
+    await (overrides.serve ?? serve)(createApp(context), {
+      ...address,
+      intercept: createInterceptor(context),
+    }),
   )
   // Who listens to pushes would hold up the server's end.
   opened.defer(() => context.livePushes[Symbol.asyncDispose]())

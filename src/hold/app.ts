@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 
-import { clientAddress, proxyList } from '../http/client-address.ts'
+import { clientAddress, trustedProxies } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { ServerEnv } from '../http/serve.ts'
 import { mountXrpc } from '../http/xrpc-routes.ts'
@@ -15,6 +15,7 @@ import { loadAssets } from './web/assets.ts'
 import { mountWeb } from './web/routes.ts'
 import { toXrpcError } from './xrpc/errors.ts'
 import { mountGetBlob } from './xrpc/getBlob.ts'
+import { limitXrpc } from './xrpc/call-limits.ts'
 import { holdMethods } from './xrpc/methods.ts'
 
 const log = logger('hold')
@@ -22,12 +23,9 @@ const log = logger('hold')
 /** The edges of a hold on one router. */
 export function createApp(context: HoldContext): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>()
-  let proxies = proxyList([])
-  context.settings.watch(({ server }) => {
-    const next = proxyList(server.trusted_proxies)
-    return () => (proxies = next)
-  })
-  app.use(requestId(), accessLog(log), securityHeaders(), clientAddress(() => proxies)) // prettier-ignore
+  app.use(requestId(), accessLog(log), securityHeaders(context.publicUrl))
+  app.use(clientAddress(trustedProxies(context.settings)))
+  limitXrpc(app, context)
   const assets = loadAssets()
   mountWeb(app, context, assets)
   mountAdmin(app, context, assets)

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path'
 
-import { proxyWarning } from '../http/client-address.ts'
-import { parseListenAddress, serve, type RunningServer } from '../http/serve.ts'
+import { trustedProxies, proxyWarning, requestAddress } from '../http/client-address.ts'
+import { parseListenAddress, serve, type RunningServer, type Serve } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { createApp } from './app.ts'
 import { holdPaths, type HoldConfig } from './config.ts'
@@ -22,8 +22,17 @@ export interface RunningHold extends AsyncDisposable {
   reload(config: HoldConfig): void
 }
 
-/** The only way to start a hold: the door, the dev network and the tests use it. @throws {SettingsError} */
-export async function startHold(config: HoldConfig, overrides: HoldOverrides = {}): Promise<RunningHold> {
+/** What else may be put in place of the usual. */
+export interface HoldStartOverrides extends HoldOverrides {
+  /** Where it answers, in place of a server of its own. */
+  serve?: Serve
+}
+
+/** The only way to start a hold: the doors, the dev network and the tests use it. @throws {SettingsError} */
+export async function startHold(
+  config: HoldConfig,
+  overrides: HoldStartOverrides = {},
+): Promise<RunningHold> {
   await using stack = new AsyncDisposableStack()
   const paths = holdPaths(config, process.getuid?.() === 0)
   const context = stack.use(await createContext(config, paths, overrides))
@@ -35,10 +44,12 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
       (error: unknown) => log.error({ err: error }, 'counters are written at the next start'),
     ),
   )
-  const server = await serve(createApp(context), {
+  const proxies = trustedProxies(context.settings)
+  const server = await (overrides.serve ?? serve)(createApp(context), {
     ...parseListenAddress(config.server.addr),
     onUpgrade: (request, socket, head) => {
-      if (!context.outbox.handleUpgrade(request, socket, head)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n') // prettier-ignore
+      const address = requestAddress(request, proxies)
+      if (!context.outbox.handleUpgrade(request, socket, head, address)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n') // prettier-ignore
     },
   })
   stack.use(server)

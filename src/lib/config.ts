@@ -29,6 +29,8 @@ export interface SettingsDeclaration<Schema extends z.ZodObject> {
   reloaded?: readonly string[]
   /** What is wrong between settings, one line each. Sections that are wrong by themselves are missing. */
   contradictions?(settings: Partial<z.output<Schema>>): string[]
+  /** Sections that {@link settingsTemplate} names and leaves empty: what few need. */
+  folded?: readonly string[]
 }
 
 /** Settings as read, and notices that the door logs once logging works. */
@@ -56,7 +58,9 @@ export function loadSettings<Schema extends z.ZodObject>(
     if (found !== undefined) setAt(raw, leaf.path, found.value)
   }
   const parsed = z.safeParse(schema, raw)
-  if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => describeIssue(issue, prefix)))
+  // Unknown keys were told of, each with what may have been meant.
+  const issues = parsed.error?.issues.filter(({ code }) => code !== 'unrecognized_keys') ?? []
+  problems.push(...issues.map((issue) => describeIssue(issue, prefix)))
   const sound = parsed.success ? parsed.data : soundSections(schema, raw)
   problems.push(...(declaration.contradictions?.(sound as Partial<z.output<Schema>>) ?? []))
   if (!parsed.success || problems.length > 0) throw new SettingsError([...new Set(problems)])
@@ -67,7 +71,7 @@ export function loadSettings<Schema extends z.ZodObject>(
 export function settingsTemplate(declaration: SettingsDeclaration<z.ZodObject>, heading: string): string {
   const document = new Document({})
   document.commentBefore = ` ${heading}`
-  addSection(document.contents as unknown as YAMLMap, declaration.schema, [], declaration.environmentPrefix)
+  addSection(document.contents as unknown as YAMLMap, declaration.schema, [], declaration)
   return document.toString({ lineWidth: 110 })
 }
 
@@ -175,7 +179,12 @@ function describeIssue(issue: z.core.$ZodIssue, prefix: string): string {
   return `${path.join('.') || 'settings'}: ${advice}`
 }
 
-function addSection(map: YAMLMap, schema: z.ZodObject, path: string[], prefix: string): void {
+function addSection(
+  map: YAMLMap,
+  schema: z.ZodObject,
+  path: string[],
+  { environmentPrefix, folded = [] }: Pick<SettingsDeclaration<never>, 'environmentPrefix' | 'folded'>,
+): void {
   for (const [key, child] of Object.entries(schema.shape)) {
     const here = [...path, key]
     const inner = unwrap(child as z.ZodType)
@@ -183,8 +192,9 @@ function addSection(map: YAMLMap, schema: z.ZodObject, path: string[], prefix: s
     if (inner instanceof z.ZodObject) {
       const section = new Document({}).contents as unknown as YAMLMap
       section.flow = false
-      addSection(section, inner, here, prefix)
-      const pair = new Document().createPair(key, section)
+      const isFolded = folded.includes(here.join('.'))
+      if (!isFolded) addSection(section, inner, here, { environmentPrefix, folded })
+      const pair = new Document().createPair(key, isFolded ? null : section)
       comment(
         pair.key as unknown as Scalar,
         path.length === 0 ? `\n${description ?? ''}` : (description ?? ''),
@@ -198,7 +208,7 @@ function addSection(map: YAMLMap, schema: z.ZodObject, path: string[], prefix: s
     const choices = inner instanceof z.ZodEnum ? ` One of: ${inner.options.join(', ')}.` : ''
     comment(
       pair.key as unknown as Scalar,
-      `${description ?? ''}${choices} [${environmentName(prefix, here)}]`,
+      `${description ?? ''}${choices} [${environmentName(environmentPrefix, here)}]`,
     )
     map.add(pair)
   }

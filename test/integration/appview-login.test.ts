@@ -392,6 +392,7 @@ async function startOther(
       ui: { database_path: ':memory:' },
       jetstream: { ...config.jetstream, urls: [] },
       health: {},
+      cache: {},
       server: {
         ...config.server,
         addr: `127.0.0.1:${port}`,

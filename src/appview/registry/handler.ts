@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-import { logAccess, requestIdOf, setSecurityHeaders } from '../../http/middleware.ts'
+import { trustedProxies, requestAddress } from '../../http/client-address.ts'
+import { logAccess, requestIdOf, securityHeadersFor, setSecurityHeaders } from '../../http/middleware.ts'
 import type { RequestInterceptor } from '../../http/serve.ts'
 import { logger } from '../../lib/log.ts'
 import { parseRepositoryPath } from '../../protocol/oci/repository-path.ts'
@@ -67,6 +68,8 @@ export interface RegistryRequest {
   incoming: IncomingMessage
   outgoing: ServerResponse
   requestId: string
+  /** Of the client, for limits. */
+  address: string
 }
 
 /** By the raw path: a router would see `/v2/../x` resolved, and names may hold anything. */
@@ -77,10 +80,12 @@ export const isRegistryPath = (url: string) => /^\/v2(?:[/?]|$)/.test(url)
  * way, where what a handler left unread is dealt with.
  */
 export function registryListener(context: AppContext): RequestInterceptor {
+  const { base_url: publicUrl } = context.config.server
+  const site = { trusted: trustedProxies(context.settings), headers: securityHeadersFor(publicUrl) }
   return (incoming, outgoing) => {
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
     if (!isRead || !isRegistryPath(incoming.url ?? '')) return false
-    void answerRead(incoming, outgoing, context)
+    void answerRead(incoming, outgoing, context, site)
     return true
   }
 }
@@ -89,13 +94,15 @@ async function answerRead(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   context: AppContext,
+  site: { trusted: ReturnType<typeof trustedProxies>; headers: Readonly<Record<string, string>> },
 ): Promise<void> {
   const startedAtMs = performance.now()
   const requestId = requestIdOf(incoming)
   outgoing.setHeader('x-request-id', requestId)
-  setSecurityHeaders(outgoing)
+  setSecurityHeaders(outgoing, site.headers)
+  const address = requestAddress(incoming, site.trusted)
   try {
-    await sendAnswer(outgoing, await handleRegistry({ incoming, outgoing, requestId }, context))
+    await sendAnswer(outgoing, await handleRegistry({ incoming, outgoing, requestId, address }, context))
   } catch (err) {
     context.log.error({ err, requestId }, 'an answer could not be sent')
     outgoing.destroy()
@@ -111,7 +118,10 @@ export async function handleRegistry(
   const { incoming, outgoing } = request
   outgoing.setHeader('docker-distribution-api-version', 'registry/2.0')
   let wanted: Pick<Wanted, 'name' | 'action'> | undefined
+  const { address } = request
+  const { limits } = context
   try {
+    checkRate(limits.ofAddressHere('registry_reads', address), 'your network')
     const [path, search] = splitOnce(incoming.url ?? '', '?')
     const route = parseRegistryPath(path)
     const method = incoming.method ?? 'GET'
@@ -125,7 +135,11 @@ export async function handleRegistry(
     if (action === undefined || handle === undefined) throw unsupported(method)
     wanted = { name: route.name, action }
     const holder = await authenticate(context.registryTokens, incoming)
-    const repository = await context.repositories.resolve(repositoryPath)
+    if (action !== 'pull' && holder.did !== undefined)
+      checkRate(await limits.ofAccount('registry_writes', holder.did), 'your account')
+    const repository = await context.repositories.resolve(repositoryPath, async () =>
+      checkRate(await limits.ofAddress('name_lookups', address), 'your network'),
+    )
     await requireAction(context.repositories, holder, { name: route.name, repository, action })
     const query = new URLSearchParams(search)
     const call = { method, name: route.name, repository, holder, query, incoming, outgoing }
@@ -150,6 +164,13 @@ function failureAnswer(
   // `curl <base>/v2/` on a fresh install prints `{}`; Docker takes its challenge from this very answer.
   if (wanted === undefined && error.code === 'login_required') return jsonAnswer({}, status, headers)
   return ociErrorAnswer(error, requestId, headers)
+}
+
+/** @throws {AppViewError} `rate_limited` when there are seconds to wait */
+function checkRate(waitSeconds: number | undefined, whose: string): void {
+  if (waitSeconds === undefined) return
+  const message = `too many requests of ${whose}; try again in ${waitSeconds} s`
+  throw new AppViewError('rate_limited', message, { retryAfterSeconds: waitSeconds })
 }
 
 const unsupported = (method: string) => new AppViewError('method_unsupported', `${method} means nothing here`)
