@@ -12,7 +12,10 @@ const patterns: readonly (readonly [what: string, pattern: RegExp])[] = [
   ['a key of Google', /\bAIza[0-9A-Za-z_-]{35}\b/],
   ['a key of Stripe', /\b[rs]k_live_[0-9A-Za-z]{20,}/],
   ['a JWT', /\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}/],
-  ['a password in a URL', /\b[a-z][a-z0-9+]{2,12}:\/\/[^\s/:@'"`<>$]*:(?!pass|secret|\*|\$)[^\s/@'"`<>$]{8,}@/i],
+  [
+    'a password in a URL',
+    /\b[a-z][a-z0-9+]{2,12}:\/\/[^\s/:@'"`<>$]*:(?!pass|secret|\*|\$)[^\s/@'"`<>$]{8,}@/i,
+  ],
   [
     'something random that is called a secret',
     /(?:password|passwd|secret|token|api_?key|private_?key)["']?\s*[:=]\s*["'`](?=[^"'`]*\d)(?=[^"'`]*[A-Z])(?=[^"'`]*[a-z])[A-Za-z0-9+/_=-]{32,}["'`]/i,

@@ -70,7 +70,7 @@ export function loadSettings<Schema extends z.ZodObject>(
 /** The whole YAML file with every default, each key commented with what it is and its environment name. */
 export function settingsTemplate(declaration: SettingsDeclaration<z.ZodObject>, heading: string): string {
   const document = new Document({})
-  document.commentBefore = ` ${heading}`
+  document.commentBefore = ` ${heading}. In brackets: its name in the environment; with _FILE behind it, that of a file with the value.`
   addSection(document.contents as unknown as YAMLMap, declaration.schema, [], declaration)
   return document.toString({ lineWidth: 110 })
 }
