@@ -5,6 +5,7 @@ import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { clientAddress, clientAddressOf, trustedProxies } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
+import { isDatabaseAway } from '../lib/database.ts'
 import { logger } from '../lib/log.ts'
 import { mountDeviceRoutes } from './auth/device-routes.ts'
 import { mountOAuthDocuments } from './auth/oauth-routes.ts'
@@ -84,6 +85,8 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     if (pages !== undefined && wantsPage(c)) return answerFailedPage(c, pages, err)
     const id = c.get('requestId')
     context.log.error({ err, requestId: id }, 'a request failed')
+    if (isDatabaseAway(err))
+      return c.text(`try again in a moment (request ${id})`, 503, { 'retry-after': '5' })
     return c.text(`internal error (request ${id})`, 500)
   })
   return app

@@ -2,12 +2,8 @@ import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
 import { Firehoses } from '../atproto/firehose.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import {
-  createOutboundFetch,
-  createTransferFetch,
-  type Fetch,
-  type NearService,
-} from '../atproto/outbound-fetch.ts'
+import { createOutboundFetch, type Fetch, type NearService } from '../atproto/outbound-fetch.ts'
+import { createTransfer, type Transfer } from '../atproto/transfer.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
@@ -119,7 +115,7 @@ export interface AppViewOverrides {
   /** For all calls to PDSes, directories and holds. */
   fetch?: Fetch
   /** For blob bytes. */
-  transferFetch?: Fetch
+  transfer?: Transfer
   /** What people are asked to allow. */
   oauthScope?: string
   /** The hold that runs in the same process. */
@@ -570,7 +566,7 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     exports:
       overrides.fetch ??
       createOutboundFetch(outbound, { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
-    transfer: overrides.transferFetch ?? createTransferFetch(outbound),
+    transfer: overrides.transfer ?? createTransfer(outbound),
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Program } from '../lib/door.ts'
-import { addAppViewCommands } from './commands/key.ts'
+import { addAppViewCommands } from './commands/commands.ts'
 import { appViewSettings } from './config.ts'
 import { startAppView } from './start.ts'
 import { loadBrand } from './ui/brand.ts'

@@ -117,7 +117,7 @@ gc: { grace: 1m }
     'storage.bucket: missing; the s3 driver needs it',
     'storage.access_key is set without storage.secret_key',
     'storage.path is for the filesystem driver',
-    'registration.owner_did: expected a handle such as',
+    'registration.owner_did: expected a handle or a DID',
     'database.libsql_sync_url and database.url are both set',
     'database.did is a did:web and database.did_method is plc',
     'gc.grace: at least 1h',

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
 import { duration, secret, size, type SettingsDeclaration } from '../lib/config.ts'
-import { did, didOrHandle, isPlainHttpElsewhere, libsqlContradictions, listenAddress, networks, origin } from '../lib/settings-types.ts' // prettier-ignore
+import { actor, did, isPlainHttpElsewhere, libsqlContradictions, listenAddress, networks, origin } from '../lib/settings-types.ts' // prettier-ignore
 
 const storage = z
   .object({
@@ -49,7 +49,7 @@ const server = z
 
 const registration = z
   .object({
-    owner_did: didOrHandle().optional().describe('DID or handle of the captain. Needed at first start.'),
+    owner_did: actor().optional().describe('DID or handle of the captain. Needed at first start.'),
     allow_all_crew: z.boolean().default(false).describe('Anyone who asks becomes crew.'),
     region: z.string().max(64).optional().describe('Where the hold is, as shown to people.'),
     enable_bluesky_posts: z

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MiddlewareHandler } from 'hono'
 
 import { randomId } from '../lib/ids.ts'
-import type { Logger } from '../lib/log.ts'
+import { loggablePath, type Logger } from '../lib/log.ts'
 import type { ServerEnv } from './serve.ts'
 
 /**
@@ -51,7 +51,7 @@ export function logAccess(
   log.debug({
     requestId: call.requestId,
     method: incoming.method,
-    path: incoming.url?.split('?', 1)[0],
+    path: loggablePath(incoming.url ?? ''),
     status,
     durationMs: Math.round(performance.now() - startedAtMs),
   })

@@ -23,14 +23,14 @@ export interface SettingsDeclaration<Schema extends z.ZodObject> {
   environmentPrefix: string
   /** Older environment name → path of the setting it stands for. Read with a notice, overruled by the present name. */
   legacyEnvironment?: Record<string, string>
+  /** Sections that {@link settingsTemplate} names and leaves empty: what few need. */
+  folded?: readonly string[]
   /** Names with the prefix that belong to somebody else: no notice is given of them. */
   foreignEnvironment?: readonly RegExp[]
   /** Settings, and sections as a whole, that a running program takes over on SIGHUP; the others wait for a restart. */
   reloaded?: readonly string[]
   /** What is wrong between settings, one line each. Sections that are wrong by themselves are missing. */
   contradictions?(settings: Partial<z.output<Schema>>): string[]
-  /** Sections that {@link settingsTemplate} names and leaves empty: what few need. */
-  folded?: readonly string[]
 }
 
 /** Settings as read, and notices that the door logs once logging works. */

@@ -82,6 +82,26 @@ export function isDiskFull(error: unknown): boolean {
   return isSqliteFull || ('code' in error && error.code === '53100')
 }
 
+/** PostgreSQL's own words (errcodes, appendix A) for a server that stops, starts, or takes nobody more. */
+const awayStates = /^(?:08...|57P0[1-3]|53300)$/
+/** What Node says of a connection, and where: `pg` adds nothing to it. */
+const awayCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOENT'])
+const awayCalls = new Set(['connect', 'read', 'write'])
+/** What `pg` says without a code, of connections that were lost or could not be made in time. */
+const awayMessages = /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/ // prettier-ignore
+
+/**
+ * Whether a statement failed because the database server was not there, or went away. The same may be tried again later;
+ * connections are made anew by themselves.
+ */
+export function isDatabaseAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (code === undefined) return awayMessages.test(error.message)
+  // Of other servers `fetch` tells in a cause.
+  return awayStates.test(code) || (awayCodes.has(code) && awayCalls.has(syscall ?? ''))
+}
+
 /** Pages of an SQLite file kept in memory: all of a small index, the upper levels of a large one. */
 const pageCacheKiB = 64 * 1024
 
@@ -131,9 +151,16 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
   return { driver: new SqliteDialect({ database }), version }
 }
 
+/** For a connection, or for one of those that there may be. */
+const connectTimeoutMs = 20_000
+
 async function postgresDialect(url: string): Promise<Dialect> {
   const { Pool, types } = await import('pg').then((module) => module.default)
   // Sizes and counts are bigint columns; all of ours stay below 2^53.
   types.setTypeParser(20, Number)
-  return new PostgresDialect({ pool: new Pool({ connectionString: url, max: 10 }) })
+  const pool = new Pool({ connectionString: url, max: 10, connectionTimeoutMillis: connectTimeoutMs })
+  // A connection that breaks tells whoever uses it; what is also told here, of those that rest, would end the process.
+  pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  return new PostgresDialect({ pool })
 }

@@ -12,16 +12,13 @@ export const did = () =>
     error: ({ input }) => `expected a DID such as did:plc:abc… or did:web:hold.example, got ${shown(input)}`,
   })
 
-/** A DID, or the handle of an account. */
-export const didOrHandle = () =>
-  z
-    .string()
-    .regex(
-      /^did:[a-z0-9]+:[A-Za-z0-9._:%-]*[A-Za-z0-9._-]$|^@?(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*$/,
-      {
-        error: ({ input }) => `expected a handle such as alice.example or a DID, got ${shown(input)}`,
-      },
-    )
+const handleGrammar = /^@?(?:[a-z0-9-]{1,63}\.)+[a-z][a-z0-9-]{0,62}$/i
+
+/** A DID, or a handle such as `alice.example`. */
+export const actor = () =>
+  z.string().refine((text) => did().safeParse(text).success || handleGrammar.test(text), {
+    error: ({ input }) => `expected a handle or a DID such as alice.example, got ${shown(input)}`,
+  })
 
 /** What a server listens on: `:5000`, `127.0.0.1:5000`, `[::1]:5000`. */
 export const listenAddress = () =>

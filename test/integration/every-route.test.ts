@@ -129,6 +129,7 @@ const holdRoutes: Record<string, Kind> = {
   'GET /health': 'program',
   'GET /.well-known/atproto-did': 'program',
   'GET /.well-known/did.json': 'program',
+  'GET /admin/oauth/jwks.json': 'program',
   'GET /oauth/client-metadata.json': 'program',
   'GET /oauth/jwks.json': 'program',
   'GET /register/oauth/:document': 'program',

@@ -1,6 +1,7 @@
 import type { Context, Hono } from 'hono'
 
 import type { ServerEnv } from '../../http/serve.ts'
+import { isDatabaseAway } from '../../lib/database.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
 import type { LivePushes } from '../services/live-pushes.ts'
@@ -165,7 +166,10 @@ export function answerFailedPage(
 ): Response | Promise<Response> {
   const requestId = context.get('requestId') as string | undefined
   needs.log.error({ err, requestId, path: context.req.path }, 'a page failed')
-  return answerPage(context, failurePage({ assets: needs.assets, account: null }, requestId), { status: 500 })
+  const status = isDatabaseAway(err) ? 503 : 500
+  return answerPage(context, failurePage({ assets: needs.assets, account: null }, requestId, status), {
+    status,
+  })
 }
 
 async function notFound(
