@@ -56,7 +56,7 @@ test('what the native library would end the process for is an error', async () =
   await using db = await openDatabase<HoldTables>({ path: ':memory:', libsql: alone }, {})
   await expect(sql`select ${true}`.execute(db)).rejects.toThrow('a database takes no boolean')
   await expect(sql`select ${undefined}`.execute(db)).rejects.toThrow('a database takes no undefined')
-  await expect(db.transaction().execute((tx) => sql`select nothing`.execute(tx))).rejects.toThrow(
+  await expect(db.transaction().execute((tx) => sql`select missing_column`.execute(tx))).rejects.toThrow(
     'no such column',
   )
   expect((await sql`select 1 as one`.execute(db)).rows).toEqual([{ one: 1 }])
