@@ -4,13 +4,17 @@ import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
 import { clientAddress, proxyList } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
+import { mountReadiness } from '../http/readiness-routes.ts'
+import { requestMetrics } from '../http/request-metrics.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
+import type { Readiness } from '../lib/readiness.ts'
 import { mountDeviceRoutes } from './auth/device-routes.ts'
 import { mountOAuthDocuments } from './auth/oauth-routes.ts'
 import { mountTokenRoutes } from './auth/token-routes.ts'
 import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
+import { routeClassOf } from './registry/route-classes.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
 import { Cards } from './ui/cards/answer-card.ts'
@@ -34,11 +38,12 @@ import { mountWebhooks } from './ui/webhook-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
-export function createApp(context: AppContext): Hono<ServerEnv> {
+export function createApp(context: AppContext, readiness: Readiness): Hono<ServerEnv> {
   const { config } = context
   const app = new Hono<ServerEnv>()
   const proxies = proxyList(config.server.trusted_proxies)
   app.use(requestId(), accessLog(logger('appview:http')), securityHeaders(), clientAddress(proxies))
+  app.use(requestMetrics('appview', routeClassOf))
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env
@@ -47,6 +52,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
     return answer instanceof Response ? answer : toResponse(answer)
   })
   app.get('/health', () => Response.json({ status: 'ok' }))
+  mountReadiness(app, readiness)
   mountTokenRoutes(app, context)
   mountOAuthDocuments(app, context)
   const builds = new HelperBuilds(config.credential_helper.folder)

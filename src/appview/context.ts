@@ -2,7 +2,18 @@ import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
 import { Firehoses } from '../atproto/firehose.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { createOutboundFetch, createTransferFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import {
+  identityTarget,
+  observedFetch,
+  type ToldIds,
+  type UpstreamTarget,
+} from '../atproto/observed-fetch.ts'
+import {
+  createOutboundFetch,
+  createTransferFetch,
+  type Fetch,
+  type MetadataLimits,
+} from '../atproto/outbound-fetch.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
@@ -374,7 +385,7 @@ export async function createContext(
   const holdHealth = opened.use(
     new HoldHealthChecks({
       db,
-      probe: new HoldProbeClient({ identities, fetch: network.metadata, now }),
+      probe: new HoldProbeClient({ identities, fetch: network.holdDocuments, now }),
       intervalMs: config.health.check_interval,
       log: logger('appview:health'),
       now,
@@ -453,7 +464,7 @@ export async function createContext(
     repositoryPages: new RepositoryPages({ ownRecords, now }),
     holds,
     holdBlobs,
-    holdQuotas: new HoldQuotasClient({ caller, fetch: network.metadata }),
+    holdQuotas: new HoldQuotasClient({ caller, fetch: network.holdDocuments }),
     sailorSettings: new SailorSettings({ ownRecords, holds, now }),
     notifications,
     pullNotices,
@@ -469,33 +480,39 @@ export async function createContext(
   }
 }
 
-/** One guarded fetch for each kind of conversation: they differ in how long and how much. */
+/**
+ * One guarded fetch for each kind of conversation: they differ in how long and how much, and in what the other side is
+ * told of the request that asks: holds and PDSes can lay their logs beside ours, nobody else needs to.
+ */
 function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
   const outbound = { userAgent, allowPrivateNetwork: config.server.test_mode }
-  const manifestAnswerBytesMax = manifestSizeBytesMax + 64 * 1024
+  const observed = (
+    target: UpstreamTarget | ((url: string) => UpstreamTarget),
+    tells: ToldIds,
+    limits?: MetadataLimits,
+  ) =>
+    observedFetch(overrides.fetch ?? createOutboundFetch(outbound, limits), {
+      program: 'appview',
+      target,
+      tells,
+    })
+  const pdsLimits = { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestSizeBytesMax + 64 * 1024 }
+  const transfer = overrides.transferFetch ?? createTransferFetch(outbound)
   return {
-    metadata: overrides.fetch ?? createOutboundFetch(outbound),
-    pds:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
-    repos:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
-    hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
-    file:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
+    metadata: observed(identityTarget(config.identity.plc_directory_url), 'nothing'),
+    holdDocuments: observed('hold', 'request'),
+    pds: observed('pds', 'trace', pdsLimits),
+    repos: observed('pds', 'nothing', { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
+    hold: observed('hold', 'request', { timeoutMs: holdTimeoutMs }),
+    file: observed('other', 'nothing', { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
     // Of long answers only the beginning is read.
-    webhook:
-      overrides.fetch ??
-      createOutboundFetch(outbound, {
-        timeoutMs: webhookTimeoutMs,
-        responseBytesMax: Number.MAX_SAFE_INTEGER,
-      }),
-    exports:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
-    transfer: overrides.transferFetch ?? createTransferFetch(outbound),
+    webhook: observed('webhook', 'nothing', {
+      timeoutMs: webhookTimeoutMs,
+      responseBytesMax: Number.MAX_SAFE_INTEGER,
+    }),
+    exports: observed('hold', 'request', { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
+    // The disk of a hold, or an object store, whose signature does not cover this header and so allows it.
+    transfer: observedFetch(transfer, { program: 'appview', target: 'storage', tells: 'trace' }),
   }
 }
 

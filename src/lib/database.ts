@@ -23,6 +23,8 @@ export type Database<Schema> = Kysely<Schema> & {
    * cannot be told without asking a server (PostgreSQL).
    */
   readonly version: (() => string) | undefined
+  /** How connections are used; undefined for a file. */
+  readonly connections: (() => { total: number; idle: number; waiting: number }) | undefined
 }
 
 /** Statements that are kept compiled; there are far fewer different ones. */
@@ -38,9 +40,10 @@ export async function openDatabase<Schema>(
 ): Promise<Database<Schema>> {
   const dialect = 'path' in location ? 'sqlite' : 'postgres'
   const sqlite = 'path' in location ? sqliteDialect(location.path) : undefined
-  const driver = sqlite?.driver ?? (await postgresDialect('url' in location ? location.url : ''))
-  const kysely = new Kysely<Schema>({ dialect: driver })
-  const database = Object.assign(kysely, { dialect, version: sqlite?.version } as const)
+  const postgres = sqlite ? undefined : await postgresDialect('url' in location ? location.url : '')
+  const kysely = new Kysely<Schema>({ dialect: (sqlite ?? postgres)?.driver as Dialect })
+  const { connections } = postgres ?? {}
+  const database = Object.assign(kysely, { dialect, version: sqlite?.version, connections } as const)
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) {
@@ -117,9 +120,11 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
   return { driver: new SqliteDialect({ database }), version }
 }
 
-async function postgresDialect(url: string): Promise<Dialect> {
+async function postgresDialect(url: string) {
   const { Pool, types } = await import('pg').then((module) => module.default)
   // Sizes and counts are bigint columns; all of ours stay below 2^53.
   types.setTypeParser(20, Number)
-  return new PostgresDialect({ pool: new Pool({ connectionString: url, max: 10 }) })
+  const pool = new Pool({ connectionString: url, max: 10 })
+  const connections = () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount })
+  return { driver: new PostgresDialect({ pool }) as Dialect, connections }
 }

@@ -392,6 +392,8 @@ async function startOther(
       ui: { ...config.ui, database_path: ':memory:' },
       jetstream: { ...config.jetstream, urls: [] },
       health: {},
+      log_shipper: {},
+      readiness: {},
       server: {
         ...config.server,
         addr: `127.0.0.1:${port}`,

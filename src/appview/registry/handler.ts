@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-import { logAccess, requestIdOf, setSecurityHeaders } from '../../http/middleware.ts'
+import { logAccess, setSecurityHeaders } from '../../http/middleware.ts'
+import { measureRequest } from '../../http/request-metrics.ts'
 import type { RequestInterceptor } from '../../http/serve.ts'
 import { logger } from '../../lib/log.ts'
+import { traceOf, withTrace } from '../../lib/trace.ts'
 import { parseRepositoryPath } from '../../protocol/oci/repository-path.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
@@ -15,6 +17,7 @@ import { ociErrorAnswer, toOciError } from './errors.ts'
 import { authenticate, challenge, requireAction, type Wanted } from './guard.ts'
 import { deleteManifest, getManifest, putManifest } from './manifests.ts'
 import { getReferrers } from './referrers.ts'
+import { routeClassOf } from './route-classes.ts'
 import { parseRegistryPath, type RegistryRoute } from './routes.ts'
 import { getTags } from './tags.ts'
 import { deleteUpload, getUpload, patchUpload, postUpload, putUpload } from './uploads.ts'
@@ -80,27 +83,26 @@ export function registryListener(context: AppContext): RequestInterceptor {
   return (incoming, outgoing) => {
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
     if (!isRead || !isRegistryPath(incoming.url ?? '')) return false
-    void answerRead(incoming, outgoing, context)
+    const trace = traceOf(incoming.headers)
+    void withTrace(trace, () => answerRead({ incoming, outgoing, requestId: trace.requestId }, context))
     return true
   }
 }
 
-async function answerRead(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  context: AppContext,
-): Promise<void> {
+async function answerRead(request: RegistryRequest, context: AppContext): Promise<void> {
   const startedAtMs = performance.now()
-  const requestId = requestIdOf(incoming)
+  const { incoming, outgoing, requestId } = request
   outgoing.setHeader('x-request-id', requestId)
   setSecurityHeaders(outgoing)
   try {
-    await sendAnswer(outgoing, await handleRegistry({ incoming, outgoing, requestId }, context))
+    await sendAnswer(outgoing, await handleRegistry(request, context))
   } catch (err) {
     context.log.error({ err, requestId }, 'an answer could not be sent')
     outgoing.destroy()
   }
-  logAccess(httpLog, { incoming, status: outgoing.statusCode, requestId, startedAtMs })
+  const call = { incoming, status: outgoing.statusCode, requestId, startedAtMs }
+  logAccess(httpLog, call)
+  measureRequest({ ...call, program: 'appview', route: routeClassOf(incoming.url ?? '') })
 }
 
 /** Answers every request below `/v2`, failures included. */
