@@ -171,6 +171,8 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/services`, service(appview)],
   [`${appview}/read-model`, [...inner, `${appview}/db`]],
   [`${appview}/ports`, [...inner, `type:${appview}/errors.ts`, `type:${appview}/db`]],
+  // What several AppViews share, and nothing else of Redis.
+  [`${appview}/clients/redis-rate-counter.ts`, [...lib, 'npm:@redis/client']],
   [`${appview}/clients`, [...driver(appview), ...lexicons]],
   [`${appview}/db`, database],
 
@@ -311,10 +313,14 @@ const rules: [place: string, mayImport: string[]][] = [
   // It starts for every push and pull: no package, and what it imports loads nothing heavy.
   ['src/credential-helper', protocol],
   ['src/scanner', inner],
+  // How the two rooms are started and set, and nothing of what is inside.
+  ['src/all-in-one/main.ts', [...lib, 'src/all-in-one/program.ts']],
+  ['src/all-in-one/program.ts', [...lib, 'src/all-in-one', `${appview}/program.ts`, `${hold}/program.ts`]],
   [
-    'src/all-in-one',
-    [...lib, `${appview}/start.ts`, `${appview}/config.ts`, `${hold}/start.ts`, `${hold}/config.ts`],
+    'src/all-in-one/config.ts',
+    [...settings, 'src/atproto/syntax.ts', `${appview}/config.ts`, `${hold}/config.ts`],
   ],
+  ['src/all-in-one', [...lib, 'src/http', `${appview}/start.ts`, `${hold}/start.ts`]],
 ]
 
 const statement =
@@ -374,6 +380,11 @@ test.each([
   ['a read model with a network', 'src/appview/read-model/x.ts', `import { y } from '../clients/y.ts'`],
   ['a driver of its own', 'src/appview/db/x.ts', `import pg from 'pg'`],
   ['the inner PDS that knows its hold', 'src/hold/pds/x.ts', `import { y } from '../services/y.ts'`],
+  [
+    'a door of both rooms that looks inside one',
+    'src/all-in-one/x.ts',
+    `import { createContext } from '../hold/context.ts'`,
+  ],
   ['a folder nobody decided about', 'src/new-folder/x.ts', ``],
   ['a folder nobody decided about in a room', 'src/appview/new-folder/x.ts', ``],
 ])('%s is seen', (_, file, text) => {

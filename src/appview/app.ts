@@ -2,7 +2,7 @@ import { Hono, type Context } from 'hono'
 
 import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { clientAddress, proxyList } from '../http/client-address.ts'
+import { clientAddress, clientAddressOf, proxyList } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import { mountReadiness } from '../http/readiness-routes.ts'
 import { requestMetrics } from '../http/request-metrics.ts'
@@ -23,6 +23,7 @@ import { mountReferenceDeletion } from './ui/reference-deletion-routes.ts'
 import { mountData } from './ui/data-routes.ts'
 import { mountDevicePages } from './ui/device-routes.ts'
 import { HelperBuilds } from './ui/helper-builds.ts'
+import { limitPages } from './ui/page-limits.ts'
 import { mountHolds } from './ui/hold-routes.ts'
 import { mountInstall } from './ui/install-routes.ts'
 import { mountLegal } from './ui/legal-routes.ts'
@@ -42,13 +43,17 @@ export function createApp(context: AppContext, readiness: Readiness): Hono<Serve
   const { config } = context
   const app = new Hono<ServerEnv>()
   const proxies = proxyList(config.server.trusted_proxies)
-  app.use(requestId(), accessLog(logger('appview:http')), securityHeaders(), clientAddress(proxies))
+  app.use(requestId(), accessLog(logger('appview:http')))
+  app.use(securityHeaders(config.server.base_url), clientAddress(proxies))
   app.use(requestMetrics('appview', routeClassOf))
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env
     if (!isRegistryPath(incoming.url ?? '')) return next()
-    const answer = await handleRegistry({ incoming, outgoing, requestId: c.get('requestId') }, context)
+    const answer = await handleRegistry(
+      { incoming, outgoing, requestId: c.get('requestId'), address: clientAddressOf(c) },
+      context,
+    )
     return answer instanceof Response ? answer : toResponse(answer)
   })
   app.get('/health', () => Response.json({ status: 'ok' }))
@@ -60,6 +65,7 @@ export function createApp(context: AppContext, readiness: Readiness): Hono<Serve
   const pages = config.ui.enabled ? pagesNeeds(context, builds) : undefined
   if (pages !== undefined) {
     const { baseUrl, sessions } = pages
+    limitPages(app, { ...context, sessions })
     mountPages(app, pages)
     mountLegal(app, { config, sessions })
     mountData(app, { ...context, sessions })

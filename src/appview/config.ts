@@ -2,7 +2,7 @@ import { join } from 'node:path'
 
 import { z } from 'zod'
 
-import { duration, type SettingsDeclaration } from '../lib/config.ts'
+import { duration, secret, type SettingsDeclaration } from '../lib/config.ts'
 import { drainDelaySetting, logShipperSettings, metricsSettings } from '../lib/operation-settings.ts'
 
 const server = z
@@ -56,6 +56,24 @@ const health = z
   .prefault({})
   .describe('What pages say of holds: whether they answer.')
 
+const perMinute = () => z.int().min(0)
+
+/** Generous: one address may be an office, or all machines of a cluster. */
+const limits = z
+  .object({
+    enabled: z.boolean().default(true).describe('Whether the limits below count. Limits of sign-ins always do.'), // prettier-ignore
+    exempt_networks: z.array(z.string()).default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: build machines, monitoring.'), // prettier-ignore
+    registry_reads: perMinute().default(60_000).describe('Reads below /v2/ a minute, of one address; counted by each instance for itself. 0, here and below: any number.'), // prettier-ignore
+    registry_writes: perMinute().default(12_000).describe('Writes below /v2/ a minute, of one account.'),
+    open_uploads: z.int().min(0).default(1_000).describe('Uploads that one account may have begun and not ended.'), // prettier-ignore
+    token_requests: perMinute().default(3_000).describe('Requests for registry tokens a minute, of one address.'), // prettier-ignore
+    name_lookups: perMinute().default(300).describe('Names a minute that have to be looked up elsewhere first, of one address: unknown owners in the addresses of pages and images.'), // prettier-ignore
+    searches: perMinute().default(120).describe('Searches a minute, of one address.'),
+    pictures: perMinute().default(1_200).describe('Pictures of other sites, and of accounts, a minute, of one address.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('How much one address or one account may ask for.')
+
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
@@ -102,6 +120,15 @@ const schema = z.object({
     .prefault({})
     .describe('Where the index gets its events from.'),
   health,
+  limits,
+  cache: z
+    .object({
+      redis_url: secret()
+        .refine((url) => /^rediss?:$/.test(URL.parse(url.reveal())?.protocol ?? ''), 'expected redis://… or rediss://…')
+        .optional().describe('Redis or Valkey, as redis://… or rediss://user:password@host:6379/0, where several AppViews count limits together. Without it, or while it is away, each counts for itself.'), // prettier-ignore
+    })
+    .prefault({})
+    .describe('What several AppViews share besides the database.'),
 })
 
 /** Settings of the AppView as the program uses them: paths as they were written. */

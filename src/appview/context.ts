@@ -13,11 +13,15 @@ import {
   createTransferFetch,
   type Fetch,
   type MetadataLimits,
+  type NearService,
 } from '../atproto/outbound-fetch.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { logger, type Logger } from '../lib/log.ts'
+import { networkList } from '../lib/networks.ts'
+import { MemoryRateCounter } from '../lib/rate-counter.ts'
+import { RequestLimits } from '../lib/request-limits.ts'
 import { version } from '../lib/version.ts'
 import { manifestSizeBytesMax } from '../protocol/oci/manifest.ts'
 import { AppPasswordLogin } from './clients/app-password-login.ts'
@@ -34,6 +38,7 @@ import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
 import { PdsReads } from './clients/pds-reads.ts'
+import { RedisRateCounter } from './clients/redis-rate-counter.ts'
 import { WebhookSenderClient } from './clients/webhook-sender.ts'
 import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
@@ -122,7 +127,18 @@ export interface AppViewOverrides {
   transferFetch?: Fetch
   /** What people are asked to allow. */
   oauthScope?: string
+  /** The hold that runs in the same process. */
+  nearHold?: NearService
 }
+
+/** What is limited by the minute, as the settings call it. */
+export type LimitName =
+  | 'registry_reads'
+  | 'registry_writes'
+  | 'token_requests'
+  | 'name_lookups'
+  | 'searches'
+  | 'pictures'
 
 /** Everything the edges may use. Built here and nowhere else. */
 export interface AppContext {
@@ -181,6 +197,7 @@ export interface AppContext {
   search: Search
   shownSums: ShownSums
   livePushes: LivePushes
+  limits: RequestLimits<LimitName>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -196,6 +213,7 @@ export async function createContext(
   const paths = appViewPaths(config, process.getuid?.() === 0)
   const service = new URL(config.server.base_url).host
 
+  const limits = createLimits(config, opened, now)
   const network = createNetwork(config, overrides)
   const identities = new Identities({
     fetch: network.metadata,
@@ -322,7 +340,15 @@ export async function createContext(
   )
   const blobs = new Blobs({ db, uploads: holdUploads, holds, now })
   const uploadMode = config.server.upload_mode
-  const blobUploads = new BlobUploads({ db, uploads: holdUploads, holds, uploadMode, now })
+  const openUploads = config.limits.enabled ? config.limits.open_uploads : 0
+  const blobUploads = new BlobUploads({
+    db,
+    uploads: holdUploads,
+    holds,
+    uploadMode,
+    openCountMax: openUploads,
+    now,
+  })
 
   const notifier = new HoldNotifierClient({ caller })
   const pullNotices = opened.use(new PullNotices({ notifier, log: logger('appview:pulls') }))
@@ -400,7 +426,12 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
-    firehose: new Firehoses({ fetch: network.metadata, plcUrl: config.identity.plc_directory_url, now }),
+    firehose: new Firehoses({
+      fetch: network.metadata,
+      plcUrl: config.identity.plc_directory_url,
+      near: overrides.nearHold,
+      now,
+    }),
     firehoses: [
       ...config.jetstream.firehose_urls.map((url) => ({ url })),
       ...ownHoldDids.map((did) => ({ did })),
@@ -476,8 +507,35 @@ export async function createContext(
     search: new Search({ db, now }),
     shownSums: new ShownSums({ db, now }),
     livePushes,
+    limits,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+function createLimits(
+  { cache, limits }: AppViewConfig,
+  opened: AsyncDisposableStack,
+  now: Now,
+): RequestLimits<LimitName> {
+  const { enabled: isEnabled, exempt_networks: exempt, open_uploads: _, ...perMinute } = limits
+  const url = cache.redis_url?.reveal()
+  const counter =
+    url === undefined
+      ? undefined
+      : opened.use(
+          new RedisRateCounter({
+            url,
+            fallback: new MemoryRateCounter({ now }),
+            log: logger('appview:limits'),
+          }),
+        )
+  return new RequestLimits({
+    isEnabled,
+    perMinute,
+    exempt: networkList('limits.exempt_networks', exempt),
+    ...(counter && { counter }),
+    now,
+  })
 }
 
 /**
@@ -485,17 +543,21 @@ export async function createContext(
  * told of the request that asks: holds and PDSes can lay their logs beside ours, nobody else needs to.
  */
 function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
-  const outbound = { userAgent, allowPrivateNetwork: config.server.test_mode }
+  const others = { userAgent, allowPrivateNetwork: config.server.test_mode }
+  const outbound = { ...others, near: overrides.nearHold }
   const observed = (
     target: UpstreamTarget | ((url: string) => UpstreamTarget),
     tells: ToldIds,
     limits?: MetadataLimits,
-  ) =>
-    observedFetch(overrides.fetch ?? createOutboundFetch(outbound, limits), {
-      program: 'appview',
-      target,
-      tells,
-    })
+  ) => {
+    const fetch = overrides.fetch ?? createOutboundFetch(outbound, limits)
+    return observedFetch(fetch, { program: 'appview', target, tells })
+  }
+  // These go where people say: never to this machine.
+  const toStrangers = (target: UpstreamTarget, limits: MetadataLimits) => {
+    const fetch = overrides.fetch ?? createOutboundFetch(others, limits)
+    return observedFetch(fetch, { program: 'appview', target, tells: 'nothing' })
+  }
   const pdsLimits = { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestSizeBytesMax + 64 * 1024 }
   const transfer = overrides.transferFetch ?? createTransferFetch(outbound)
   return {
@@ -504,9 +566,9 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     pds: observed('pds', 'trace', pdsLimits),
     repos: observed('pds', 'nothing', { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
     hold: observed('hold', 'request', { timeoutMs: holdTimeoutMs }),
-    file: observed('other', 'nothing', { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
+    file: toStrangers('other', { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
     // Of long answers only the beginning is read.
-    webhook: observed('webhook', 'nothing', {
+    webhook: toStrangers('webhook', {
       timeoutMs: webhookTimeoutMs,
       responseBytesMax: Number.MAX_SAFE_INTEGER,
     }),

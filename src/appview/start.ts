@@ -3,7 +3,7 @@ import type { Server } from 'node:http'
 import { proxyWarning } from '../http/client-address.ts'
 import { serveMetrics } from '../http/metrics-server.ts'
 import { measureConnections } from '../http/request-metrics.ts'
-import { parseListenAddress, serve } from '../http/serve.ts'
+import { parseListenAddress, serve, type Serve } from '../http/serve.ts'
 import { sleep } from '../lib/clock.ts'
 import { measureDatabase } from '../lib/database-metrics.ts'
 import { createApp, createInterceptor } from './app.ts'
@@ -20,10 +20,16 @@ export interface RunningAppView {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** Starts the AppView: the only way, for the door, the dev network and tests alike. */
+/** What else may be put in place of the usual. */
+export interface AppViewStartOverrides extends AppViewOverrides {
+  /** Where it answers, in place of a server of its own. */
+  serve?: Serve
+}
+
+/** Starts the AppView: the only way, for the doors, the dev network and tests alike. */
 export async function startAppView(
   config: AppViewConfig,
-  overrides: AppViewOverrides = {},
+  overrides: AppViewStartOverrides = {},
 ): Promise<RunningAppView> {
   await using opened = new AsyncDisposableStack()
   const context = opened.use(await createContext(config, overrides))
@@ -31,7 +37,10 @@ export async function startAppView(
   const { drain_delay: drainDelayMs, index_lag_max: indexLagMsMax } = config.readiness
   const readiness = createReadiness({ ...context, indexLagMsMax })
   const running = opened.use(
-    await serve(createApp(context, readiness), { ...address, intercept: createInterceptor(context) }),
+    await (overrides.serve ?? serve)(createApp(context, readiness), {
+      ...address,
+      intercept: createInterceptor(context),
+    }),
   )
   const { database } = appViewPaths(config, process.getuid?.() === 0)
   opened.use(measureDatabase('appview', context.db, database))

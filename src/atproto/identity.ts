@@ -99,6 +99,17 @@ export class Identities {
     return this.#refresh(key, nowMs)
   }
 
+  /** Whether {@link resolveActor} would answer without asking anybody first. */
+  isCached(actor: string): boolean {
+    const nowMs = this.#needs.now().getTime()
+    if (isDid(actor)) {
+      const entry = this.#byDid.get(normalizeDid(actor))
+      return entry !== undefined && nowMs - entry.resolvedAtMs < staleMs
+    }
+    const known = this.#didByHandle.get(actor as Handle)
+    return known !== undefined && nowMs - known.resolvedAtMs < freshMs
+  }
+
   /** Drops what is cached about a DID; called when an identity event arrives. */
   forget(did: Did): void {
     this.#byDid.delete(normalizeDid(did))

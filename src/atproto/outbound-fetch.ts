@@ -10,6 +10,21 @@ export interface OutboundOptions {
   userAgent: string
   /** Lets requests go to loopback and private addresses and over plain http: `test_mode` only. */
   allowPrivateNetwork: boolean
+  /** A service of this process: asked where it is, which may not be where others find it. */
+  near?: NearService | undefined
+}
+
+/** A service that runs in this process, and may not be reachable from here under its public name. */
+export interface NearService {
+  /** Where others reach it: `https://hold.example`. */
+  origin: string
+  /** Where it answers this machine: `http://127.0.0.1:40123`. */
+  url: string
+}
+
+/** The same address, at this machine where the service is a near one. */
+export function nearUrl(url: URL, near: NearService | undefined): URL {
+  return url.origin === near?.origin ? new URL(`${url.pathname}${url.search}`, near.url) : url
 }
 
 export interface MetadataLimits {
@@ -38,7 +53,17 @@ export function createTransferFetch(options: OutboundOptions): Fetch {
   return (input, init) => guarded(input, withDefaults(init, options.userAgent))
 }
 
-function guard(options: OutboundOptions, limits: Required<MetadataLimits>): Fetch {
+function guard({ near, ...options }: OutboundOptions, limits: Required<MetadataLimits>): Fetch {
+  if (near !== undefined) {
+    const others = guard(options, limits)
+    const ours = limitedFetch(limits.responseBytesMax)
+    return (input, init) => {
+      const url = new URL(input instanceof Request ? input.url : input)
+      const target = nearUrl(url, near)
+      if (target === url) return others(input, init)
+      return ours(input instanceof Request ? new Request(target, input) : target, init)
+    }
+  }
   if (options.allowPrivateNetwork) return limitedFetch(limits.responseBytesMax)
   const fetch = safeFetchWrap({
     responseMaxSize: limits.responseBytesMax,

@@ -19,6 +19,7 @@ import { routeClassOf } from './web/route-classes.ts'
 import { mountWeb } from './web/routes.ts'
 import { toXrpcError } from './xrpc/errors.ts'
 import { mountGetBlob } from './xrpc/getBlob.ts'
+import { limitXrpc } from './xrpc/call-limits.ts'
 import { holdMethods } from './xrpc/methods.ts'
 
 const log = logger('hold')
@@ -27,8 +28,9 @@ const log = logger('hold')
 export function createApp(context: HoldContext, readiness: Readiness): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>()
   const proxies = proxyList(context.config.server.trusted_proxies)
-  app.use(requestId(), accessLog(log), securityHeaders(), clientAddress(proxies))
+  app.use(requestId(), accessLog(log), securityHeaders(context.publicUrl), clientAddress(proxies))
   app.use(requestMetrics('hold', routeClassOf))
+  limitXrpc(app, context)
   const assets = loadAssets()
   mountReadiness(app, readiness)
   mountWeb(app, context, assets)

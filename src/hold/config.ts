@@ -49,7 +49,7 @@ const server = z
 
 const registration = z
   .object({
-    owner_did: z.string().optional().describe('DID of the captain. Needed at first start.'),
+    owner_did: z.string().optional().describe('DID or handle of the captain. Needed at first start.'),
     allow_all_crew: z.boolean().default(false).describe('Anyone who asks becomes crew.'),
     region: z.string().max(64).optional().describe('Where the hold is, as shown to people.'),
     enable_bluesky_posts: z
@@ -138,6 +138,19 @@ const gc = z
   .prefault({})
   .describe('Garbage collection.')
 
+/** Generous: one address may be an AppView that asks for all its people. */
+const limits = z
+  .object({
+    enabled: z.boolean().default(true).describe('Whether the limits below count. Limits of sign-ins always do.'), // prettier-ignore
+    exempt_networks: z.array(z.string()).default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: AppViews of the same operator, monitoring.'), // prettier-ignore
+    xrpc_calls: z.int().min(0).default(60_000).describe('XRPC calls a minute, of one address. 0, here and below: any number.'), // prettier-ignore
+    repo_exports: z.int().min(0).default(60).describe('Exports of the data repo a minute, of one address.'),
+    open_uploads: z.int().min(0).default(1_000).describe('Uploads that one account may have begun and not ended.'), // prettier-ignore
+    subscriptions_per_address: z.int().min(0).default(20).describe('Connections to the event stream of one address at once.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('How much one address or one account may ask for.')
+
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
@@ -152,6 +165,7 @@ const schema = z.object({
   quota,
   labeler,
   gc,
+  limits,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */

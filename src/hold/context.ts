@@ -10,6 +10,8 @@ import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
 import { KeyedLocks } from '../lib/keyed-locks.ts'
+import { networkList } from '../lib/networks.ts'
+import { RequestLimits } from '../lib/request-limits.ts'
 import { Slots } from '../lib/slots.ts'
 import { version } from '../lib/version.ts'
 import { XrpcRelays } from './clients/relays.ts'
@@ -21,6 +23,7 @@ import type { Periodic } from './jobs/periodic.ts'
 import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import type { DocumentKeeper } from './pds/document-keeper.ts'
+import type { DocumentService } from './pds/did-document.ts'
 import { type HoldIdentity } from './pds/identity.ts'
 import { backupMarkName, resumeFromBackup } from './pds/backup-mark.ts'
 import { PdsBlobs } from './pds/blobs.ts'
@@ -73,7 +76,12 @@ export interface HoldOverrides {
   fetch?: Fetch
   now?: Now
   store?: BlobStore
+  /** Who else is at the hold's address, for its did:web document. */
+  neighbours?: readonly DocumentService[]
 }
+
+/** What is limited by the minute, as the settings call it. */
+export type HoldLimitName = 'xrpc_calls' | 'repo_exports'
 
 /** Everything a running hold is made of. Edges see it; services are given their needs by name. */
 export interface HoldContext {
@@ -122,6 +130,7 @@ export interface HoldContext {
   /** Undefined where it is not enabled. */
   gcJob: Periodic | undefined
   storageHealth: StorageChecks
+  limits: RequestLimits<HoldLimitName>
   /** Undefined when it is switched off. */
   admin: AdminPanel | undefined
   now: Now
@@ -163,7 +172,13 @@ export async function createContext(
     overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork }),
     { program: 'hold', target: identityTarget(config.database.plc_directory_url), tells: 'nothing' },
   )
-  const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
+  const { identity, keeper } = await createIdentity({
+    config,
+    paths,
+    publicUrl,
+    fetch,
+    neighbours: overrides.neighbours ?? [],
+  })
   const plcUrl = config.database.plc_directory_url
   const handleResolverUrl = config.database.handle_resolver_url ?? null
   const identities = new Identities({ fetch, plcUrl, handleResolverUrl, now })
@@ -178,7 +193,12 @@ export async function createContext(
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   if (isDocumentNew) await repo.announceIdentity()
   await resumeFromBackup(repo, join(dirname(paths.database), backupMarkName), now)
-  const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
+  const outbox = stack.use(
+    new Outbox({
+      sequencer: repo.sequencer,
+      perNetworkMax: config.limits.enabled ? config.limits.subscriptions_per_address : 0,
+    }),
+  )
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
   const crawlRequests = new CrawlRequests({
@@ -195,14 +215,15 @@ export async function createContext(
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await moveLegacyCrew(repo)
-  await christenHold({ repo, crew, now }, newHold(config))
+  await christenHold({ repo, crew, identities, now }, newHold(config))
   const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
   const access = new Access({ crew, moderation })
   const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
   const { quotas, reservations } = createQuotas({ config, database, crew, now })
   const onUnsettled = () => settle.kick()
-  const uploads = new Uploads({ database, store, blobs, reservations, now, onUnsettled })
+  const openCountMax = config.limits.enabled ? config.limits.open_uploads : 0
+  const uploads = new Uploads({ database, store, blobs, reservations, openCountMax, now, onUnsettled })
   const usedTokens = new UsedTokens({ database, now })
   const sweep = stack.use(sweepJob({ uploads, reservations, usedTokens }))
   const document = stack.use(documentJob({ keeper, repo }))
@@ -279,6 +300,7 @@ export async function createContext(
     maintenance,
     gcJob: scheduledGc,
     storageHealth: createStorageChecks(config, paths, store),
+    limits: createLimits(config, now),
     admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
     now,
     jobs: {
@@ -292,6 +314,16 @@ export async function createContext(
   }
   const owned = stack.move()
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function createLimits({ limits }: HoldConfig, now: Now): RequestLimits<HoldLimitName> {
+  const { enabled: isEnabled, exempt_networks: exempt, xrpc_calls, repo_exports } = limits
+  return new RequestLimits({
+    isEnabled,
+    perMinute: { xrpc_calls, repo_exports },
+    exempt: networkList('limits.exempt_networks', exempt),
+    now,
+  })
 }
 
 function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew; now: Now }): {
@@ -317,7 +349,7 @@ function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables
 function newHold({ server, registration }: HoldConfig): NewHold {
   return {
     displayName: new URL(server.public_url).host,
-    ownerDid: registration.owner_did,
+    owner: registration.owner_did,
     isPublic: server.public,
     allowAllCrew: registration.allow_all_crew,
     enableBlueskyPosts: registration.enable_bluesky_posts,

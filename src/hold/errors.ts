@@ -13,6 +13,7 @@ export type HoldErrorCode =
   | 'part_number_invalid'
   | 'parts_missing'
   | 'quota_exceeded'
+  | 'rate_limited'
   | 'range_invalid'
   | 'registration_disabled'
   | 'request_invalid'

@@ -1,9 +1,9 @@
 import { dirname } from 'node:path'
 
-import { proxyWarning } from '../http/client-address.ts'
+import { proxyList, proxyWarning, requestAddress } from '../http/client-address.ts'
 import { serveMetrics } from '../http/metrics-server.ts'
 import { measureConnections } from '../http/request-metrics.ts'
-import { parseListenAddress, serve, type RunningServer } from '../http/serve.ts'
+import { parseListenAddress, serve, type RunningServer, type Serve } from '../http/serve.ts'
 import { sleep } from '../lib/clock.ts'
 import { measureDatabase } from '../lib/database-metrics.ts'
 import { logger } from '../lib/log.ts'
@@ -26,8 +26,17 @@ export interface RunningHold extends AsyncDisposable {
   context: HoldContext
 }
 
-/** The only way to start a hold: the door, the dev network and the tests use it. @throws {SettingsError} */
-export async function startHold(config: HoldConfig, overrides: HoldOverrides = {}): Promise<RunningHold> {
+/** What else may be put in place of the usual. */
+export interface HoldStartOverrides extends HoldOverrides {
+  /** Where it answers, in place of a server of its own. */
+  serve?: Serve
+}
+
+/** The only way to start a hold: the doors, the dev network and the tests use it. @throws {SettingsError} */
+export async function startHold(
+  config: HoldConfig,
+  overrides: HoldStartOverrides = {},
+): Promise<RunningHold> {
   await using stack = new AsyncDisposableStack()
   const paths = holdPaths(config, process.getuid?.() === 0)
   const context = stack.use(await createContext(config, paths, overrides))
@@ -40,10 +49,12 @@ export async function startHold(config: HoldConfig, overrides: HoldOverrides = {
     ),
   )
   const readiness = createReadiness(context)
-  const server = await serve(createApp(context, readiness), {
+  const proxies = proxyList(config.server.trusted_proxies)
+  const server = await (overrides.serve ?? serve)(createApp(context, readiness), {
     ...parseListenAddress(config.server.addr),
     onUpgrade: (request, socket, head) => {
-      if (!context.outbox.handleUpgrade(request, socket, head)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n') // prettier-ignore
+      const address = requestAddress(request, proxies)
+      if (!context.outbox.handleUpgrade(request, socket, head, address)) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n') // prettier-ignore
     },
   })
   stack.use(server)

@@ -47,12 +47,14 @@ export function logAccess(
 }
 
 /**
- * Headers that every answer carries; pages add their content security policy. An answer with a cookie is for one browser,
- * whatever it says itself: a session gets a new token now and then, with whatever happens to be asked for.
+ * Headers that every answer carries; pages put their own content security policy in place of this one, which lets
+ * nothing happen. An answer with a cookie is for one browser, whatever it says itself: a session gets a new token now
+ * and then, with whatever happens to be asked for.
  */
-export function securityHeaders(): MiddlewareHandler<ServerEnv> {
+export function securityHeaders(publicUrl: string): MiddlewareHandler<ServerEnv> {
+  const all = securityHeadersFor(publicUrl)
   return async (context, next) => {
-    setSecurityHeaders(context.env.outgoing)
+    setSecurityHeaders(context.env.outgoing, all)
     await next()
     const { headers } = context.res
     const isForOne = /\b(?:private|no-store)\b/.test(headers.get('cache-control') ?? '')
@@ -60,8 +62,25 @@ export function securityHeaders(): MiddlewareHandler<ServerEnv> {
   }
 }
 
-export function setSecurityHeaders(outgoing: ServerResponse): void {
-  outgoing.setHeader('x-content-type-options', 'nosniff')
-  outgoing.setHeader('referrer-policy', 'same-origin')
-  outgoing.setHeader('x-frame-options', 'DENY')
+/** For a service that others reach at `publicUrl`. */
+export function securityHeadersFor(publicUrl: string): Readonly<Record<string, string>> {
+  return {
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'same-origin',
+    'x-frame-options': 'DENY',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'cross-origin-resource-policy': 'same-origin',
+    'permissions-policy': permissionsPolicy,
+    ...(publicUrl.startsWith('https:') && { 'strict-transport-security': `max-age=${yearSeconds}` }),
+  }
+}
+
+/** Nothing here wants any of it, and no script that got in would be given it. Copying is for the buttons beside commands. */
+const permissionsPolicy =
+  'camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()'
+/** Of this host alone: its neighbours are none of our business. */
+const yearSeconds = 365 * 86_400
+
+export function setSecurityHeaders(outgoing: ServerResponse, all: Readonly<Record<string, string>>): void {
+  for (const name in all) outgoing.setHeader(name, all[name] as string)
 }

@@ -27,6 +27,8 @@ export interface SettingsDeclaration<Schema extends z.ZodObject> {
   environmentPrefix: string
   /** Older environment name → path of the setting it stands for. Read with a notice, overruled by the present name. */
   legacyEnvironment?: Record<string, string>
+  /** Sections that {@link settingsTemplate} names and leaves empty: what few need. */
+  folded?: readonly string[]
 }
 
 /** Settings as read, and notices that the door logs once logging works. */
@@ -66,7 +68,7 @@ export function loadSettings<Schema extends z.ZodObject>(
 export function settingsTemplate(declaration: SettingsDeclaration<z.ZodObject>, heading: string): string {
   const document = new Document({})
   document.commentBefore = ` ${heading}`
-  addSection(document.contents as unknown as YAMLMap, declaration.schema, [], declaration.environmentPrefix)
+  addSection(document.contents as unknown as YAMLMap, declaration.schema, [], declaration)
   return document.toString({ lineWidth: 110 })
 }
 
@@ -236,7 +238,12 @@ function describeIssue(issue: z.core.$ZodIssue, prefix: string): string {
   return `${path.join('.') || 'settings'}: ${advice}`
 }
 
-function addSection(map: YAMLMap, schema: z.ZodObject, path: string[], prefix: string): void {
+function addSection(
+  map: YAMLMap,
+  schema: z.ZodObject,
+  path: string[],
+  { environmentPrefix, folded = [] }: Pick<SettingsDeclaration<never>, 'environmentPrefix' | 'folded'>,
+): void {
   for (const [key, child] of Object.entries(schema.shape)) {
     const here = [...path, key]
     const inner = unwrap(child as z.ZodType)
@@ -244,8 +251,9 @@ function addSection(map: YAMLMap, schema: z.ZodObject, path: string[], prefix: s
     if (inner instanceof z.ZodObject) {
       const section = new Document({}).contents as unknown as YAMLMap
       section.flow = false
-      addSection(section, inner, here, prefix)
-      const pair = new Document().createPair(key, section)
+      const isFolded = folded.includes(here.join('.'))
+      if (!isFolded) addSection(section, inner, here, { environmentPrefix, folded })
+      const pair = new Document().createPair(key, isFolded ? null : section)
       comment(
         pair.key as unknown as Scalar,
         path.length === 0 ? `\n${description ?? ''}` : (description ?? ''),
@@ -259,7 +267,7 @@ function addSection(map: YAMLMap, schema: z.ZodObject, path: string[], prefix: s
     const choices = inner instanceof z.ZodEnum ? ` One of: ${inner.options.join(', ')}.` : ''
     comment(
       pair.key as unknown as Scalar,
-      `${description ?? ''}${choices} [${environmentName(prefix, here)}]`,
+      `${description ?? ''}${choices} [${environmentName(environmentPrefix, here)}]`,
     )
     map.add(pair)
   }

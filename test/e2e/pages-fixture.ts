@@ -315,7 +315,7 @@ export async function pagesFixture(
     remoteReadmes: { peek: () => undefined },
   }
   const app = new Hono<ServerEnv>()
-  app.use(requestId(), securityHeaders())
+  app.use(requestId(), securityHeaders('http://127.0.0.1'))
   mountPages(app, needs)
   app.get('/fail', () => {
     throw new Error('a secret detail')

@@ -394,6 +394,7 @@ async function startOther(
       health: {},
       log_shipper: {},
       readiness: {},
+      cache: {},
       server: {
         ...config.server,
         addr: `127.0.0.1:${port}`,

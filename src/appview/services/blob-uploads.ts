@@ -10,6 +10,7 @@ import { putBlobLink, type BlobLink } from '../db/blob-links.ts'
 import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
 import {
   advanceUpload,
+  countUploadsOf,
   deleteUpload,
   findUpload,
   listExpiredUploads,
@@ -32,6 +33,8 @@ const uploadLifetimeMs = 24 * 60 * 60_000
 const partSlotCount = 16
 const sweepPageSize = 100
 const patienceMs = 2_000
+/** Uploads end within minutes, as a rule. */
+const tooManyWaitSeconds = 60
 
 /** Who uploads into which repository; an upload is found by both together. */
 export interface UploadOwner {
@@ -54,6 +57,8 @@ interface Needs {
   holds: Pick<Holds, 'pushHold' | 'checkWrite' | 'isManaged' | 'findNewSuccessor'>
   /** `direct` hands out the URLs of the operator's own holds, `auto` only to clients that follow, `relay` never. */
   uploadMode: 'auto' | 'direct' | 'relay'
+  /** Begun and not ended, of one account; 0 or not told: any number. */
+  openCountMax?: number
   now: Now
 }
 
@@ -88,13 +93,14 @@ export class BlobUploads {
 
   /**
    * Begins an upload; `uploadUrl` is there in direct mode, and the client then goes to it.
-   * @throws {AppViewError} `not_crew`, `quota_exceeded`, `hold_unknown`, `hold_unreachable`
+   * @throws {AppViewError} `not_crew`, `quota_exceeded`, `hold_unknown`, `hold_unreachable`, `rate_limited`
    */
   async start(
     owner: UploadOwner,
     options: UploadStart,
   ): Promise<{ upload: Upload; uploadUrl?: string | undefined }> {
     const { holds, now, db } = this.#needs
+    await this.#checkCount(owner.accountDid)
     const id = randomId()
     const chosen = await holds.pushHold(owner.repository.ownerDid)
     const begun = await this.#begin(chosen, id, owner, options).catch(async (error: unknown) => {
@@ -120,6 +126,13 @@ export class BlobUploads {
     await upsertUpload(db, upload)
     if (upload.mode === 'direct') log.info({ ...told(upload), how: 'direct' }, 'push: the client sends a blob straight to the hold') // prettier-ignore
     return { upload, ...(upload.mode === 'direct' ? { uploadUrl } : {}) }
+  }
+
+  async #checkCount(did: Did): Promise<void> {
+    const { db, now, openCountMax = 0 } = this.#needs
+    if (openCountMax === 0) return
+    if ((await countUploadsOf(db, did, now().toISOString())) < openCountMax) return
+    throw new AppViewError('rate_limited', `you have ${openCountMax} uploads under way; let some of them end first`, { retryAfterSeconds: tooManyWaitSeconds }) // prettier-ignore
   }
 
   async #begin(holdDid: Did, id: string, owner: UploadOwner, options: UploadStart) {

@@ -1,6 +1,6 @@
 import type { HoldContext } from '../context.ts'
 import { countUnsettledBlobs } from '../db/blobs.ts'
-import { countOpenUploads } from '../db/uploads.ts'
+import { countUploadsByMode } from '../db/uploads.ts'
 import * as metrics from '../metrics.ts'
 
 type Needs = Pick<HoldContext, 'database' | 'gc' | 'outbox' | 'quotas' | 'repo' | 'storageHealth'>
@@ -14,7 +14,7 @@ export function watchHold({ database, gc, outbox, quotas, repo, storageHealth }:
   using watched = new DisposableStack()
   watched.use(
     metrics.uploadsOpen.watch(async () =>
-      (await countOpenUploads(database)).map(({ mode, count }) => ({ labels: { mode }, value: count })),
+      (await countUploadsByMode(database)).map(({ mode, count }) => ({ labels: { mode }, value: count })),
     ),
   )
   watched.use(metrics.blobCount.watch(async () => [{ value: (await totals()).blobs }]))

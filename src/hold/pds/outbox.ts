@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 
 import { WebSocketServer, type WebSocket } from 'ws'
 
+import { networkOf } from '../../lib/networks.ts'
 import type { Sequencer } from './sequencer.ts'
 
 const subscriberCountMax = 500
@@ -20,9 +21,13 @@ export class Outbox {
   readonly #heartbeat: NodeJS.Timeout
   /** Of the last event that each reader was sent. */
   readonly #sentSeqs = new Map<WebSocket, number>()
+  readonly #perNetworkMax: number
+  readonly #perNetwork = new Map<string, number>()
 
-  constructor({ sequencer, heartbeatMs }: { sequencer: Sequencer; heartbeatMs?: number }) {
+  constructor(needs: { sequencer: Sequencer; heartbeatMs?: number; perNetworkMax?: number }) {
+    const { sequencer, heartbeatMs, perNetworkMax = 0 } = needs
     this.#sequencer = sequencer
+    this.#perNetworkMax = perNetworkMax === 0 ? Number.POSITIVE_INFINITY : perNetworkMax
     const silent = new WeakSet<WebSocket>()
     this.#heartbeat = setInterval(() => {
       for (const socket of this.#sockets.clients) {
@@ -45,22 +50,38 @@ export class Outbox {
     return this.#sockets.clients.size
   }
 
-  /** Takes over a connection that asks for the firehose; `false`, and nothing done, when it asks for something else. */
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+  /**
+   * Takes over a connection of a client at `address` that asks for the firehose; `false`, and nothing done, when it asks
+   * for something else.
+   */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address = ''): boolean {
     const url = new URL(request.url ?? '/', 'http://localhost')
     if (url.pathname !== '/xrpc/com.atproto.sync.subscribeRepos') return false
     const cursor = url.searchParams.get('cursor')
+    const network = networkOf(address)
     if (cursor !== null && !/^\d{1,15}$/.test(cursor)) {
       refuse(socket, 400, 'InvalidRequest', 'cursor is a whole number')
     } else if (this.#stopped.signal.aborted || this.subscriberCount >= subscriberCountMax) {
       refuse(socket, 503, 'TooManySubscribers', 'try again later')
+    } else if ((this.#perNetwork.get(network) ?? 0) >= this.#perNetworkMax) {
+      refuse(socket, 429, 'RateLimitExceeded', 'your network has as many connections as it may')
     } else {
+      this.#enter(network, socket)
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
         this.#sockets.emit('connection', webSocket, request)
         void this.#feed(webSocket, cursor === null ? undefined : Number(cursor))
       })
     }
     return true
+  }
+
+  #enter(network: string, socket: Duplex): void {
+    this.#perNetwork.set(network, (this.#perNetwork.get(network) ?? 0) + 1)
+    socket.once('close', () => {
+      const left = (this.#perNetwork.get(network) ?? 1) - 1
+      if (left === 0) this.#perNetwork.delete(network)
+      else this.#perNetwork.set(network, left)
+    })
   }
 
   /** Closes all connections as going away. */
@@ -107,10 +128,13 @@ function send(socket: WebSocket, frame: Uint8Array): Promise<void> {
   })
 }
 
+const retryAfterSeconds = 60
+
 function refuse(socket: Duplex, status: number, error: string, message: string): void {
   const body = JSON.stringify({ error, message })
+  const retry = status === 400 ? '' : `Retry-After: ${retryAfterSeconds}\r\n`
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n${retry}` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
 }

@@ -11,6 +11,7 @@ import { insertBlobUploader } from '../db/blob-uploaders.ts'
 
 import type { StorageTables } from '../db/storage-tables.ts'
 import {
+  countOpenUploads,
   deleteUpload,
   deleteUploadParts,
   findUpload,
@@ -47,6 +48,8 @@ interface Needs {
   store: BlobStore
   blobs: Blobs
   reservations: Pick<Reservations, 'begin'>
+  /** Begun and not ended, of one account; 0 or not told: any number. */
+  openCountMax?: number
   now: Now
   /** Told when a blob waits to be copied to the key it belongs to. */
   onUnsettled: () => void
@@ -64,7 +67,7 @@ export class Uploads {
     this.#needs = needs
   }
 
-  /** @throws {HoldError} `quota_exceeded` */
+  /** @throws {HoldError} `quota_exceeded`, `rate_limited` */
   async begin(wish: {
     userDid: Did
     mode: UploadRow['mode']
@@ -73,6 +76,7 @@ export class Uploads {
     blobsUrl?: string | undefined
   }): Promise<UploadRow> {
     const now = this.#needs.now()
+    await this.#checkCount(wish.userDid, now)
     const row: UploadRow = {
       id: randomId(),
       user_did: normalizeDid(wish.userDid),
@@ -101,6 +105,14 @@ export class Uploads {
       await deleteUpload(this.#needs.database, row.id)
       throw error
     }
+  }
+
+  async #checkCount(userDid: Did, now: Date): Promise<void> {
+    const { database, openCountMax = 0 } = this.#needs
+    if (openCountMax === 0) return
+    const count = await countOpenUploads(database, normalizeDid(userDid), now.toISOString())
+    if (count < openCountMax) return
+    throw new HoldError('rate_limited', `${openCountMax} uploads of this account are under way; let some of them end first`) // prettier-ignore
   }
 
   /**
