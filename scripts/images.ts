@@ -5,6 +5,7 @@
  *     --arch x64,arm64      architectures; this machine's unless told, an index when there are several
  *     --push <place>        push them to <place>/<program>, each with its SBOM: registry.example/alice.example
  *     --creds, --tls-verify as skopeo has them, for --push
+ *     --built               push what the last run built, and build nothing
  *     --node <file>         the Node of the images; the lock file's unless told
  *     --stage <folder>      only stage one program, in <folder>/image: what Dockerfiles do
  */
@@ -26,6 +27,7 @@ const { values, positionals } = parseArgs({
     node: { type: 'string' },
     stage: { type: 'string' },
     push: { type: 'string' },
+    built: { type: 'boolean', default: false },
     creds: { type: 'string' },
     'tls-verify': { type: 'string' },
     out: { type: 'string', default: 'dist/images' },
@@ -47,41 +49,50 @@ function systemFor(architecture: string) {
   return system
 }
 
+const sbomFile = (program: ReleasedProgram, folder: string) => join(folder, `${program.name}.cdx.json`)
+
 /** Stages a program for an architecture in `<folder>/image`; its SBOM lies beside. */
 async function stage(
   program: ReleasedProgram,
   bundle: Bundle,
   architecture: string,
   folder: string,
-): Promise<string> {
+): Promise<void> {
   const { debian, node } = systemFor(architecture)
   const contents = { program, npm: bundle.packages, debian: debian.packages, node, ...sources }
   const sbom = await sbomOf(contents)
   mkdirSync(folder, { recursive: true })
   makeRoot({ program, bundle, node: node.file, debian, sbom, folder: join(folder, 'image') })
-  const file = join(folder, `${program.name}.cdx.json`)
-  writeFileSync(file, sbom)
-  return file
+  writeFileSync(sbomFile(program, folder), sbom)
 }
 
-for (const program of choosePrograms(positionals)) {
+/** Stages a program for all architectures and builds its image, or an index of images. */
+async function build(program: ReleasedProgram): Promise<void> {
   const bundle = await bundleProgram(program, join(out, 'release', program.name))
   if (values.stage !== undefined) {
     await stage(program, bundle, process.arch, values.stage)
-    continue
+    return
   }
   const folders: Record<string, string> = {}
-  const sboms: Record<string, string> = {}
   for (const architecture of architectures) {
     const folder = join(out, program.name, architecture)
+    await stage(program, bundle, architecture, folder)
     folders[architecture] = folder
-    sboms[architecture] = await stage(program, bundle, architecture, folder)
   }
   buildImage(program, folders, sources)
   console.log(`built ${program.name}:latest for ${architectures.join(' and ')}`)
-  if (values.push === undefined) continue
+}
+
+function push(program: ReleasedProgram, place: string): void {
   const options = Object.entries({ creds: values.creds, 'tls-verify': values['tls-verify'] })
   const given = options.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]))
-  const digest = pushImage(program, sboms, { repositories: values.push, options: given })
-  console.log(`pushed ${values.push}/${program.name}@${digest}, with its SBOM`)
+  const sboms = architectures.map((it) => [it, sbomFile(program, join(out, program.name, it))])
+  const destination = { repositories: place, options: given }
+  const digest = pushImage(program, Object.fromEntries(sboms), destination)
+  console.log(`pushed ${place}/${program.name}@${digest}, with its SBOM`)
+}
+
+for (const program of choosePrograms(positionals)) {
+  if (!values.built) await build(program)
+  if (values.push !== undefined) push(program, values.push)
 }

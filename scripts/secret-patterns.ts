@@ -1,6 +1,6 @@
 /** What a secret looks like. The parts stand apart, so that this file is none of its own findings. */
 const patterns: readonly (readonly [what: string, pattern: RegExp])[] = [
-  ['a private key', /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----\\?[nr\s]*[A-Za-z0-9+/=]{16}/],
+  ['a private key', /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----\s*(?:$|\\n|[A-Za-z0-9+/=]{16})/],
   ['a private key of an age identity', /AGE-SECRET-KEY-1[0-9A-Z]{50}/],
   ['an access key of AWS', /\b(?:AKIA|ASIA)[0-9A-Z]{16}\b/],
   ['a token of GitHub', /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,})/],

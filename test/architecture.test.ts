@@ -64,6 +64,12 @@ const hold = 'src/hold'
 /** First match wins. A folder may import from itself and from what is named here, nothing else. */
 const rules: [place: string, mayImport: string[]][] = [
   ['src/lib/config.ts', [...lib, 'npm:yaml', 'npm:zod']],
+  ['src/lib/libsql-database.ts', [...lib, 'npm:libsql', 'type:npm:kysely']],
+  ['src/lib/settings-environment.ts', [...lib, 'npm:zod']],
+  ['src/lib/settings-reload.ts', [...lib, 'type:npm:zod']],
+  ['src/lib/settings-tree.ts', [...lib, 'npm:zod']],
+  ['src/lib/settings-types.ts', [...lib, 'npm:zod']],
+  ['src/lib/settings-yaml.ts', [...lib, 'npm:yaml']],
   ['src/lib/database.ts', [...lib, 'npm:kysely', 'npm:pg']],
   ['src/lib/command-help.ts', ['type:npm:commander']],
   ['src/lib/database-lock.ts', [...lib, 'npm:kysely']],
@@ -100,7 +106,12 @@ const rules: [place: string, mayImport: string[]][] = [
   ['src/http', [...lib, ...web, ...lexicons]],
 
   [`${appview}/main.ts`, [...lib, `${appview}/program.ts`]],
-  [`${appview}/program.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`, `${appview}/commands`]],
+  [
+    `${appview}/program.ts`,
+    [...lib, `${appview}/start.ts`, `${appview}/config.ts`, `${appview}/commands`, `${appview}/ui/brand.ts`],
+  ],
+  // Settings become pages and pictures here.
+  [`${appview}/ui/brand.ts`, [...lib, 'type:src/http/assets.ts', `type:${appview}/config.ts`]],
   // Doors beside `serve`.
   [`${appview}/commands`, [...lib, `${appview}/services`, `${appview}/config.ts`, 'type:npm:commander']],
   [

@@ -15,6 +15,8 @@ const filledIn = {
   APPVIEW_DOMAIN: 'registry.example',
   HOLD_DOMAIN: 'hold.example',
   HOLD_OWNER: 'did:plc:ewvi7nxzyoun6zhxrhs64oiz',
+  POSTGRES_PASSWORD: 'secret',
+  S3_BUCKET: 'blobs',
 }
 const programs = { appview: appViewSettings, hold: holdSettings } as const
 
@@ -27,18 +29,32 @@ test('there is what this is about', () => {
 
 describe.each(composeFiles)('%s', (path) => {
   const { services, volumes = {} } = readCompose(path)
+  const running = (name: keyof typeof programs) =>
+    Object.entries(services).filter(([, { image }]) => image?.startsWith(`atcr-${name}:`))
+
+  test('there are AppViews and a hold', () => {
+    expect(running('appview').length).toBeGreaterThan(0)
+    expect(running('hold').map(([name]) => name)).toEqual(['hold'])
+  })
 
   test.each(['appview', 'hold'] as const)(
     'the environment of %s is one of settings that are taken',
     (name) => {
-      const environment = environmentOf(services[name], filledIn)
       const known = new Set(describeSettings(programs[name]).map((it) => it.environment))
-      expect(Object.keys(environment).filter((it) => !known.has(it))).toEqual([])
-      expect(Object.keys(environment).length).toBeGreaterThan(4)
       const declaration = programs[name] as typeof holdSettings
-      expect(loadSettings(declaration, { environment }).notices).toEqual([])
+      for (const [, service] of running(name)) {
+        const environment = environmentOf(service, filledIn)
+        expect(Object.keys(environment).filter((it) => !known.has(it))).toEqual([])
+        expect(Object.keys(environment).length).toBeGreaterThan(4)
+        expect(loadSettings(declaration, { environment }).notices).toEqual([])
+      }
     },
   )
+
+  test('Caddy asks every AppView', () => {
+    const { APPVIEW_UPSTREAMS: upstreams = 'appview:5000' } = environmentOf(services['caddy'], filledIn)
+    expect(upstreams.split(' ')).toEqual(running('appview').map(([name]) => `${name}:5000`))
+  })
 
   test('without the three variables that must be set nothing starts', () => {
     for (const name of ['APPVIEW_DOMAIN', 'HOLD_DOMAIN', 'HOLD_OWNER']) {
@@ -58,7 +74,7 @@ describe.each(composeFiles)('%s', (path) => {
     expect(service.healthcheck?.test.length).toBeGreaterThan(1)
     expect(service.logging?.options).toHaveProperty('max-size')
     expect(service.stop_grace_period).toBeDefined()
-    if (name in programs || name === 'caddy') {
+    if (name === 'caddy' || service.image?.startsWith('atcr-')) {
       expect(service.read_only).toBe(true)
       expect(service.cap_drop).toEqual(['ALL'])
     }

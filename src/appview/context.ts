@@ -2,22 +2,19 @@ import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
 import { Firehoses } from '../atproto/firehose.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import {
-  identityTarget,
-  observedFetch,
-  type ToldIds,
-  type UpstreamTarget,
-} from '../atproto/observed-fetch.ts'
+import { identityTarget, observedFetch, observedTransfer, type ToldIds, type UpstreamTarget } from '../atproto/observed-fetch.ts' // prettier-ignore
 import {
   createOutboundFetch,
-  createTransferFetch,
   type Fetch,
   type MetadataLimits,
   type NearService,
 } from '../atproto/outbound-fetch.ts'
+import { createTransfer, type Transfer } from '../atproto/transfer.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
+import { libsqlOptions } from '../lib/libsql-database.ts'
+import { LiveSettings } from '../lib/live-settings.ts'
 import { logger, type Logger } from '../lib/log.ts'
 import { networkList } from '../lib/networks.ts'
 import { MemoryRateCounter } from '../lib/rate-counter.ts'
@@ -124,7 +121,7 @@ export interface AppViewOverrides {
   /** For all calls to PDSes, directories and holds. */
   fetch?: Fetch
   /** For blob bytes. */
-  transferFetch?: Fetch
+  transfer?: Transfer
   /** What people are asked to allow. */
   oauthScope?: string
   /** The hold that runs in the same process. */
@@ -142,7 +139,10 @@ export type LimitName =
 
 /** Everything the edges may use. Built here and nowhere else. */
 export interface AppContext {
+  /** As they were at the start. */
   config: AppViewConfig
+  /** As they are now: some change while the AppView runs. */
+  settings: LiveSettings<AppViewConfig>
   log: Logger
   now: Now
   db: Database<AppViewTables>
@@ -208,6 +208,7 @@ export async function createContext(
 ): Promise<AppContext> {
   await using opened = new AsyncDisposableStack()
   const log = logger('appview')
+  const settings = new LiveSettings(config)
   const now = overrides.now ?? systemNow
   const callsNow = overrides.callsNow ?? now
   const paths = appViewPaths(config, process.getuid?.() === 0)
@@ -222,7 +223,9 @@ export async function createContext(
     now,
   })
   const location =
-    config.ui.database_url === undefined ? { path: paths.database } : { url: config.ui.database_url }
+    config.ui.database_url === undefined
+      ? { path: paths.database, libsql: libsqlOptions(config.ui) }
+      : { url: config.ui.database_url }
   const db = await openDatabase<AppViewTables>(location, migrations)
   opened.defer(() => db.destroy())
 
@@ -412,7 +415,9 @@ export async function createContext(
     new HoldHealthChecks({
       db,
       probe: new HoldProbeClient({ identities, fetch: network.holdDocuments, now }),
-      intervalMs: config.health.check_interval,
+      get intervalMs() {
+        return settings.current.health.check_interval
+      },
       log: logger('appview:health'),
       now,
     }),
@@ -455,6 +460,7 @@ export async function createContext(
   const resources = opened.move()
   return {
     config,
+    settings,
     log,
     now,
     db,
@@ -559,7 +565,7 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     return observedFetch(fetch, { program: 'appview', target, tells: 'nothing' })
   }
   const pdsLimits = { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestSizeBytesMax + 64 * 1024 }
-  const transfer = overrides.transferFetch ?? createTransferFetch(outbound)
+  const transfer = overrides.transfer ?? createTransfer(outbound)
   return {
     metadata: observed(identityTarget(config.identity.plc_directory_url), 'nothing'),
     holdDocuments: observed('hold', 'request'),
@@ -574,7 +580,7 @@ function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
     }),
     exports: observed('hold', 'request', { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
     // The disk of a hold, or an object store, whose signature does not cover this header and so allows it.
-    transfer: observedFetch(transfer, { program: 'appview', target: 'storage', tells: 'trace' }),
+    transfer: observedTransfer(transfer, { program: 'appview', target: 'storage', tells: 'trace' }),
   }
 }
 

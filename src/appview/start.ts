@@ -17,6 +17,8 @@ export interface RunningAppView {
   url: string
   server: Server
   context: AppContext
+  /** Goes by these settings from now on, as far as `reloaded` in `config.ts` has them. @throws {SettingsError} */
+  reload(config: AppViewConfig): void
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -70,6 +72,7 @@ export async function startAppView(
     url: config.server.base_url.replace(/\/+$/, ''),
     server: running.server,
     context,
+    reload: (next) => context.settings.replace(next),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

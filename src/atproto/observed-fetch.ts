@@ -1,6 +1,7 @@
 import { durations } from '../lib/metrics.ts'
 import { findTrace } from '../lib/trace.ts'
 import type { Fetch } from './outbound-fetch.ts'
+import type { Transfer } from './transfer.ts'
 
 /** What kind of server is asked. */
 export type UpstreamTarget = 'hold' | 'identity' | 'other' | 'pds' | 'plc' | 'storage' | 'webhook'
@@ -42,14 +43,36 @@ export function observedFetch(fetch: Fetch, { program, target, tells }: Observed
   }
 }
 
+/** The same for blob bytes; measured is the time to the head of the answer. */
+export function observedTransfer(
+  transfer: Transfer,
+  labels: { program: Observed['program']; target: UpstreamTarget; tells: 'trace' },
+): Transfer {
+  return async (url, request) => {
+    const startedAtMs = performance.now()
+    const trace = findTrace()
+    const headers =
+      trace === undefined ? request.headers : { ...request.headers, traceparent: trace.traceparent }
+    try {
+      const answer = await transfer(url, headers === undefined ? request : { ...request, headers })
+      measureUpstream(labels, answer.status, startedAtMs)
+      return answer
+    } catch (error) {
+      measureUpstream(labels, undefined, startedAtMs)
+      throw error
+    }
+  }
+}
+
 /** Measures a call that no fetch makes: the SDK of an object store has its own client. */
 export function measureUpstream(
   labels: { program: Observed['program']; target: UpstreamTarget },
   status: number | undefined,
   startedAtMs: number,
 ): void {
+  const { program, target } = labels
   const outcome = status === undefined ? 'silent' : outcomeOf(status)
-  upstreamSeconds.observe({ ...labels, outcome }, (performance.now() - startedAtMs) / 1000)
+  upstreamSeconds.observe({ program, target, outcome }, (performance.now() - startedAtMs) / 1000)
 }
 
 /** PLC's directory is one server; documents of other identities are anywhere. */

@@ -36,21 +36,12 @@ export interface MetadataLimits {
 
 /**
  * The `fetch` for documents and XRPC calls: https to public addresses only (resolved, then pinned), no redirects,
- * bounded in time and size. Everything a stranger can make us call goes through here.
+ * bounded in time and size. Everything a stranger can make us call goes through here, or, for blobs, `transfer.ts`.
  */
 export function createOutboundFetch(options: OutboundOptions, limits: MetadataLimits = {}): Fetch {
   const { timeoutMs = 5000, responseBytesMax = 256 * 1024 } = limits
   const guarded = guard(options, { timeoutMs, responseBytesMax })
   return (input, init) => guarded(input, withDefaults(init, options.userAgent, timeoutMs))
-}
-
-/**
- * The `fetch` for blob bytes between the AppView, holds and object stores: the same addresses, but neither size nor
- * duration is bounded, because bodies stream and their consumers count.
- */
-export function createTransferFetch(options: OutboundOptions): Fetch {
-  const guarded = guard(options, { timeoutMs: 24 * 3_600_000, responseBytesMax: Number.MAX_SAFE_INTEGER })
-  return (input, init) => guarded(input, withDefaults(init, options.userAgent))
 }
 
 function guard({ near, ...options }: OutboundOptions, limits: Required<MetadataLimits>): Fetch {
@@ -99,11 +90,10 @@ function limitedFetch(responseBytesMax: number): Fetch {
   }
 }
 
-function withDefaults(init: RequestInit | undefined, userAgent: string, timeoutMs?: number): RequestInit {
+function withDefaults(init: RequestInit | undefined, userAgent: string, timeoutMs: number): RequestInit {
   const headers = new Headers(init?.headers)
   if (!headers.has('user-agent')) headers.set('user-agent', userAgent)
-  const signals = [init?.signal, timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)]
-  const present = signals.filter((signal) => signal !== undefined && signal !== null)
-  const signal = present.length === 0 ? {} : { signal: AbortSignal.any(present) }
-  return { redirect: 'error', ...init, headers, ...signal }
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const signal = init?.signal ? AbortSignal.any([init.signal, timeout]) : timeout
+  return { redirect: 'error', ...init, headers, signal }
 }

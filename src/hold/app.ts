@@ -27,8 +27,16 @@ const log = logger('hold')
 /** The edges of a hold on one router. */
 export function createApp(context: HoldContext, readiness: Readiness): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>()
-  const proxies = proxyList(context.config.server.trusted_proxies)
-  app.use(requestId(), accessLog(log), securityHeaders(context.publicUrl), clientAddress(proxies))
+  let proxies = proxyList([])
+  context.settings.watch(({ server }) => {
+    const next = proxyList(server.trusted_proxies)
+    return () => (proxies = next)
+  })
+  app.use(requestId(), accessLog(log))
+  app.use(
+    securityHeaders(context.publicUrl),
+    clientAddress(() => proxies),
+  )
   app.use(requestMetrics('hold', routeClassOf))
   limitXrpc(app, context)
   const assets = loadAssets()

@@ -9,6 +9,8 @@ import { systemNow, type Now } from '../lib/clock.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
+import { libsqlOptions } from '../lib/libsql-database.ts'
+import { LiveSettings } from '../lib/live-settings.ts'
 import { KeyedLocks } from '../lib/keyed-locks.ts'
 import { networkList } from '../lib/networks.ts'
 import { RequestLimits } from '../lib/request-limits.ts'
@@ -85,7 +87,10 @@ export type HoldLimitName = 'xrpc_calls' | 'repo_exports'
 
 /** Everything a running hold is made of. Edges see it; services are given their needs by name. */
 export interface HoldContext {
+  /** As they were at the start. */
   config: HoldConfig
+  /** As they are now: some change while the hold runs. */
+  settings: LiveSettings<HoldConfig>
   /** Without a slash at the end. */
   publicUrl: string
   database: Database<HoldTables>
@@ -127,8 +132,7 @@ export interface HoldContext {
   gc: GarbageCollection
   manifestMarking: ManifestMarking
   maintenance: Maintenance
-  /** Undefined where it is not enabled. */
-  gcJob: Periodic | undefined
+  gcJob: Periodic
   storageHealth: StorageChecks
   limits: RequestLimits<HoldLimitName>
   /** Undefined when it is switched off. */
@@ -164,6 +168,7 @@ export async function createContext(
   overrides: HoldOverrides = {},
 ): Promise<HoldContext & AsyncDisposable> {
   const now = overrides.now ?? systemNow
+  const settings = new LiveSettings(config)
   const publicUrl = config.server.public_url.replace(/\/+$/, '')
   await using stack = new AsyncDisposableStack()
   stack.use(lockFolder(dirname(paths.database)))
@@ -183,7 +188,10 @@ export async function createContext(
   const handleResolverUrl = config.database.handle_resolver_url ?? null
   const identities = new Identities({ fetch, plcUrl, handleResolverUrl, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
-  const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
+  const location =
+    config.database.url === undefined
+      ? { path: paths.database, libsql: libsqlOptions(config.database) }
+      : { url: config.database.url }
   const database = await openDatabase<HoldTables>(location, holdMigrations)
   stack.defer(() => database.destroy())
   if (database.dialect === 'postgres') stack.use(await lockDatabase(database))
@@ -220,7 +228,7 @@ export async function createContext(
   const access = new Access({ crew, moderation })
   const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
-  const { quotas, reservations } = createQuotas({ config, database, crew, now })
+  const { quotas, reservations } = createQuotas({ settings, database, crew, now })
   const onUnsettled = () => settle.kick()
   const openCountMax = config.limits.enabled ? config.limits.open_uploads : 0
   const uploads = new Uploads({ database, store, blobs, reservations, openCountMax, now, onUnsettled })
@@ -247,6 +255,7 @@ export async function createContext(
     {
       registration: registering.registration,
       config,
+      settings,
       identity,
       publicUrl,
       database,
@@ -264,6 +273,7 @@ export async function createContext(
   )
   const context: HoldContext = {
     config,
+    settings,
     publicUrl,
     database,
     identity,
@@ -326,21 +336,29 @@ function createLimits({ limits }: HoldConfig, now: Now): RequestLimits<HoldLimit
   })
 }
 
-function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew; now: Now }): {
+function createQuotas(needs: {
+  settings: LiveSettings<HoldConfig>
+  database: Database<HoldTables>
+  crew: Crew
+  now: Now
+}): {
   quotas: Quotas
   reservations: Reservations
 } {
-  const { database, crew, now } = needs
-  const { tiers, defaults } = needs.config.quota
+  const { database, crew, now, settings } = needs
   const quotas = new Quotas({
     database,
     crew,
-    tiers: tiers.map((tier) => ({
-      name: tier.name,
-      quotaBytes: tier.quota,
-      isScannedOnPush: tier.scan_on_push,
-    })),
-    defaultTier: defaults.new_crew_tier,
+    get tiers() {
+      return settings.current.quota.tiers.map((tier) => ({
+        name: tier.name,
+        quotaBytes: tier.quota,
+        isScannedOnPush: tier.scan_on_push,
+      }))
+    },
+    get defaultTier() {
+      return settings.current.quota.defaults.new_crew_tier
+    },
   })
   const reservations = new Reservations({ database, quotas, users: new KeyedLocks(), now })
   return { quotas, reservations }

@@ -24,6 +24,8 @@ export interface RunningHold extends AsyncDisposable {
   did: HoldContext['identity']['did']
   server: RunningServer
   context: HoldContext
+  /** Goes by these settings from now on, as far as `reloaded` in `config.ts` has them. */
+  reload(config: HoldConfig): void
 }
 
 /** What else may be put in place of the usual. */
@@ -49,7 +51,11 @@ export async function startHold(
     ),
   )
   const readiness = createReadiness(context)
-  const proxies = proxyList(config.server.trusted_proxies)
+  let proxies = proxyList([])
+  context.settings.watch(({ server: { trusted_proxies } }) => {
+    const next = proxyList(trusted_proxies)
+    return () => (proxies = next)
+  })
   const server = await (overrides.serve ?? serve)(createApp(context, readiness), {
     ...parseListenAddress(config.server.addr),
     onUpgrade: (request, socket, head) => {
@@ -68,7 +74,7 @@ export async function startHold(
   context.jobs.sweep.kick()
   context.jobs.flushStats.kick()
   stack.use(await openControlServer(controlPath(dirname(paths.database)), context))
-  context.gcJob?.kick()
+  context.gcJob.kick()
   context.jobs.crawl.kick()
   context.jobs.moderation.kick()
   context.labelFeed?.start()
@@ -90,6 +96,7 @@ export async function startHold(
     did: context.identity.did,
     server,
     context,
+    reload: (next) => context.settings.replace(next),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

@@ -41,10 +41,10 @@ export function requestAddress({ socket, headers }: IncomingMessage, trusted: Bl
   return resolveClientAddress(socket.remoteAddress, text, trusted)
 }
 
-/** Finds out whose requests these are, for limits and lists of sign-ins. */
-export function clientAddress(trusted: BlockList): MiddlewareHandler<ServerEnv> {
+/** Finds out whose requests these are, for limits and lists of sign-ins. Which proxies are trusted may change. */
+export function clientAddress(trusted: () => BlockList): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
-    context.set('clientAddress', requestAddress(context.env.incoming, trusted))
+    context.set('clientAddress', requestAddress(context.env.incoming, trusted()))
     await next()
   }
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { MiddlewareHandler } from 'hono'
 
-import type { Logger } from '../lib/log.ts'
+import { loggablePath, type Logger } from '../lib/log.ts'
 import { traceOf, withTrace } from '../lib/trace.ts'
 import type { ServerEnv } from './serve.ts'
 
@@ -40,7 +40,7 @@ export function logAccess(
   log.debug({
     requestId: call.requestId,
     method: incoming.method,
-    path: incoming.url?.split('?', 1)[0],
+    path: loggablePath(incoming.url ?? ''),
     status,
     durationMs: Math.round(performance.now() - startedAtMs),
   })

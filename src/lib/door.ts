@@ -7,10 +7,11 @@ import { Command, CommanderError } from 'commander'
 import type { z } from 'zod'
 
 import { explain } from './command-help.ts'
-import { loadSettings, SettingsError, settingsTemplate, type SettingsDeclaration } from './config.ts'
+import { loadSettings, SettingsError, settingsTemplate, type LoadedSettings, type SettingsDeclaration } from './config.ts' // prettier-ignore
 import { startLogShipper } from './log-shipper.ts'
 import type { LogShipperSettings } from './operation-settings.ts'
 import { logger, logToStandardError, setLogLevel, type LogLevel } from './log.ts'
+import { compareSettings } from './settings-reload.ts'
 
 type LogSettings = z.ZodObject<{
   log_level: z.ZodType<LogLevel>
@@ -27,9 +28,17 @@ export interface Program<Schema extends z.ZodObject> {
   port: number
   settings: SettingsDeclaration<Schema>
   /** Starts it; disposing what comes back stops it gracefully. */
-  start: (settings: z.output<Schema>) => Promise<AsyncDisposable>
+  start: (settings: z.output<Schema>) => Promise<Running<z.output<Schema>>>
+  /** Looks at what settings name, files for example. @throws {SettingsError} */
+  inspect?: (settings: z.output<Schema>) => void
   /** Adds commands of its own beside those that all servers share. */
   addCommands?: (command: Command, run: RunWithSettings<z.output<Schema>>) => void
+}
+
+/** A program that runs. */
+export interface Running<Settings> extends AsyncDisposable {
+  /** Goes by these settings from now on, of which only those changed that are declared as reloaded. @throws {SettingsError} */
+  reload?: (settings: Settings) => void
 }
 
 /** Loads the settings and runs a command with them; a failure is one readable message and exit code 1. */
@@ -97,21 +106,21 @@ export function createCommand<Schema extends LogSettings>(
   const runWithSettings: RunWithSettings<z.output<Schema>> = (options, action) =>
     run(() => {
       logToStandardError()
-      return action(readSettings(program, environment, options.config))
+      return action(adopt(program.name, load(program, environment, options.config)))
     })
   explain(withConfigOption(command.command('serve')), {
     summary: `run ${name}`,
     description:
       'Runs until SIGINT or SIGTERM, then ends what is under way and stops. Settings come from the environment and, ' +
-      'where that says nothing, from the file; everything wrong with them is told at once.',
+      'where that says nothing, from the file; everything wrong with them is told at once. On SIGHUP they are read again.',
     examples: [
       [`${name} serve --config ${name}.yaml`, 'with a file, as a service would'],
       [`${program.settings.environmentPrefix}LOG_LEVEL=debug ${name} serve`, 'with everything from the environment, and saying more'],
     ], // prettier-ignore
   }).action((options: ConfigOption) =>
-    run(() => serveUntilStopped(program, readSettings(program, environment, options.config))),
+    run(() => serveUntilStopped(program, () => load(program, environment, options.config))),
   )
-  addConfigCommands(command, program)
+  addConfigCommands(command, program, environment)
   explain(
     command
       .command('healthcheck <url>')
@@ -133,7 +142,11 @@ export function createCommand<Schema extends LogSettings>(
   return command
 }
 
-function addConfigCommands(command: Command, program: Pick<Program<z.ZodObject>, 'name' | 'settings'>): void {
+function addConfigCommands<Schema extends LogSettings>(
+  command: Command,
+  program: Pick<Program<Schema>, 'inspect' | 'name' | 'settings'>,
+  environment: Record<string, string | undefined>,
+): void {
   const { name } = program
   const config = command.command('config').description('settings')
   explain(config.command('init [file]'), {
@@ -146,18 +159,43 @@ function addConfigCommands(command: Command, program: Pick<Program<z.ZodObject>,
       [`${name} config init | less`, 'look up what can be set'],
     ],
   }).action((file: string | undefined) => run(async () => writeTemplate(program, file)))
+  explain(withConfigOption(config.command('check')), {
+    summary: 'say what is wrong with the settings, or that nothing is',
+    description:
+      'Reads file and environment as serve would and looks at the files they name, but starts nothing. Everything ' +
+      'wrong is told at once, with exit code 1.',
+    examples: [[`${name} config check --config ${name}.yaml`, 'before a restart, or a SIGHUP']],
+  }).action((options: ConfigOption) => run(async () => checkSettings(program, environment, options.config)))
 }
 
-function readSettings<Schema extends LogSettings>(
-  { name, settings: declaration }: Pick<Program<Schema>, 'name' | 'settings'>,
+function checkSettings<Schema extends LogSettings>(
+  program: Pick<Program<Schema>, 'inspect' | 'name' | 'settings'>,
   environment: Record<string, string | undefined>,
   configFile: string | undefined,
-): z.output<Schema> {
-  const yaml = configFile === undefined ? {} : { yaml: readConfigFile(name, configFile) }
-  const { settings, notices } = loadSettings(declaration, { environment, ...yaml })
+): void {
+  const { notices, settings } = load(program, environment, configFile)
+  program.inspect?.(settings)
+  for (const notice of notices) process.stdout.write(`notice: ${notice}\n`)
+  process.stdout.write('the settings are fine\n')
+}
+
+/** Logs as settings say from now on, and what is to be said about them. */
+function adopt<Settings extends { log_level: LogLevel }>(
+  name: string,
+  { notices, settings }: LoadedSettings<Settings>,
+): Settings {
   setLogLevel(settings.log_level)
   for (const notice of notices) logger(name).warn(notice)
   return settings
+}
+
+function load<Schema extends LogSettings>(
+  { name, settings: declaration }: Pick<Program<Schema>, 'name' | 'settings'>,
+  environment: Record<string, string | undefined>,
+  configFile: string | undefined,
+): LoadedSettings<z.output<Schema>> {
+  const yaml = configFile === undefined ? {} : { yaml: readConfigFile(name, configFile) }
+  return loadSettings(declaration, { environment, ...yaml })
 }
 
 function readConfigFile(name: string, file: string): string {
@@ -172,17 +210,53 @@ function readConfigFile(name: string, file: string): string {
 }
 
 async function serveUntilStopped<Schema extends LogSettings>(
-  { name, start }: Pick<Program<Schema>, 'name' | 'start'>,
-  settings: z.output<Schema>,
+  program: Pick<Program<Schema>, 'name' | 'settings' | 'start'>,
+  read: () => LoadedSettings<z.output<Schema>>,
 ): Promise<void> {
+  const log = logger(program.name)
+  let current = adopt(program.name, read())
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
     process.once('SIGINT', resolve)
     process.once('SIGTERM', resolve)
   })
+  let running: Running<z.output<Schema>> | undefined
+  const onHangup = () => {
+    if (running === undefined) return log.warn('SIGHUP came before the program was up, and is ignored')
+    try {
+      current = reload(program, { read, current, running })
+    } catch (error) {
+      log.error(`the settings stay as they were. ${describeFailure(error)}`)
+    }
+  }
+  process.on('SIGHUP', onHangup)
   // The last to go, so that it has the last lines.
-  await using _shipper = startLogShipper(settings.log_shipper, name)
-  await using _running = await start(settings)
-  logger(name).info({ signal: await stopped }, 'stopping')
+  await using _shipper = startLogShipper(current.log_shipper, program.name)
+  await using started = await program.start(current)
+  running = started
+  log.info({ signal: await stopped }, 'stopping')
+  process.off('SIGHUP', onHangup)
+}
+
+/** Reads the settings again and lets the program go by them; returns those it goes by. @throws {SettingsError} */
+function reload<Schema extends LogSettings>(
+  { name, settings: declaration }: Pick<Program<Schema>, 'name' | 'settings'>,
+  {
+    current,
+    read,
+    running,
+  }: {
+    current: z.output<Schema>
+    read: () => LoadedSettings<z.output<Schema>>
+    running: Running<z.output<Schema>>
+  },
+): z.output<Schema> {
+  const log = logger(name)
+  const { notices, settings: wanted } = read()
+  const { changed, settings, waiting } = compareSettings(declaration, current, wanted)
+  running.reload?.(settings)
+  log.info({ changed }, 'the settings were read again')
+  if (waiting.length > 0) log.warn({ settings: waiting }, 'changed settings wait for a restart')
+  return adopt(name, { settings, notices })
 }
 
 function writeTemplate(

@@ -112,6 +112,8 @@ const read: Record<Backend, (request: IncomingMessage, body: string) => Line[]> 
 }
 
 const log = logger('shipped')
+/** Of a machine that does much else. */
+const patience = { timeout: 12_000 }
 
 beforeEach(() => setLogLevel('info'))
 afterEach(() => setLogLevel('silent'))
@@ -166,7 +168,9 @@ test.each(['victoria', 'opensearch', 'loki'] as const)(
     {
       await using _shipper = ship(store, backend)
       write(5)
-      await expect.poll(() => messages(store).length).toBe(5)
+      await expect.poll(() => messages(store).length, patience).toBe(5)
+      // That it is back is told when the answer has come here.
+      await expect.poll(() => complaints(store).length, patience).toBe(2)
     }
     expect(messages(store)).toEqual(wanted(5))
     expect(complaints(store).map(({ msg }) => msg)).toEqual([
@@ -187,7 +191,7 @@ test('a connection that breaks off, or is refused, loses nothing', async () => {
   {
     await using _shipper = ship(store, 'loki')
     write(12)
-    await expect.poll(() => messages(store).length).toBe(12)
+    await expect.poll(() => messages(store).length, patience).toBe(12)
   }
   expect(messages(store)).toEqual(wanted(12))
 })
@@ -213,7 +217,7 @@ test('lines that OpenSearch refuses inside of a 200 are counted, busy ones are s
   {
     await using _shipper = ship(store, 'opensearch', { lossReportMs: 10 })
     write(4)
-    await expect.poll(() => complaints(store).length).toBeGreaterThanOrEqual(3)
+    await expect.poll(() => complaints(store).length, patience).toBeGreaterThanOrEqual(3)
   }
   expect(messages(store)).toEqual(['line 0', 'line 3', 'line 2'])
   expect(complaints(store)).toContainEqual(
@@ -256,7 +260,7 @@ test('a store that hangs holds nobody up; what the queue has no room for is coun
     // Standard output has them all the same; here it is the copies that are looked at.
     const { copyLog } = await import('./log.ts')
     using _copy = copyLog((line) => void said.push(JSON.parse(line) as Line))
-    await expect.poll(() => lossesOf(said)).toBeGreaterThan(20)
+    await expect.poll(() => lossesOf(said), patience).toBeGreaterThan(20)
     isHanging = false
   }
   expect(store.requests.length).toBe(1)
@@ -292,7 +296,7 @@ test('a password is shown to the store and in no line', async () => {
       store.url,
     )
     write(1)
-    await expect.poll(() => messages(store).length).toBe(1)
+    await expect.poll(() => messages(store).length, patience).toBe(1)
   }
   expect(store.requests[0]?.headers.authorization).toBe(
     `Basic ${Buffer.from('ops:hunter2').toString('base64')}`,

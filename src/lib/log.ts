@@ -74,3 +74,12 @@ export function loggableUrl(url: URL | string): string {
   const parsed = new URL(url)
   return `${parsed.origin}${parsed.pathname}${parsed.search === '' ? '' : '?…'}`
 }
+
+/**
+ * The path of a request as it may be logged: without query, and without what is as long as a capability: whoever has the
+ * address of a direct upload may write to it. Digests have a colon, and stay.
+ */
+export function loggablePath(target: string): string {
+  const [path = ''] = target.split('?', 1)
+  return path.replaceAll(/\/[\w.~-]{64,}(?=\/|$)/g, '/…')
+}

@@ -309,7 +309,7 @@ export async function pagesFixture(
       findBytes: async ({ digest }: { digest: Digest }) => (await findManifestBytes(db, digest))?.bytes,
     },
     blobs: { find: async () => undefined, locate: async () => undefined },
-    healthBelievedMs: 30 * 60_000,
+    healthBelievedMs: () => 30 * 60_000,
     imagePath,
     markdown,
     remoteReadmes: { peek: () => undefined },

@@ -389,7 +389,7 @@ async function startOther(
   return startAppView(
     appViewConfig({
       ...config,
-      ui: { ...config.ui, database_path: ':memory:' },
+      ui: { database_path: ':memory:' },
       jetstream: { ...config.jetstream, urls: [] },
       health: {},
       log_shipper: {},

@@ -132,6 +132,7 @@ const holdRoutes: Record<string, Kind> = {
   'GET /ready': 'program',
   'GET /.well-known/atproto-did': 'program',
   'GET /.well-known/did.json': 'program',
+  'GET /admin/oauth/jwks.json': 'program',
   'GET /oauth/client-metadata.json': 'program',
   'GET /oauth/jwks.json': 'program',
   'GET /register/oauth/:document': 'program',

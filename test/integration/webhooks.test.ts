@@ -99,7 +99,7 @@ async function startOther(databasePath?: string) {
   const { config } = services()
   const base_url = `http://127.0.0.1:${port}`
   const server = { ...config.server, addr: `127.0.0.1:${port}`, base_url }
-  const ui = { ...config.ui, database_path: databasePath }
+  const ui = { database_path: databasePath }
   return startAppView(
     appViewConfig({ ...config, ui, health: {}, cache: {}, log_shipper: {}, readiness: {}, server }),
   )

@@ -47,7 +47,7 @@ export class Daemon implements AsyncDisposable {
   }
 
   /** Ends the program and waits until it has gone; one that ignores `SIGTERM` for 15 s is killed. */
-  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+  async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     if (!running.has(this.#child)) return
     const gone = once(this.#child, 'exit')
     this.#child.kill(signal)

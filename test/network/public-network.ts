@@ -11,7 +11,7 @@ import tls from 'node:tls'
 
 import { sleep } from '../../src/lib/clock.ts'
 import type { Accounts } from './accounts.ts'
-import { environmentOf, readCompose, readEnvTemplate } from './compose.ts'
+import { environmentOf, readCompose, readEnvTemplate, type ComposeService } from './compose.ts'
 import type { Daemon } from './daemon.ts'
 import { listen } from './listening.ts'
 import { Machine } from './machine.ts'
@@ -24,8 +24,9 @@ export interface PublicNetworkOptions {
   appviews?: readonly string[]
   /** Environment over that of the compose file. */
   appviewEnvironment?: Record<string, string>
-  /** Certificates to believe in besides those of Caddy's CA, in PEM. */
-  certificates?: string
+  holdEnvironment?: Record<string, string>
+  /** What else runs there, from before AppViews and hold. */
+  beside?: (machine: Machine, folder: string) => Daemon
 }
 
 /** Addresses that nobody here has otherwise, and that count as public. */
@@ -70,15 +71,22 @@ export class PublicNetwork implements AsyncDisposable {
         { address: addresses.around, names: [worldNames.pds, worldNames.plc, worldNames.jetstream] },
         { address: addresses.client },
         { address: addresses.otherClient },
-        ...appviews.map((address) => ({ address, names: ['appview'] })),
+        ...appviews.map((address, index) => ({
+          address,
+          names: [appviews.length === 1 ? 'appview' : `appview-${index + 1}`],
+        })),
         { address: '127.0.0.1', names: ['hold'] },
       ]),
     )
+    const { services } = readCompose(options.compose)
+    // Who the captain is does not concern Caddy, and is not known yet.
+    const caddySettings = environmentOf(services['caddy'], valuesOf(''))
+    if (options.beside !== undefined) stack.use(options.beside(machine, folder))
     const caFile = join(folder, 'certificates/ca.crt')
     await mkdir(join(folder, 'certificates'))
-    const caddy = stack.use(await startCaddy(machine, folder))
+    const caddy = stack.use(await startCaddy(machine, folder, caddySettings))
     const root = join(folder, 'caddy/caddy/pki/authorities/local/root.crt')
-    const certificates = `${readFileSync(root, 'utf8')}\n${options.certificates ?? ''}`
+    const certificates = readFileSync(root, 'utf8')
     await writeFile(caFile, certificates)
     tls.setDefaultCACertificates([...tls.getCACertificates('default'), certificates])
     const doorSocket = join(folder, 'door')
@@ -90,7 +98,6 @@ export class PublicNetwork implements AsyncDisposable {
     })
     await useDoor(doorSocket, stack)
     const values = valuesOf(accounts.alice.did)
-    const { services } = readCompose(options.compose)
     const hold = stack.use(
       machine.daemon(process.execPath, ['src/hold/main.ts', 'serve'], {
         logFile: join(folder, 'hold.log'),
@@ -102,6 +109,7 @@ export class PublicNetwork implements AsyncDisposable {
           HOLD_SERVER_ADDR: '127.0.0.1:8080',
           HOLD_SERVER_RELAY_ENDPOINT: 'none',
           HOLD_SERVER_TRUSTED_PROXIES: '127.0.0.1',
+          ...options.holdEnvironment,
         }),
       }),
     )
@@ -147,7 +155,7 @@ export class PublicNetwork implements AsyncDisposable {
     const daemon = this.machine.daemon(process.execPath, ['src/appview/main.ts', 'serve'], {
       logFile: join(this.folder, `appview-${address}.log`),
       env: programEnvironment(this.caFile, {
-        ...environmentOf(readCompose(compose).services['appview'], valuesOf(this.accounts.alice.did)),
+        ...environmentOf(appviewService(compose), valuesOf(this.accounts.alice.did)),
         ...directories('ATCR_IDENTITY_'),
         ATCR_IDENTITY_HANDLE_RESOLVER_URL: `https://${worldNames.pds}`,
         ATCR_JETSTREAM_URLS: `wss://${worldNames.jetstream}`,
@@ -184,7 +192,8 @@ export class PublicNetwork implements AsyncDisposable {
     const file = await writeCaddyfile(this.folder, ...parts)
     const args = ['reload', '--adapter', 'caddyfile', '--config', file]
     const [command, insideArgs] = this.machine.inside('caddy', args)
-    const env = caddyEnvironment(this.folder)
+    const settings = environmentOf(readCompose(this.#options.compose).services['caddy'], valuesOf(''))
+    const env = caddyEnvironment(this.folder, settings)
     const child = spawn(command, insideArgs, { stdio: ['ignore', 'ignore', 'pipe'], env })
     let said = ''
     child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
@@ -197,6 +206,10 @@ export class PublicNetwork implements AsyncDisposable {
   }
 }
 
+function appviewService(compose: string): ComposeService | undefined {
+  return Object.values(readCompose(compose).services).find(({ image }) => image?.startsWith('atcr-appview:'))
+}
+
 /** What an operator writes into `.env`; the rest as the template has it. */
 function valuesOf(captain: string): Record<string, string> {
   return {
@@ -204,6 +217,8 @@ function valuesOf(captain: string): Record<string, string> {
     APPVIEW_DOMAIN: worldNames.appview,
     HOLD_DOMAIN: worldNames.hold,
     HOLD_OWNER: captain,
+    POSTGRES_PASSWORD: 'secret',
+    S3_BUCKET: 'blobs',
     HOLD_PUBLIC: 'true',
     HOLD_ALLOW_ALL_CREW: 'true',
   }
@@ -217,15 +232,14 @@ function programEnvironment(caFile: string, settings: Record<string, string>): N
   return { PATH, HOME, NODE_EXTRA_CA_CERTS: caFile, ...settings }
 }
 
-function caddyEnvironment(folder: string): NodeJS.ProcessEnv {
+function caddyEnvironment(folder: string, settings: Record<string, string>): NodeJS.ProcessEnv {
   const { PATH, HOME } = process.env
   return {
     PATH,
     HOME,
     XDG_DATA_HOME: join(folder, 'caddy'),
     XDG_CONFIG_HOME: join(folder, 'caddy'),
-    APPVIEW_DOMAIN: worldNames.appview,
-    HOLD_DOMAIN: worldNames.hold,
+    ...settings,
     // A CA of its own, which this machine is not told to believe in.
     CADDY_GLOBAL_OPTIONS: ownCa,
   }
@@ -243,12 +257,16 @@ async function writeCaddyfile(folder: string, ...parts: string[]): Promise<strin
   return file
 }
 
-async function startCaddy(machine: Machine, folder: string): Promise<Daemon> {
+async function startCaddy(
+  machine: Machine,
+  folder: string,
+  settings: Record<string, string>,
+): Promise<Daemon> {
   const config = await writeCaddyfile(folder, committedSites, around)
   const args = ['run', '--adapter', 'caddyfile', '--config', config]
   const caddy = machine.daemon('caddy', args, {
     logFile: join(folder, 'caddy.log'),
-    env: caddyEnvironment(folder),
+    env: caddyEnvironment(folder, settings),
   })
   // Certificates of names are made a moment after the CA; who comes earlier comes again.
   const issued = join(folder, 'caddy/caddy/certificates/local', worldNames.plc, `${worldNames.plc}.crt`)

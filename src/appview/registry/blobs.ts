@@ -1,8 +1,6 @@
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 
+import { pipeBytes } from '../../lib/pipe-bytes.ts'
 import { formatUnsatisfiedRange, parseByteRange } from '../../protocol/oci/byte-range.ts'
 import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
@@ -92,17 +90,17 @@ async function streamBlob(call: RegistryCall, link: BlobLink, url: string, needs
     ...(range === undefined ? {} : { range }),
   })
   if (source.status !== 200 && source.status !== 206) {
-    await source.body?.cancel()
+    source.body.destroy()
     if (source.status === 404) throw new AppViewError('blob_unknown', 'the hold does not have this blob')
     throw new AppViewError('hold_unreachable', `the hold's storage answered ${source.status}`)
   }
-  const passed = ['content-length', 'content-range'].flatMap((name) => {
-    const value = source.headers.get(name)
-    return value === null ? [] : [[name, value] as const]
+  const passed = (['content-length', 'content-range'] as const).flatMap((name) => {
+    const value = source.headers[name]
+    return value === undefined ? [] : [[name, value] as const]
   })
   outgoing.writeHead(source.status, { ...blobHeaders(digest), ...Object.fromEntries(passed) })
   try {
-    await pipeline(Readable.fromWeb(source.body ?? new Blob([]).stream()), outgoing)
+    await pipeBytes(source.body, outgoing)
   } catch (err) {
     // The status is out already; a cut connection is the only way left to say that the bytes are not whole.
     log.debug({ err, digest }, 'a streamed blob broke off')

@@ -83,8 +83,11 @@ export const isRegistryPath = (url: string) => /^\/v2(?:[/?]|$)/.test(url)
  * way, where what a handler left unread is dealt with.
  */
 export function registryListener(context: AppContext): RequestInterceptor {
-  const { trusted_proxies: proxies, base_url: publicUrl } = context.config.server
-  const site = { trusted: proxyList(proxies), headers: securityHeadersFor(publicUrl) }
+  const site = { trusted: proxyList([]), headers: securityHeadersFor(context.config.server.base_url) }
+  context.settings.watch(({ server }) => {
+    const next = proxyList(server.trusted_proxies)
+    return () => (site.trusted = next)
+  })
   return (incoming, outgoing) => {
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
     if (!isRead || !isRegistryPath(incoming.url ?? '')) return false

@@ -42,7 +42,7 @@ export interface UploadOwner {
   repository: RepositoryKey
 }
 
-/** Bytes of a request, with what its headers claim of them. */
+/** Bytes of a request, with what its headers claim of them. They are freed once they are stored. */
 export interface UploadChunk {
   body: AsyncIterable<Uint8Array>
   /** `Content-Length`, where there is one. */
