@@ -81,6 +81,7 @@ export const allInOneSettings = {
   environmentPrefix: 'ATCR_',
   folded: ['log_shipper', 'metrics', 'identity', 'appview', 'hold'],
   reloaded: ['log_level'],
+  foreignEnvironment: [/^ATCR_(?:NODE|FOLDER|VERSION)$/],
 } satisfies SettingsDeclaration<typeof schema>
 
 /** Where others reach the hold. An IP address of this machine is `localhost`, which a DID can name. */

@@ -212,8 +212,8 @@ export const appViewSettings = {
     JETSTREAM_URL: 'jetstream.urls',
     TEST_MODE: 'server.test_mode',
   },
-  // Of a hold that has its settings beside these.
-  foreignEnvironment: [/^ATCR_HOLD_/],
+  // Of a hold that has its settings beside these, and of what starts programs.
+  foreignEnvironment: [/^ATCR_(?:HOLD_.+|NODE|FOLDER|VERSION|DATA_FOLDER)$/],
   reloaded: ['log_level', 'server.trusted_proxies', 'ui.theme', 'branding', 'legal', 'health'],
   contradictions,
 } satisfies SettingsDeclaration<typeof schema>
