@@ -61,6 +61,10 @@ export class MeasuredProcess implements AsyncDisposable {
     throw new Error(`${name} did not answer at ${healthUrl}`)
   }
 
+  get pid(): number {
+    return this.#child.pid as number
+  }
+
   /** Highest resident memory since the last {@link resetPeak}, in MiB. */
   async peakMebibytes(): Promise<number> {
     const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8')

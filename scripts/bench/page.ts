@@ -58,7 +58,7 @@ ${groups
 ## Below the bar
 
 ${below.length === 0 ? 'Nothing.' : below.map(belowLine).join('\n')}
-${reasons}`
+${reasons}${soak}`
 }
 
 /** Written by hand: reasons do not come out of a measurement. Mend them when the figures change. */
@@ -70,14 +70,22 @@ What the profiles of these runs say, for whoever takes up the next one:
 - **Small pushes (B5 at 1 and 10 MiB, B7, B8).** An answer of ours means that rows and bytes are on disk: every step of an upload is a
   transaction with \`synchronous = FULL\`, and every image costs two calls to the owner's PDS, which shares the machine here. The peer
   keeps no rows and has no PDS. Fewer transactions per upload are the next step.
-- **Large pushes, direct (B5 at 100 MiB).** The bytes cross one hop and are hashed on the way; what is left above the peer's half is Node's
-  cost of receiving them and of \`fsync\`.
-- **Relay (B5).** The bytes cross two hops, and with several parts on a disk the hold reads, hashes and writes all of it once more when
-  the upload completes. Parts written at their offsets in one file would spare that. On S3 nothing is written twice.
-- **Streamed pulls (B6).** Redirects are the default; where they are off, web streams between AppView and hold cost several times what Node's own
-  streams would.
+- **Large pushes, direct (B5 at 100 MiB).** The bytes cross one hop, are hashed on the way and written once. What came off sockets is freed as soon as
+  the disk has it: V8 used to collect its whole heap for every 64 MB. What is left is the kernel's copy to its page cache, SHA-256 and \`fsync\`.
+- **Relay (B5).** The bytes cross two hops and are hashed at both. Parts lie one behind the other in one file of the hold and are not written again
+  ([decision 40](adr/0040-bytes-are-touched-once.md)); of parts that came side by side the digest is made from the page cache.
+- **Streamed pulls (B6).** Redirects are the default; where they are off, every byte is received and sent once more, in pieces of 64 KiB, which is what
+  Node reads from a socket at a time.
 - **Cold manifests (B3).** At 80 ms the next image of a known owner takes exactly two round trips, the rest is the PDS's own time. The first image of an
   owner also looks up handle, DID document and hold.
+`
+
+/** What does not fit into a run of ten minutes. */
+const soak = `
+## B18 Half an hour of it
+
+\`node scripts/bench/soak.ts --minutes 30\` does the work of B7 for that long, looks at memory, threads, open files and databases every ten seconds, and
+ends with a table: how much each grows by the hour, by a straight line through the second half. It fails when memory or handles grow.
 `
 
 function section(group: string, figures: readonly Figure[]): string {

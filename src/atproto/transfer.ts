@@ -45,12 +45,14 @@ const idleSocketCountMax = 64
  * pinned, no redirects. Neither size nor duration is bounded, because bodies stream and their consumers count; silence is.
  */
 export function createTransfer(options: OutboundOptions): Transfer {
+  // Of sockets; the types of agents do not name it.
+  const buffers = { highWaterMark: bufferBytes }
   const shared: AgentOptions = {
+    ...buffers,
     keepAlive: true,
     scheduling: 'lifo',
     maxFreeSockets: idleSocketCountMax,
     timeout: idleTimeoutMs,
-    ...{ highWaterMark: bufferBytes },
     ...(options.allowPrivateNetwork ? {} : { lookup: unicastLookup as NonNullable<AgentOptions['lookup']> }),
   }
   const agents = (also: AgentOptions) => ({

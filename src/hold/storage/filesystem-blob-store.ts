@@ -411,7 +411,7 @@ function placesOf(names: readonly string[]): Map<number, PartPlace & { etag: str
   for (const name of names) {
     const match = /^(\d+)\.([0-9A-Za-z_-]{1,64})@(\d+)\+(\d+)$/.exec(name)
     if (match === null) continue
-    const [, partNumber, etag, startBytes, sizeBytes] = match as unknown as [string, string, string, string, string] // prettier-ignore
+    const [, partNumber, etag = '', startBytes, sizeBytes] = match
     places.set(Number(partNumber), { etag, startBytes: Number(startBytes), sizeBytes: Number(sizeBytes) })
   }
   return places
