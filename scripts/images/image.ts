@@ -12,7 +12,7 @@ import { debianArchitectures } from './debian.ts'
 export interface Sources {
   /** `undefined` outside a git checkout. */
   revision: string | undefined
-  /** When they were committed: the time of all that is built of them, so that the same sources give the same image. */
+  /** When they were committed: the time of all that is built of them, so that the same sources give the same layers. */
   at: Date
 }
 
