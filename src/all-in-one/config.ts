@@ -78,6 +78,7 @@ export const allInOneSettings = {
   schema,
   environmentPrefix: 'ATCR_',
   folded: ['identity', 'appview', 'hold'],
+  reloaded: ['log_level'],
 } satisfies SettingsDeclaration<typeof schema>
 
 /** Where others reach the hold. An IP address of this machine is `localhost`, which a DID can name. */

@@ -2,7 +2,7 @@ import { Hono, type Context, type MiddlewareHandler } from 'hono'
 
 import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { clientAddress, clientAddressOf, proxyList } from '../http/client-address.ts'
+import { clientAddress, clientAddressOf, trustedProxies } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { isDatabaseAway } from '../lib/database.ts'
@@ -40,16 +40,8 @@ import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from
 export function createApp(context: AppContext): Hono<ServerEnv> {
   const { config, settings } = context
   const app = new Hono<ServerEnv>()
-  let proxies = proxyList([])
-  settings.watch(({ server }) => {
-    const next = proxyList(server.trusted_proxies)
-    return () => (proxies = next)
-  })
   app.use(requestId(), accessLog(logger('appview:http')))
-  app.use(
-    securityHeaders(config.server.base_url),
-    clientAddress(() => proxies),
-  )
+  app.use(securityHeaders(config.server.base_url), clientAddress(trustedProxies(settings)))
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env

@@ -109,7 +109,7 @@ const perMinute = () => z.int().min(0)
 const limits = z
   .object({
     enabled: z.boolean().default(true).describe('Whether the limits below count. Limits of sign-ins always do.'), // prettier-ignore
-    exempt_networks: z.array(z.string()).default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: build machines, monitoring.'), // prettier-ignore
+    exempt_networks: networks().default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: build machines, monitoring.'), // prettier-ignore
     registry_reads: perMinute().default(60_000).describe('Reads below /v2/ a minute, of one address; counted by each instance for itself. 0, here and below: any number.'), // prettier-ignore
     registry_writes: perMinute().default(12_000).describe('Writes below /v2/ a minute, of one account.'),
     open_uploads: z.int().min(0).default(1_000).describe('Uploads that one account may have begun and not ended.'), // prettier-ignore

@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 
-import { clientAddress, proxyList } from '../http/client-address.ts'
+import { clientAddress, trustedProxies } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
 import type { ServerEnv } from '../http/serve.ts'
 import { mountXrpc } from '../http/xrpc-routes.ts'
@@ -23,16 +23,8 @@ const log = logger('hold')
 /** The edges of a hold on one router. */
 export function createApp(context: HoldContext): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>()
-  let proxies = proxyList([])
-  context.settings.watch(({ server }) => {
-    const next = proxyList(server.trusted_proxies)
-    return () => (proxies = next)
-  })
-  app.use(requestId(), accessLog(log))
-  app.use(
-    securityHeaders(context.publicUrl),
-    clientAddress(() => proxies),
-  )
+  app.use(requestId(), accessLog(log), securityHeaders(context.publicUrl))
+  app.use(clientAddress(trustedProxies(context.settings)))
   limitXrpc(app, context)
   const assets = loadAssets()
   mountWeb(app, context, assets)

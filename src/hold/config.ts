@@ -145,7 +145,7 @@ const gc = z
 const limits = z
   .object({
     enabled: z.boolean().default(true).describe('Whether the limits below count. Limits of sign-ins always do.'), // prettier-ignore
-    exempt_networks: z.array(z.string()).default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: AppViews of the same operator, monitoring.'), // prettier-ignore
+    exempt_networks: networks().default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: AppViews of the same operator, monitoring.'), // prettier-ignore
     xrpc_calls: z.int().min(0).default(60_000).describe('XRPC calls a minute, of one address. 0, here and below: any number.'), // prettier-ignore
     repo_exports: z.int().min(0).default(60).describe('Exports of the data repo a minute, of one address.'),
     open_uploads: z.int().min(0).default(1_000).describe('Uploads that one account may have begun and not ended.'), // prettier-ignore

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 
-import { proxyList, proxyWarning, requestAddress } from '../http/client-address.ts'
+import { trustedProxies, proxyWarning, requestAddress } from '../http/client-address.ts'
 import { parseListenAddress, serve, type RunningServer, type Serve } from '../http/serve.ts'
 import { logger } from '../lib/log.ts'
 import { createApp } from './app.ts'
@@ -44,11 +44,7 @@ export async function startHold(
       (error: unknown) => log.error({ err: error }, 'counters are written at the next start'),
     ),
   )
-  let proxies = proxyList([])
-  context.settings.watch(({ server: { trusted_proxies } }) => {
-    const next = proxyList(trusted_proxies)
-    return () => (proxies = next)
-  })
+  const proxies = trustedProxies(context.settings)
   const server = await (overrides.serve ?? serve)(createApp(context), {
     ...parseListenAddress(config.server.addr),
     onUpgrade: (request, socket, head) => {

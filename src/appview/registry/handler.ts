@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { BlockList } from 'node:net'
 
-import { proxyList, requestAddress } from '../../http/client-address.ts'
+import { trustedProxies, requestAddress } from '../../http/client-address.ts'
 import { logAccess, requestIdOf, securityHeadersFor, setSecurityHeaders } from '../../http/middleware.ts'
 import type { RequestInterceptor } from '../../http/serve.ts'
 import { logger } from '../../lib/log.ts'
@@ -81,11 +80,8 @@ export const isRegistryPath = (url: string) => /^\/v2(?:[/?]|$)/.test(url)
  * way, where what a handler left unread is dealt with.
  */
 export function registryListener(context: AppContext): RequestInterceptor {
-  const site = { trusted: proxyList([]), headers: securityHeadersFor(context.config.server.base_url) }
-  context.settings.watch(({ server }) => {
-    const next = proxyList(server.trusted_proxies)
-    return () => (site.trusted = next)
-  })
+  const { base_url: publicUrl } = context.config.server
+  const site = { trusted: trustedProxies(context.settings), headers: securityHeadersFor(publicUrl) }
   return (incoming, outgoing) => {
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
     if (!isRead || !isRegistryPath(incoming.url ?? '')) return false
@@ -98,7 +94,7 @@ async function answerRead(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   context: AppContext,
-  site: { trusted: BlockList; headers: Readonly<Record<string, string>> },
+  site: { trusted: ReturnType<typeof trustedProxies>; headers: Readonly<Record<string, string>> },
 ): Promise<void> {
   const startedAtMs = performance.now()
   const requestId = requestIdOf(incoming)

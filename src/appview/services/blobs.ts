@@ -27,6 +27,12 @@ interface Needs {
   now: Now
 }
 
+/** One look at what became of direct uploads, and the one after it for those who came meanwhile. */
+interface Settling {
+  running: Promise<void>
+  next: Promise<void> | undefined
+}
+
 const log = logger('appview:blobs')
 
 /** Blobs as repositories see them: linked or not, whatever else their hold has. */
@@ -34,7 +40,7 @@ export class Blobs {
   readonly #needs: Needs
   readonly #links: RecentRows<BlobLink | undefined>
   readonly #direct: RecentRows<readonly Upload[]>
-  readonly #settling = new Map<string, Promise<void>>()
+  readonly #settling = new Map<string, Settling>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -174,14 +180,23 @@ export class Blobs {
    */
   async settleDirectUploads(accountDid: Did, repository: RepositoryKey): Promise<void> {
     const key = `${accountDid} ${repository.ownerDid}/${repository.name}`
-    const running = this.#settling.get(key)
-    // One that is under way may have asked before the caller's upload ended, so it is waited for and asked again.
-    await running?.catch(() => undefined)
-    const settling = this.#settle(accountDid, repository).finally(() => {
-      if (this.#settling.get(key) === settling) this.#settling.delete(key)
-    })
+    const known = this.#settling.get(key)
+    if (known === undefined) return this.#beginSettling(key, accountDid, repository)
+    // One that is under way may have asked before the caller's upload ended, so it is waited for and asked again: once
+    // for all who wait.
+    known.next ??= known.running
+      .catch(() => undefined)
+      .then(() => this.#beginSettling(key, accountDid, repository))
+    return known.next
+  }
+
+  #beginSettling(key: string, accountDid: Did, repository: RepositoryKey): Promise<void> {
+    const settling: Settling = { running: this.#settle(accountDid, repository), next: undefined }
     this.#settling.set(key, settling)
-    await settling
+    settling.running = settling.running.finally(() => {
+      if (settling.next === undefined) this.#settling.delete(key)
+    })
+    return settling.running
   }
 
   async #settle(accountDid: Did, repository: RepositoryKey): Promise<void> {
@@ -198,6 +213,7 @@ export class Blobs {
   async #settleAt(holdDid: Did, accountDid: Did, uploads: readonly Upload[]): Promise<void> {
     const ids = uploads.map((upload) => upload.holdUploadId)
     const answers = await this.#needs.uploads.listStatus({ holdDid, accountDid }, ids)
+    if (answers.every(({ status }) => status === 'open')) return
     const byId = new Map(answers.map((answer) => [answer.uploadId, answer]))
     await this.#needs.db.transaction().execute(async (tx) => {
       for (const upload of uploads) {
