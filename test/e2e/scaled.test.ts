@@ -43,7 +43,7 @@ beforeAll(async () => {
       const parameters = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
       return machine.daemon('redis-server', parameters, { logFile: join(folder, 'redis.log') })
     },
-    holdEnvironment: { HOLD_DATABASE_URL: postgres.createDatabase(), HOLD_STORAGE_DRIVER: 'filesystem' },
+    holdEnvironment: { HOLD_DATABASE_URL: postgres.createDatabase() },
   })
 }, 300_000)
 afterAll(async () => {

@@ -106,6 +106,9 @@ export class PublicNetwork implements AsyncDisposable {
           ...directories('HOLD_DATABASE_'),
           HOLD_DATABASE_HANDLE_RESOLVER_URL: `https://${worldNames.pds}`,
           HOLD_DATABASE_PATH: join(folder, 'hold/hold.db'),
+          // A disk, whatever the file has.
+          HOLD_STORAGE_DRIVER: 'filesystem',
+          HOLD_STORAGE_BUCKET: '',
           HOLD_SERVER_ADDR: '127.0.0.1:8080',
           HOLD_SERVER_RELAY_ENDPOINT: 'none',
           HOLD_SERVER_TRUSTED_PROXIES: '127.0.0.1',
