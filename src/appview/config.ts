@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 
 import { duration, secret, type SettingsDeclaration } from '../lib/config.ts'
+import { drainDelaySetting, logShipperSettings, metricsSettings } from '../lib/operation-settings.ts'
 import { contrastOf, hexColour, readableColour } from '../lib/contrast.ts'
 import { did, isPlainHttpElsewhere, libsqlContradictions, listenAddress, networks, origin, pageUrl, registryDomain } from '../lib/settings-types.ts' // prettier-ignore
 
@@ -124,6 +125,15 @@ const limits = z
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
+  log_shipper: logShipperSettings,
+  metrics: metricsSettings('127.0.0.1:9464'),
+  readiness: z
+    .object({
+      drain_delay: drainDelaySetting,
+      index_lag_max: duration().prefault('24h').describe('When the index is further behind the network than this, /ready answers 503.'), // prettier-ignore
+    })
+    .prefault({})
+    .describe('What /ready says.'),
   server,
   ui,
   auth: z

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
 import { duration, secret, size, type SettingsDeclaration } from '../lib/config.ts'
+import { drainDelaySetting, logShipperSettings, metricsSettings } from '../lib/operation-settings.ts'
 import { actor, did, isPlainHttpElsewhere, libsqlContradictions, listenAddress, networks, origin } from '../lib/settings-types.ts' // prettier-ignore
 
 const storage = z
@@ -157,6 +158,9 @@ const limits = z
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
+  log_shipper: logShipperSettings,
+  metrics: metricsSettings('127.0.0.1:9465'),
+  readiness: z.object({ drain_delay: drainDelaySetting }).prefault({}).describe('What /ready says.'),
   storage,
   server,
   registration,

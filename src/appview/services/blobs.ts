@@ -16,6 +16,7 @@ import type { AppViewTables, RepositoryKey } from '../db/schema.ts'
 import { deleteUpload, listDirectUploads, type Upload } from '../db/uploads.ts'
 import type { BlobLocation } from '../ports/hold-blobs.ts'
 import type { HoldUploads } from '../ports/hold-uploads.ts'
+import * as metrics from '../metrics.ts'
 import type { Holds } from './holds.ts'
 
 export type { BlobLink }
@@ -226,6 +227,13 @@ export class Blobs {
         await deleteUpload(tx, upload.id)
       }
     })
-    log.debug({ hold: holdDid, count: uploads.length }, 'direct uploads settled')
+    for (const { status, digest, size } of answers) {
+      if (status === 'open') continue
+      const isStored = digest !== undefined && size !== undefined
+      metrics.uploads.inc({ mode: 'direct', outcome: isStored ? 'stored' : 'failed' })
+      if (!isStored) continue
+      metrics.uploadBytes.inc({ mode: 'direct' }, size)
+      log.info({ account: accountDid, hold: holdDid, digest, bytes: size, how: 'direct' }, 'push: the hold has a blob that came to it directly') // prettier-ignore
+    }
   }
 }
