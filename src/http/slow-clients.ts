@@ -61,11 +61,6 @@ export class SlowClients implements Disposable {
     this.#timer = setInterval(() => this.#look(performance.now()), patience.checkMs).unref()
   }
 
-  /** How many connections there are. */
-  get connectionCount(): number {
-    return this.#watched.size
-  }
-
   /** A connection that is no longer HTTP's has rules of its own. */
   release(socket: Socket): void {
     this.#watched.delete(socket)
