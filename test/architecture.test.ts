@@ -23,6 +23,7 @@ const edge = (room: string) => [
   ...web,
   `${room}/services`,
   `${room}/errors.ts`,
+  `${room}/metrics.ts`,
   `type:${room}/context.ts`,
   `type:${room}/ports`,
 ]
@@ -32,6 +33,7 @@ const worker = (room: string) => [
   `${room}/read-model`,
   `${room}/db`,
   `${room}/errors.ts`,
+  `${room}/metrics.ts`,
   `type:${room}/ports`,
 ]
 const service = (room: string) => [
@@ -40,10 +42,19 @@ const service = (room: string) => [
   `${room}/read-model`,
   `${room}/db`,
   `${room}/errors.ts`,
+  `${room}/metrics.ts`,
   'type:npm:kysely',
 ]
 /** The shapes of rows are words of the room; the tables behind them are not a driver's business. */
 const driver = (room: string) => [...inner, `${room}/ports`, `${room}/errors.ts`, `type:${room}/db`]
+/** What tells operators how a program is: it looks at every part and changes none. */
+const operation = (room: string) => [
+  ...inner,
+  `${room}/db`,
+  `${room}/metrics.ts`,
+  `type:${room}/context.ts`,
+  'npm:kysely',
+]
 const database = [...protocol, 'type:src/atproto/syntax.ts', 'npm:kysely']
 const settings = [...lib, 'npm:zod']
 
@@ -63,6 +74,8 @@ const rules: [place: string, mayImport: string[]][] = [
   ['src/lib/command-help.ts', ['type:npm:commander']],
   ['src/lib/database-lock.ts', [...lib, 'npm:kysely']],
   ['src/lib/log.ts', [...lib, 'npm:pino']],
+  ['src/lib/metrics.ts', ['npm:@prometheus-io/client']],
+  ['src/lib/operation-settings.ts', [...lib, 'npm:zod']],
   ['src/lib/door.ts', [...lib, 'npm:commander', 'type:npm:zod']],
   ['src/lib', []],
 
@@ -103,10 +116,16 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/commands`, [...lib, `${appview}/services`, `${appview}/config.ts`, 'type:npm:commander']],
   [
     `${appview}/start.ts`,
-    [...lib, 'src/http', `${appview}/app.ts`, `${appview}/config.ts`, `${appview}/context.ts`],
+    [
+      ...lib,
+      'src/http',
+      ...['app.ts', 'config.ts', 'context.ts', 'operation'].map((it) => `${appview}/${it}`),
+    ],
   ],
   [`${appview}/config.ts`, settings],
   [`${appview}/errors.ts`, lib],
+  [`${appview}/metrics.ts`, lib],
+  [`${appview}/operation`, operation(appview)],
   [
     `${appview}/context.ts`,
     [
@@ -200,10 +219,16 @@ const rules: [place: string, mayImport: string[]][] = [
   ],
   [
     `${hold}/start.ts`,
-    [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`, `${hold}/control`],
+    [
+      ...lib,
+      'src/http',
+      ...['app.ts', 'config.ts', 'context.ts', 'control', 'operation'].map((it) => `${hold}/${it}`),
+    ],
   ],
   [`${hold}/config.ts`, settings],
   [`${hold}/errors.ts`, lib],
+  [`${hold}/metrics.ts`, lib],
+  [`${hold}/operation`, operation(hold)],
   // The parts of `context.ts` that have a subject of their own.
   [
     `${hold}/wiring`,
@@ -269,6 +294,7 @@ const rules: [place: string, mayImport: string[]][] = [
       ...web,
       ...lexicons,
       `${hold}/db`,
+      `${hold}/metrics.ts`,
       'npm:@atproto/crypto',
       'npm:@atproto/lex-cbor',
       'npm:@atproto/repo',

@@ -50,7 +50,7 @@ export class MeasuredProcess implements AsyncDisposable {
     })
     const started = new MeasuredProcess(name, child)
     child.once('error', () => running.delete(child))
-    for (let attempt = 0; attempt < 400; attempt++) {
+    for (let attempt = 0; attempt < 2400; attempt++) {
       if (!running.has(child)) throw new Error(`${name} ended with ${child.exitCode} instead of starting`)
       const response = await fetch(healthUrl).catch(() => undefined)
       await response?.body?.cancel()

@@ -20,11 +20,13 @@ export function readSources(): Sources {
   const { status, stdout } = spawnSync('git', ['log', '-1', '--format=%H %ct'], { encoding: 'utf8' })
   const [revision, seconds] = status === 0 ? stdout.trim().split(' ') : []
   const isChanged = spawnSync('git', ['diff', '--quiet', 'HEAD']).status !== 0
-  const at = new Date(Number(seconds ?? process.env['SOURCE_DATE_EPOCH'] ?? 0) * 1000)
+  const told = seconds ?? process.env['SOURCE_DATE_EPOCH']
+  // Where nobody knows how old the sources are, an image is as old as its making.
+  const at = told === undefined ? new Date() : new Date(Number(told) * 1000)
   return { revision: revision && isChanged ? `${revision}-changed` : revision, at }
 }
 
-export const dockerfileOf = ({ name }: Pick<ReleasedProgram, 'name'>) =>
+const dockerfileOf = ({ name }: Pick<ReleasedProgram, 'name'>) =>
   name === 'atcr' ? 'deploy/Dockerfile' : `deploy/Dockerfile.${name.replace('atcr-', '')}`
 
 /**

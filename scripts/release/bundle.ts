@@ -32,8 +32,8 @@ export async function bundleProgram(program: ReleasedProgram, folder: string): P
     platform: 'node',
     // Generated lexicons carry hints that only another bundler reads.
     checks: { invalidAnnotation: false },
-    // A faster driver that `pg` looks for and does without.
-    external: ['pg-native'],
+    // A faster driver that `pg` looks for and does without; and one that is native code for each system, which who wants it installs.
+    external: ['pg-native', 'libsql'],
     plugins: [pathsOfSources, mapsWithoutSources(folder)],
   })
   const { output } = await bundled.write({

@@ -17,7 +17,7 @@ const address = () =>
 
 /** What is said once, for both programs, is not said again in their sections. */
 const appview = appViewSettings.schema
-  .omit({ version: true, log_level: true, identity: true })
+  .omit({ version: true, log_level: true, log_shipper: true, metrics: true, identity: true })
   .extend({
     server: appView.server
       .omit({
@@ -35,7 +35,7 @@ const appview = appViewSettings.schema
   .describe('Settings of the AppView (docs/CONFIG.md) beyond these, such as `legal: {company_name: …}`.')
 
 const hold = holdSettings.schema
-  .omit({ version: true, log_level: true })
+  .omit({ version: true, log_level: true, log_shipper: true, metrics: true })
   .extend({
     server: holdShape.server
       .omit({ addr: true, public_url: true, appview_did: true, trusted_proxies: true, test_mode: true })
@@ -62,6 +62,8 @@ const schema = z.object({
     .default(false)
     .describe('Development only: allows plain HTTP and private addresses.'),
   log_level: appView.log_level,
+  log_shipper: appView.log_shipper,
+  metrics: appView.metrics,
   identity: appView.identity,
   appview,
   hold,
@@ -74,7 +76,7 @@ export type AllInOneConfig = z.output<typeof schema>
 export const allInOneSettings = {
   schema,
   environmentPrefix: 'ATCR_',
-  folded: ['identity', 'appview', 'hold'],
+  folded: ['log_shipper', 'metrics', 'identity', 'appview', 'hold'],
   reloaded: [
     'log_level',
     'trusted_proxies',
@@ -120,11 +122,14 @@ export function appViewConfigOf(
   config: AllInOneConfig,
   holdDid: string = didWebOfUrl(holdUrl(config)),
 ): AppViewConfig {
-  const { version, log_level, identity, addr, data_folder, trusted_proxies, test_mode } = config
+  const { version, log_level, log_shipper, metrics, identity } = config
+  const { addr, data_folder, trusted_proxies, test_mode } = config
   return {
     ...config.appview,
     version,
     log_level,
+    log_shipper,
+    metrics,
     identity,
     server: {
       ...config.appview.server,
@@ -140,11 +145,15 @@ export function appViewConfigOf(
 
 /** The hold's settings: its files lie beside those of the AppView. */
 export function holdConfigOf(config: AllInOneConfig): HoldConfig {
-  const { version, log_level, addr, data_folder: folder, trusted_proxies, test_mode } = config
+  const { version, log_level, log_shipper, metrics } = config
+  const { addr, data_folder: folder, trusted_proxies, test_mode } = config
   return {
     ...config.hold,
     version,
     log_level,
+    log_shipper,
+    // Of the process, at the AppView's listener.
+    metrics: { ...metrics, enabled: false },
     server: {
       ...config.hold.server,
       addr,

@@ -2,16 +2,20 @@ import { Hono, type Context, type MiddlewareHandler } from 'hono'
 
 import type { Did } from '../atproto/syntax.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { clientAddress, clientAddressOf, proxyList } from '../http/client-address.ts'
+import { clientAddress, clientAddressOf, trustedProxies } from '../http/client-address.ts'
 import { accessLog, requestId, securityHeaders } from '../http/middleware.ts'
+import { mountReadiness } from '../http/readiness-routes.ts'
+import { requestMetrics } from '../http/request-metrics.ts'
 import type { RequestInterceptor, ServerEnv } from '../http/serve.ts'
 import { isDatabaseAway } from '../lib/database.ts'
 import { logger } from '../lib/log.ts'
+import type { Readiness } from '../lib/readiness.ts'
 import { mountDeviceRoutes } from './auth/device-routes.ts'
 import { mountOAuthDocuments } from './auth/oauth-routes.ts'
 import { mountTokenRoutes } from './auth/token-routes.ts'
 import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
+import { routeClassOf } from './registry/route-classes.ts'
 import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
 import { loadBrand } from './ui/brand.ts'
@@ -37,19 +41,12 @@ import { mountWebhooks } from './ui/webhook-routes.ts'
 import { answerFailedPage, answerUnknownPage, mountPages, type PagesNeeds } from './ui/routes.ts'
 
 /** Everything the AppView answers over HTTP. */
-export function createApp(context: AppContext): Hono<ServerEnv> {
+export function createApp(context: AppContext, readiness: Readiness): Hono<ServerEnv> {
   const { config, settings } = context
   const app = new Hono<ServerEnv>()
-  let proxies = proxyList([])
-  settings.watch(({ server }) => {
-    const next = proxyList(server.trusted_proxies)
-    return () => (proxies = next)
-  })
   app.use(requestId(), accessLog(logger('appview:http')))
-  app.use(
-    securityHeaders(config.server.base_url),
-    clientAddress(() => proxies),
-  )
+  app.use(securityHeaders(config.server.base_url), clientAddress(trustedProxies(settings)))
+  app.use(requestMetrics('appview', routeClassOf))
   // Reads come in by `createInterceptor`; this is the way of everything with a body.
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env
@@ -62,6 +59,7 @@ export function createApp(context: AppContext): Hono<ServerEnv> {
   })
   app.use(browsersToBaseUrl(config.server))
   app.get('/health', () => Response.json({ status: 'ok' }))
+  mountReadiness(app, readiness)
   mountTokenRoutes(app, context)
   mountOAuthDocuments(app, context)
   const builds = new HelperBuilds(config.credential_helper.folder)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 
 import { duration, secret, type SettingsDeclaration } from '../lib/config.ts'
+import { drainDelaySetting, logShipperSettings, metricsSettings } from '../lib/operation-settings.ts'
 import { contrastOf, hexColour, readableColour } from '../lib/contrast.ts'
 import { did, isPlainHttpElsewhere, libsqlContradictions, listenAddress, networks, origin, pageUrl, registryDomain } from '../lib/settings-types.ts' // prettier-ignore
 
@@ -109,7 +110,7 @@ const perMinute = () => z.int().min(0)
 const limits = z
   .object({
     enabled: z.boolean().default(true).describe('Whether the limits below count. Limits of sign-ins always do.'), // prettier-ignore
-    exempt_networks: z.array(z.string()).default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: build machines, monitoring.'), // prettier-ignore
+    exempt_networks: networks().default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: build machines, monitoring.'), // prettier-ignore
     registry_reads: perMinute().default(60_000).describe('Reads below /v2/ a minute, of one address; counted by each instance for itself. 0, here and below: any number.'), // prettier-ignore
     registry_writes: perMinute().default(12_000).describe('Writes below /v2/ a minute, of one account.'),
     open_uploads: z.int().min(0).default(1_000).describe('Uploads that one account may have begun and not ended.'), // prettier-ignore
@@ -124,6 +125,15 @@ const limits = z
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
+  log_shipper: logShipperSettings,
+  metrics: metricsSettings('127.0.0.1:9464'),
+  readiness: z
+    .object({
+      drain_delay: drainDelaySetting,
+      index_lag_max: duration().prefault('24h').describe('When the index is further behind the network than this, /ready answers 503.'), // prettier-ignore
+    })
+    .prefault({})
+    .describe('What /ready says.'),
   server,
   ui,
   auth: z

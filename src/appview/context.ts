@@ -2,7 +2,13 @@ import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
 import { Firehoses } from '../atproto/firehose.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { createOutboundFetch, type Fetch, type NearService } from '../atproto/outbound-fetch.ts'
+import { identityTarget, observedFetch, observedTransfer, type ToldIds, type UpstreamTarget } from '../atproto/observed-fetch.ts' // prettier-ignore
+import {
+  createOutboundFetch,
+  type Fetch,
+  type MetadataLimits,
+  type NearService,
+} from '../atproto/outbound-fetch.ts'
 import { createTransfer, type Transfer } from '../atproto/transfer.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
@@ -408,7 +414,7 @@ export async function createContext(
   const holdHealth = opened.use(
     new HoldHealthChecks({
       db,
-      probe: new HoldProbeClient({ identities, fetch: network.metadata, now }),
+      probe: new HoldProbeClient({ identities, fetch: network.holdDocuments, now }),
       get intervalMs() {
         return settings.current.health.check_interval
       },
@@ -495,7 +501,7 @@ export async function createContext(
     repositoryPages: new RepositoryPages({ ownRecords, now }),
     holds,
     holdBlobs,
-    holdQuotas: new HoldQuotasClient({ caller, fetch: network.metadata }),
+    holdQuotas: new HoldQuotasClient({ caller, fetch: network.holdDocuments }),
     sailorSettings: new SailorSettings({ ownRecords, holds, now }),
     notifications,
     pullNotices,
@@ -538,35 +544,43 @@ function createLimits(
   })
 }
 
-/** One guarded fetch for each kind of conversation: they differ in how long and how much. */
+/**
+ * One guarded fetch for each kind of conversation: they differ in how long and how much, and in what the other side is
+ * told of the request that asks: holds and PDSes can lay their logs beside ours, nobody else needs to.
+ */
 function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
   const others = { userAgent, allowPrivateNetwork: config.server.test_mode }
   const outbound = { ...others, near: overrides.nearHold }
-  const manifestAnswerBytesMax = manifestSizeBytesMax + 64 * 1024
+  const observed = (
+    target: UpstreamTarget | ((url: string) => UpstreamTarget),
+    tells: ToldIds,
+    limits?: MetadataLimits,
+  ) => {
+    const fetch = overrides.fetch ?? createOutboundFetch(outbound, limits)
+    return observedFetch(fetch, { program: 'appview', target, tells })
+  }
+  // These go where people say: never to this machine.
+  const toStrangers = (target: UpstreamTarget, limits: MetadataLimits) => {
+    const fetch = overrides.fetch ?? createOutboundFetch(others, limits)
+    return observedFetch(fetch, { program: 'appview', target, tells: 'nothing' })
+  }
+  const pdsLimits = { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestSizeBytesMax + 64 * 1024 }
+  const transfer = overrides.transfer ?? createTransfer(outbound)
   return {
-    metadata: overrides.fetch ?? createOutboundFetch(outbound),
-    pds:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
-    repos:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
-    hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
-    // These two go where people say: never to this machine.
-    file:
-      overrides.fetch ??
-      createOutboundFetch(others, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
+    metadata: observed(identityTarget(config.identity.plc_directory_url), 'nothing'),
+    holdDocuments: observed('hold', 'request'),
+    pds: observed('pds', 'trace', pdsLimits),
+    repos: observed('pds', 'nothing', { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
+    hold: observed('hold', 'request', { timeoutMs: holdTimeoutMs }),
+    file: toStrangers('other', { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
     // Of long answers only the beginning is read.
-    webhook:
-      overrides.fetch ??
-      createOutboundFetch(others, {
-        timeoutMs: webhookTimeoutMs,
-        responseBytesMax: Number.MAX_SAFE_INTEGER,
-      }),
-    exports:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
-    transfer: overrides.transfer ?? createTransfer(outbound),
+    webhook: toStrangers('webhook', {
+      timeoutMs: webhookTimeoutMs,
+      responseBytesMax: Number.MAX_SAFE_INTEGER,
+    }),
+    exports: observed('hold', 'request', { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
+    // The disk of a hold, or an object store, whose signature does not cover this header and so allows it.
+    transfer: observedTransfer(transfer, { program: 'appview', target: 'storage', tells: 'trace' }),
   }
 }
 

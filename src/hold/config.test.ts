@@ -105,7 +105,7 @@ test('what contradicts itself is told with what is missing and what is mistyped'
   const yaml = `
 server: { public_url: http://hold.example, addr: nowhere, pubic: true, trusted_proxies: [10.0.0.0/99] }
 storage: { driver: s3, access_key: key, path: /blobs }
-registration: { owner_did: alice.example }
+registration: { owner_did: alice }
 database: { url: postgres://db, libsql_sync_url: https://l.example, did: "did:web:a", did_method: plc }
 gc: { grace: 1m }
 `
@@ -117,7 +117,7 @@ gc: { grace: 1m }
     'storage.bucket: missing; the s3 driver needs it',
     'storage.access_key is set without storage.secret_key',
     'storage.path is for the filesystem driver',
-    'registration.owner_did: expected a DID',
+    'registration.owner_did: expected a handle or a DID',
     'database.libsql_sync_url and database.url are both set',
     'database.did is a did:web and database.did_method is plc',
     'gc.grace: at least 1h',

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
 import { duration, secret, size, type SettingsDeclaration } from '../lib/config.ts'
+import { drainDelaySetting, logShipperSettings, metricsSettings } from '../lib/operation-settings.ts'
 import { actor, did, isPlainHttpElsewhere, libsqlContradictions, listenAddress, networks, origin } from '../lib/settings-types.ts' // prettier-ignore
 
 const storage = z
@@ -145,7 +146,7 @@ const gc = z
 const limits = z
   .object({
     enabled: z.boolean().default(true).describe('Whether the limits below count. Limits of sign-ins always do.'), // prettier-ignore
-    exempt_networks: z.array(z.string()).default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: AppViews of the same operator, monitoring.'), // prettier-ignore
+    exempt_networks: networks().default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: AppViews of the same operator, monitoring.'), // prettier-ignore
     xrpc_calls: z.int().min(0).default(60_000).describe('XRPC calls a minute, of one address. 0, here and below: any number.'), // prettier-ignore
     repo_exports: z.int().min(0).default(60).describe('Exports of the data repo a minute, of one address.'),
     open_uploads: z.int().min(0).default(1_000).describe('Uploads that one account may have begun and not ended.'), // prettier-ignore
@@ -157,6 +158,9 @@ const limits = z
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
+  log_shipper: logShipperSettings,
+  metrics: metricsSettings('127.0.0.1:9465'),
+  readiness: z.object({ drain_delay: drainDelaySetting }).prefault({}).describe('What /ready says.'),
   storage,
   server,
   registration,

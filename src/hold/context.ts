@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path'
 import { Identities } from '../atproto/identity.ts'
 import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { identityTarget, observedFetch } from '../atproto/observed-fetch.ts'
 import type { ServiceAuth } from '../atproto/service-auth.ts'
 import type { AttemptLimit } from '../lib/attempt-limit.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
@@ -172,8 +173,10 @@ export async function createContext(
   await using stack = new AsyncDisposableStack()
   stack.use(lockFolder(dirname(paths.database)))
   const { test_mode: allowPrivateNetwork } = config.server
-  const fetch =
-    overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork })
+  const fetch = observedFetch(
+    overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork }),
+    { program: 'hold', target: identityTarget(config.database.plc_directory_url), tells: 'nothing' },
+  )
   const { identity, keeper } = await createIdentity({
     config,
     paths,

@@ -1,13 +1,19 @@
 import { dirname } from 'node:path'
 
-import { proxyList, proxyWarning, requestAddress } from '../http/client-address.ts'
+import { proxyWarning, requestAddress, trustedProxies } from '../http/client-address.ts'
+import { serveMetrics } from '../http/metrics-server.ts'
+import { measureConnections } from '../http/request-metrics.ts'
 import { parseListenAddress, serve, type RunningServer, type Serve } from '../http/serve.ts'
+import { sleep } from '../lib/clock.ts'
+import { measureDatabase } from '../lib/database-metrics.ts'
 import { logger } from '../lib/log.ts'
 import { createApp } from './app.ts'
 import { holdPaths, type HoldConfig } from './config.ts'
 import { controlPath } from './control/control-path.ts'
 import { openControlServer } from './control/control-server.ts'
 import { createContext, type HoldContext, type HoldOverrides } from './context.ts'
+import { createReadiness } from './operation/readiness.ts'
+import { watchHold } from './operation/watch.ts'
 
 const log = logger('hold')
 
@@ -44,12 +50,9 @@ export async function startHold(
       (error: unknown) => log.error({ err: error }, 'counters are written at the next start'),
     ),
   )
-  let proxies = proxyList([])
-  context.settings.watch(({ server: { trusted_proxies } }) => {
-    const next = proxyList(trusted_proxies)
-    return () => (proxies = next)
-  })
-  const server = await (overrides.serve ?? serve)(createApp(context), {
+  const readiness = createReadiness(context)
+  const proxies = trustedProxies(context.settings)
+  const server = await (overrides.serve ?? serve)(createApp(context, readiness), {
     ...parseListenAddress(config.server.addr),
     onUpgrade: (request, socket, head) => {
       const address = requestAddress(request, proxies)
@@ -57,6 +60,10 @@ export async function startHold(
     },
   })
   stack.use(server)
+  stack.use(measureDatabase('hold', context.database, paths.database))
+  stack.use(measureConnections('hold', server.server))
+  stack.use(watchHold(context))
+  if (config.metrics.enabled) stack.use(await serveMetrics(config.metrics.addr))
   // Before the server, which waits for its connections: those of the firehose end when they are told to.
   stack.use(context.outbox)
   context.jobs.settle.kick()
@@ -74,6 +81,11 @@ export async function startHold(
   const warning = proxyWarning(context.publicUrl, config.server.trusted_proxies)
   if (warning !== undefined) log.warn(warning)
   log.info({ url: context.publicUrl, did: context.identity.did, port: server.port }, 'hold is ready')
+  // First of all: a load balancer is given time to send people elsewhere.
+  stack.defer(() => {
+    readiness.stop()
+    return sleep(config.readiness.drain_delay)
+  })
   const owned = stack.move()
   return {
     url: context.publicUrl,

@@ -9,6 +9,23 @@ import type { ServerEnv } from './serve.ts'
 /** The proxies whose word about clients counts. @throws {SettingsError} naming what is no address and no network */
 export const proxyList = (texts: readonly string[]): BlockList => networkList('trusted_proxies', texts)
 
+/** Who is asked whether an address is that of a proxy of ours. */
+interface Proxies {
+  check(address: string, family: 'ipv4' | 'ipv6'): boolean
+}
+
+/** The proxies that live settings name, also once they name others. */
+export function trustedProxies(settings: {
+  watch(prepare: (next: { server: { trusted_proxies: readonly string[] } }) => () => void): void
+}): Proxies {
+  let list = proxyList([])
+  settings.watch(({ server }) => {
+    const next = proxyList(server.trusted_proxies)
+    return () => (list = next)
+  })
+  return { check: (address, family) => list.check(address, family) }
+}
+
 /** What is wrong with the settings for a service that others reach at `publicUrl`; undefined when nothing is. */
 export function proxyWarning(publicUrl: string, texts: readonly string[]): string | undefined {
   if (new URL(publicUrl).protocol !== 'https:' || texts.length > 0) return undefined
@@ -22,7 +39,7 @@ export function proxyWarning(publicUrl: string, texts: readonly string[]): strin
 export function resolveClientAddress(
   peer: string | undefined,
   forwardedFor: string | undefined,
-  trusted: BlockList,
+  trusted: Proxies,
 ): string {
   let address = plainAddress(peer ?? '')
   const hops = forwardedFor === undefined ? [] : forwardedFor.split(',')
@@ -35,16 +52,16 @@ export function resolveClientAddress(
 }
 
 /** As {@link resolveClientAddress}, for what frameworks do not see. */
-export function requestAddress({ socket, headers }: IncomingMessage, trusted: BlockList): string {
+export function requestAddress({ socket, headers }: IncomingMessage, trusted: Proxies): string {
   const forwarded = headers['x-forwarded-for']
   const text = Array.isArray(forwarded) ? forwarded.join(',') : forwarded
   return resolveClientAddress(socket.remoteAddress, text, trusted)
 }
 
-/** Finds out whose requests these are, for limits and lists of sign-ins. Which proxies are trusted may change. */
-export function clientAddress(trusted: () => BlockList): MiddlewareHandler<ServerEnv> {
+/** Finds out whose requests these are, for limits and lists of sign-ins. */
+export function clientAddress(trusted: Proxies): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
-    context.set('clientAddress', requestAddress(context.env.incoming, trusted()))
+    context.set('clientAddress', requestAddress(context.env.incoming, trusted))
     await next()
   }
 }
@@ -54,7 +71,7 @@ export function clientAddressOf(context: Context<ServerEnv>): string {
   return context.get('clientAddress') ?? context.env.incoming.socket.remoteAddress ?? ''
 }
 
-function isTrusted(address: string, trusted: BlockList): boolean {
+function isTrusted(address: string, trusted: Proxies): boolean {
   const family = isIP(address)
   return family !== 0 && trusted.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }

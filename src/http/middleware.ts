@@ -2,33 +2,22 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { MiddlewareHandler } from 'hono'
 
-import { randomId } from '../lib/ids.ts'
 import { loggablePath, type Logger } from '../lib/log.ts'
+import { traceOf, withTrace } from '../lib/trace.ts'
 import type { ServerEnv } from './serve.ts'
 
 /**
- * Gives every request an id, taken over from the caller when it is a plain one, so that a log line of the AppView
- * and one of the hold can be laid side by side; answers with it.
+ * Makes every request part of a trace, taken over from the caller when what he sent is plain, so that a log line of the
+ * AppView and one of the hold can be laid side by side; answers with its id.
  */
 export function requestId(): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
-    const id = requestIdOf(context.env.incoming)
-    context.set('requestId', id)
+    const trace = traceOf(context.env.incoming.headers)
+    context.set('requestId', trace.requestId)
     // On the raw response, because Hono forgets its own headers when a handler answers a Response of its making.
-    context.env.outgoing.setHeader('x-request-id', id)
-    await next()
+    context.env.outgoing.setHeader('x-request-id', trace.requestId)
+    await withTrace(trace, next)
   }
-}
-
-/** Unlike those of any other process, and then counted: cheap, because every request has one, and no secret. */
-const idPrefix = randomId(6)
-let idCount = 0
-
-export function requestIdOf({ headers }: IncomingMessage): string {
-  const given = headers['x-request-id']
-  return typeof given === 'string' && /^[\w-]{1,64}$/.test(given)
-    ? given
-    : `${idPrefix}-${(idCount++).toString(36)}`
 }
 
 /** One line a request, after its answer: method, path without query, status and milliseconds. */

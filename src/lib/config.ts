@@ -58,7 +58,9 @@ export function loadSettings<Schema extends z.ZodObject>(
     if (found !== undefined) setAt(raw, leaf.path, found.value)
   }
   const parsed = z.safeParse(schema, raw)
-  if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => describeIssue(issue, prefix)))
+  // Unknown keys were told of, each with what may have been meant.
+  const issues = parsed.error?.issues.filter(({ code }) => code !== 'unrecognized_keys') ?? []
+  problems.push(...issues.map((issue) => describeIssue(issue, prefix)))
   const sound = parsed.success ? parsed.data : soundSections(schema, raw)
   problems.push(...(declaration.contradictions?.(sound as Partial<z.output<Schema>>) ?? []))
   if (!parsed.success || problems.length > 0) throw new SettingsError([...new Set(problems)])
@@ -68,7 +70,7 @@ export function loadSettings<Schema extends z.ZodObject>(
 /** The whole YAML file with every default, each key commented with what it is and its environment name. */
 export function settingsTemplate(declaration: SettingsDeclaration<z.ZodObject>, heading: string): string {
   const document = new Document({})
-  document.commentBefore = ` ${heading}`
+  document.commentBefore = ` ${heading}. In brackets: its name in the environment; with _FILE behind it, that of a file with the value.`
   addSection(document.contents as unknown as YAMLMap, declaration.schema, [], declaration)
   return document.toString({ lineWidth: 110 })
 }

@@ -25,6 +25,8 @@ export type Database<Schema> = Kysely<Schema> & {
    * cannot be told without asking a server (PostgreSQL, libSQL).
    */
   readonly version: (() => string) | undefined
+  /** How connections are used; undefined for a file. */
+  readonly connections: (() => { total: number; idle: number; waiting: number }) | undefined
 }
 
 /** Statements that are kept compiled; there are far fewer different ones. */
@@ -39,9 +41,9 @@ export async function openDatabase<Schema>(
   migrations: Migrations,
 ): Promise<Database<Schema>> {
   const dialect = 'path' in location ? 'sqlite' : 'postgres'
-  const { driver, version } = await openDialect(location)
+  const { connections, driver, version } = await openDialect(location)
   const kysely = new Kysely<Schema>({ dialect: driver })
-  const database = Object.assign(kysely, { dialect, version } as const)
+  const database = Object.assign(kysely, { dialect, version, connections } as const)
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) {
@@ -51,10 +53,12 @@ export async function openDatabase<Schema>(
   return database
 }
 
-async function openDialect(
-  location: DatabaseLocation,
-): Promise<{ driver: Dialect; version?: (() => string) | undefined }> {
-  if ('url' in location) return { driver: await postgresDialect(location.url) }
+interface OpenedDialect extends Partial<Pick<Database<unknown>, 'version' | 'connections'>> {
+  driver: Dialect
+}
+
+async function openDialect(location: DatabaseLocation): Promise<OpenedDialect> {
+  if ('url' in location) return postgresDialect(location.url)
   makeFolderOf(location.path)
   if (location.libsql === undefined) return sqliteDialect(location.path)
   const { openLibsql } = await import('./libsql-database.ts')
@@ -154,7 +158,7 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
 /** For a connection, or for one of those that there may be. */
 const connectTimeoutMs = 20_000
 
-async function postgresDialect(url: string): Promise<Dialect> {
+async function postgresDialect(url: string): Promise<OpenedDialect> {
   const { Pool, types } = await import('pg').then((module) => module.default)
   // Sizes and counts are bigint columns; all of ours stay below 2^53.
   types.setTypeParser(20, Number)
@@ -162,5 +166,6 @@ async function postgresDialect(url: string): Promise<Dialect> {
   // A connection that breaks tells whoever uses it; what is also told here, of those that rest, would end the process.
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
-  return new PostgresDialect({ pool })
+  const connections = () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount })
+  return { driver: new PostgresDialect({ pool }), connections }
 }

@@ -1,16 +1,22 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { get as getSecurely } from 'node:https'
+import { text } from 'node:stream/consumers'
 
 import { Command, CommanderError } from 'commander'
 import type { z } from 'zod'
 
 import { explain } from './command-help.ts'
 import { loadSettings, SettingsError, settingsTemplate, type LoadedSettings, type SettingsDeclaration } from './config.ts' // prettier-ignore
+import { startLogShipper } from './log-shipper.ts'
+import type { LogShipperSettings } from './operation-settings.ts'
 import { logger, logToStandardError, setLogLevel, type LogLevel } from './log.ts'
 import { compareSettings } from './settings-reload.ts'
 
-type LogSettings = z.ZodObject<{ log_level: z.ZodType<LogLevel> }>
+type LogSettings = z.ZodObject<{
+  log_level: z.ZodType<LogLevel>
+  log_shipper: z.ZodType<LogShipperSettings>
+}>
 
 /** A program as its command line knows it. */
 export interface Program<Schema extends z.ZodObject> {
@@ -74,6 +80,8 @@ export async function openDoor<Schema extends LogSettings>(
 }
 
 const usageExitCode = 2
+/** `/ready` may wait 5 s for a part that hangs. */
+const healthTimeoutMs = 10_000
 
 const exitCodes = `
 Exit codes:
@@ -113,13 +121,23 @@ export function createCommand<Schema extends LogSettings>(
     run(() => serveUntilStopped(program, () => load(program, environment, options.config))),
   )
   addConfigCommands(command, program, environment)
-  explain(command.command('healthcheck <url>'), {
-    summary: `ask a running ${name} whether it is well`,
-    description: `Asks /health at the address, for 5 seconds at most. Exit code 0 when the answer is 200, else 1.`,
-    examples: [
-      [`${name} healthcheck http://127.0.0.1:${program.port}`, 'as the health check of a container'],
-    ],
-  }).action((url: string) => run(() => checkHealth(url)))
+  explain(
+    command
+      .command('healthcheck <url>')
+      .option('--ready', 'ask /ready: whether it can do its work, not only whether it lives'),
+    {
+      summary: `ask a running ${name} whether it is well`,
+      description:
+        'Asks /health at the address, for 10 seconds at most. Exit code 0 when the answer is 200, else 1. With --ready it asks /ready ' +
+        'instead, and says which part does not work: for load balancers, not for what restarts a program, which would not mend it.',
+      examples: [
+        [`${name} healthcheck http://127.0.0.1:${program.port}`, 'as the health check of a container'],
+        [`${name} healthcheck --ready http://127.0.0.1:${program.port}`, 'whether all that it needs works'],
+      ],
+    },
+  ).action((url: string, { ready }: { ready?: true }) =>
+    run(() => checkHealth(url, ready === true ? '/ready' : '/health')),
+  )
   program.addCommands?.(command, runWithSettings)
   return command
 }
@@ -211,6 +229,8 @@ async function serveUntilStopped<Schema extends LogSettings>(
     }
   }
   process.on('SIGHUP', onHangup)
+  // The last to go, so that it has the last lines.
+  await using _shipper = startLogShipper(current.log_shipper, program.name)
   await using started = await program.start(current)
   running = started
   log.info({ signal: await stopped }, 'stopping')
@@ -252,19 +272,20 @@ function writeTemplate(
   } else writeFileSync(file, template, { flag: 'wx', mode: 0o600 })
 }
 
-async function checkHealth(address: string): Promise<void> {
+async function checkHealth(address: string, path: '/health' | '/ready'): Promise<void> {
   if (!/^https?:/.test(address) || !URL.canParse(address)) {
     throw new SettingsError([`${JSON.stringify(address)} is not an address; one is http://127.0.0.1:8080`])
   }
-  const url = new URL('/health', address)
+  const url = new URL(path, address)
   return new Promise((resolve, reject) => {
     const ask = url.protocol === 'https:' ? getSecurely : get
-    const request = ask(url, { timeout: 5000 }, (response) => {
-      response.resume()
-      if (response.statusCode === 200) resolve()
-      else reject(new CommandError(`${url.href} answered ${response.statusCode}`))
+    const request = ask(url, { timeout: healthTimeoutMs }, (response) => {
+      void text(response).then((body) => {
+        if (response.statusCode === 200) resolve()
+        else reject(new CommandError(`${url.href} answered ${response.statusCode}: ${body.slice(0, 500)}`))
+      }, reject)
     })
-    request.on('timeout', () => request.destroy(new Error('nothing came within 5 s')))
+    request.on('timeout', () => request.destroy(new Error(`nothing came within ${healthTimeoutMs} ms`)))
     request.on('error', (error) => reject(new CommandError(`${url.href} does not answer: ${error.message}`)))
   })
 }

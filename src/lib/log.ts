@@ -1,5 +1,7 @@
 import { pino, type Logger } from 'pino'
 
+import { findTrace } from './trace.ts'
+
 export type { Logger }
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
@@ -17,6 +19,7 @@ const secretKeys = [
 ]
 
 let output = pino.destination(1)
+const copies = new Set<(line: string) => void>()
 
 const root: Logger = pino(
   {
@@ -26,8 +29,15 @@ const root: Logger = pino(
     redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
     formatters: { level: (label) => ({ level: label }) },
     serializers: { err: pino.stdSerializers.err, cause: pino.stdSerializers.err },
+    // Every line that a request causes tells which request, wherever it is written.
+    mixin: () => ({ ...findTrace()?.fields }),
   },
-  { write: (line) => output.write(line) },
+  {
+    write: (line) => {
+      output.write(line)
+      for (const copy of copies) copy(line)
+    },
+  },
 )
 
 const children = new Set<Logger>()
@@ -42,6 +52,12 @@ export function logger(name: string): Logger {
 /** From now on the log goes to standard error: for commands, whose answer is on standard output. */
 export function logToStandardError(): void {
   output = pino.destination(2)
+}
+
+/** From now on `take` is given every line as well, until what comes back is disposed; it must neither wait nor throw. */
+export function copyLog(take: (line: string) => void): Disposable {
+  copies.add(take)
+  return { [Symbol.dispose]: () => void copies.delete(take) }
 }
 
 /** Sets how much is logged by every logger of this process; called by the doors and by tests. */

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -77,6 +77,13 @@ async function makeAuthority(): Promise<string> {
   await writeFile(file, selfSignedCertificate(privateKey, options))
   return file
 }
+
+test('images that are built by the Dockerfile alone have this version too', async () => {
+  for (const name of await readdir('deploy')) {
+    if (!name.startsWith('Dockerfile')) continue
+    expect(await readFile(join('deploy', name), 'utf8')).toContain(`\nARG VERSION=${version}\n`)
+  }
+})
 
 test('all images have the layer of the system in common', async () => {
   const details = await Promise.all(images.map((image) => containers.inspect<ImageDetails>(image)))

@@ -392,6 +392,8 @@ async function startOther(
       ui: { database_path: ':memory:' },
       jetstream: { ...config.jetstream, urls: [] },
       health: {},
+      log_shipper: {},
+      readiness: {},
       cache: {},
       server: {
         ...config.server,

@@ -15,6 +15,7 @@ import { pdsMethods } from '../../src/hold/pds/xrpc/methods.ts'
 import { startHold, type RunningHold } from '../../src/hold/start.ts'
 import { holdMethods } from '../../src/hold/xrpc/methods.ts'
 import { setLogLevel } from '../../src/lib/log.ts'
+import { Readiness } from '../../src/lib/readiness.ts'
 import { freePort } from './test-hold.ts'
 
 /**
@@ -79,6 +80,7 @@ const appviewRoutes: Record<string, Kind> = {
   'POST /stars/delete': 'form',
   'POST /stars/put': 'form',
   'GET /health': 'program',
+  'GET /ready': 'program',
   'GET /auth/token': 'program',
   'POST /auth/token': 'program',
   'POST /auth/device/code': 'program',
@@ -127,6 +129,7 @@ const holdRoutes: Record<string, Kind> = {
   'POST /admin/settings': 'form',
   'POST /admin/storage/collect': 'form',
   'GET /health': 'program',
+  'GET /ready': 'program',
   'GET /.well-known/atproto-did': 'program',
   'GET /.well-known/did.json': 'program',
   'GET /admin/oauth/jwks.json': 'program',
@@ -329,7 +332,8 @@ describe.each(['appview', 'hold'] as const)('%s', (program) => {
   const table = program === 'appview' ? appviewRoutes : holdRoutes
 
   test('every route stands in the table, and the table names no other', () => {
-    const app = program === 'appview' ? createAppViewApp(appview.context) : createHoldApp(hold.context)
+    const readiness = new Readiness({ parts: {}, onChange: () => undefined })
+    const app = program === 'appview' ? createAppViewApp(appview.context, readiness) : createHoldApp(hold.context, readiness) // prettier-ignore
     const named = new Set(app.routes.filter(({ method }) => method !== 'ALL').map(({ method, path }) => `${method} ${path}`)) // prettier-ignore
     expect([...named].toSorted()).toEqual(Object.keys(table).toSorted())
     const forAll = new Set(app.routes.filter(({ method }) => method === 'ALL').map(({ path }) => path))

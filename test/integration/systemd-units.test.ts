@@ -47,6 +47,19 @@ test.each([
   expect(await verify(unit)).toEqual({ status: 0, stdout: '', stderr: '' })
 }) // prettier-ignore
 
+test('a secret may be handed over as bare-metal.md says', async () => {
+  const page = await readFile(join(sources, '../../docs/operating/bare-metal.md'), 'utf8')
+  const dropIn = /^```ini\n([^]*?)^```/m.exec(page)?.[1] ?? ''
+  expect(dropIn).toContain('LoadCredential=')
+  const folder = join(root, 'etc/systemd/system/atcr-hold.service.d')
+  await mkdir(folder)
+  await writeFile(join(folder, 'secret.conf'), dropIn)
+  expect(await verify('atcr-hold.service')).toEqual({ status: 0, stdout: '', stderr: '' })
+  await writeFile(join(folder, 'secret.conf'), dropIn.replace('LoadCredential=', 'LoadCredentials='))
+  expect((await verify('atcr-hold.service')).stderr).toContain('LoadCredentials')
+  await rm(folder, { recursive: true })
+})
+
 test('a mistake is seen', async () => {
   const text = await readFile(join(sources, 'atcr-hold.service'), 'utf8')
   const mistakes = { typo: ['ProtectSystem=', 'ProtectSytem='], program: ['/usr/local/bin/atcr-hold', '/usr/local/bin/nothing'] } // prettier-ignore

@@ -8,6 +8,7 @@ import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
 import type { Answer } from './answer.ts'
 import { hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
+import { tellPull } from './pull-log.ts'
 import type { BlobLink } from '../services/blobs.ts'
 import { renderOciError } from './errors.ts'
 import { tokenCovers } from './guard.ts'
@@ -44,6 +45,7 @@ export async function getBlob(call: RegistryCall, digestText: string, needs: Nee
     return new Response(null, { status: 304, headers: blobHeaders(digest) })
   const location = await blobs.locate(call.repository, link, call.holder.did)
   if (location === undefined) throw new AppViewError('blob_unknown', 'the hold does not have this blob')
+  tellPull(call, { what: 'blob', digest, bytes: link.sizeBytes, hold: link.holdDid, how: config.server.redirect_blobs ? 'redirect' : 'stream' }) // prettier-ignore
   if (!config.server.redirect_blobs) return streamBlob(call, link, location.url, needs)
   return new Response(null, {
     status: 307,

@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { BlockList } from 'node:net'
 
-import { proxyList, requestAddress } from '../../http/client-address.ts'
-import { logAccess, requestIdOf, securityHeadersFor, setSecurityHeaders } from '../../http/middleware.ts'
+import { requestAddress, trustedProxies } from '../../http/client-address.ts'
+import { logAccess, securityHeadersFor, setSecurityHeaders } from '../../http/middleware.ts'
+import { measureRequest } from '../../http/request-metrics.ts'
 import type { RequestInterceptor } from '../../http/serve.ts'
 import { logger } from '../../lib/log.ts'
+import { traceOf, withTrace } from '../../lib/trace.ts'
 import { parseRepositoryPath } from '../../protocol/oci/repository-path.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
@@ -17,6 +18,7 @@ import { ociErrorAnswer, toOciError } from './errors.ts'
 import { authenticate, challenge, requireAction, type Wanted } from './guard.ts'
 import { deleteManifest, getManifest, putManifest } from './manifests.ts'
 import { getReferrers } from './referrers.ts'
+import { routeClassOf } from './route-classes.ts'
 import { parseRegistryPath, type RegistryRoute } from './routes.ts'
 import { getTags } from './tags.ts'
 import { deleteUpload, getUpload, patchUpload, postUpload, putUpload } from './uploads.ts'
@@ -81,37 +83,37 @@ export const isRegistryPath = (url: string) => /^\/v2(?:[/?]|$)/.test(url)
  * way, where what a handler left unread is dealt with.
  */
 export function registryListener(context: AppContext): RequestInterceptor {
-  const site = { trusted: proxyList([]), headers: securityHeadersFor(context.config.server.base_url) }
-  context.settings.watch(({ server }) => {
-    const next = proxyList(server.trusted_proxies)
-    return () => (site.trusted = next)
-  })
+  const { base_url: publicUrl } = context.config.server
+  const site = { trusted: trustedProxies(context.settings), headers: securityHeadersFor(publicUrl) }
   return (incoming, outgoing) => {
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
     if (!isRead || !isRegistryPath(incoming.url ?? '')) return false
-    void answerRead(incoming, outgoing, context, site)
+    const trace = traceOf(incoming.headers)
+    const address = requestAddress(incoming, site.trusted)
+    const request = { incoming, outgoing, requestId: trace.requestId, address }
+    void withTrace(trace, () => answerRead(request, context, site.headers))
     return true
   }
 }
 
 async function answerRead(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
+  request: RegistryRequest,
   context: AppContext,
-  site: { trusted: BlockList; headers: Readonly<Record<string, string>> },
+  securityHeaders: Readonly<Record<string, string>>,
 ): Promise<void> {
   const startedAtMs = performance.now()
-  const requestId = requestIdOf(incoming)
+  const { incoming, outgoing, requestId } = request
   outgoing.setHeader('x-request-id', requestId)
-  setSecurityHeaders(outgoing, site.headers)
-  const address = requestAddress(incoming, site.trusted)
+  setSecurityHeaders(outgoing, securityHeaders)
   try {
-    await sendAnswer(outgoing, await handleRegistry({ incoming, outgoing, requestId, address }, context))
+    await sendAnswer(outgoing, await handleRegistry(request, context))
   } catch (err) {
     context.log.error({ err, requestId }, 'an answer could not be sent')
     outgoing.destroy()
   }
-  logAccess(httpLog, { incoming, status: outgoing.statusCode, requestId, startedAtMs })
+  const call = { incoming, status: outgoing.statusCode, requestId, startedAtMs }
+  logAccess(httpLog, call)
+  measureRequest({ ...call, program: 'appview', route: routeClassOf(incoming.url ?? '') })
 }
 
 /** Answers every request below `/v2`, failures included. */

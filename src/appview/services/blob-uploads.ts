@@ -21,6 +21,7 @@ import {
   type UploadPart,
 } from '../db/uploads.ts'
 import { AppViewError } from '../errors.ts'
+import * as metrics from '../metrics.ts'
 import type { HoldUploads } from '../ports/hold-uploads.ts'
 import type { Holds } from './holds.ts'
 import { relayBytes } from './part-relay.ts'
@@ -123,6 +124,7 @@ export class BlobUploads {
       expiresAt: new Date(createdAt.getTime() + uploadLifetimeMs).toISOString(),
     }
     await upsertUpload(db, upload)
+    if (upload.mode === 'direct') log.info({ ...told(upload), how: 'direct' }, 'push: the client sends a blob straight to the hold') // prettier-ignore
     return { upload, ...(upload.mode === 'direct' ? { uploadUrl } : {}) }
   }
 
@@ -205,8 +207,25 @@ export class BlobUploads {
         await deleteUpload(tx, id)
       })
       this.#hashes.drop(id)
+      this.#noteStored(upload, digest)
       return link
     })
+  }
+
+  #noteStored(upload: Upload, digest: Digest): void {
+    const { mode, offsetBytes: bytes, createdAt } = upload
+    metrics.uploads.inc({ mode, outcome: 'stored' })
+    metrics.uploadBytes.inc({ mode }, bytes)
+    const durationMs = this.#needs.now().getTime() - Date.parse(createdAt)
+    log.info(
+      { ...told(upload), digest, bytes, how: mode, durationMs },
+      'push: a blob was relayed to the hold',
+    )
+  }
+
+  /** Requests of this process that are writing to an upload. */
+  get activeCount(): number {
+    return this.#busy.size
   }
 
   async cancel(id: string, owner: UploadOwner): Promise<void> {
@@ -273,7 +292,10 @@ export class BlobUploads {
       await this.#needs.uploads.complete(call, upload.holdUploadId, digest, named)
     } catch (error) {
       const isWrong = error instanceof AppViewError && error.code === 'digest_mismatch'
-      if (isWrong) await this.#forget(upload)
+      if (isWrong) {
+        await this.#forget(upload)
+        metrics.uploads.inc({ mode: upload.mode, outcome: 'failed' })
+      }
       throw error
     }
   }
@@ -282,6 +304,7 @@ export class BlobUploads {
   async #abort(upload: Upload): Promise<void> {
     const call = { holdDid: upload.holdDid, accountDid: upload.accountDid }
     await this.#forget(upload)
+    metrics.uploads.inc({ mode: upload.mode, outcome: 'failed' })
     if (upload.mode === 'direct') return
     await this.#needs.uploads.abort(call, upload.holdUploadId).catch((error: unknown) => {
       log.debug({ err: error, hold: upload.holdDid }, 'an abandoned upload stays for the hold to clear')
@@ -319,6 +342,11 @@ export class BlobUploads {
     const running = this.#busy.get(id)
     if (running !== undefined) await waitAtMost(patienceMs, running)
   }
+}
+
+/** An upload as operators know it. */
+function told({ accountDid: account, repository, holdDid: hold }: Upload) {
+  return { account, repository: `${repository.ownerDid}/${repository.name}`, hold }
 }
 
 function checkPlace(upload: Upload, { range, lengthBytes }: UploadChunk): void {

@@ -112,3 +112,15 @@ export function listUploadParts(database: Kysely<StorageTables>, uploadId: strin
 export async function deleteUploadParts(database: Kysely<StorageTables>, uploadId: string): Promise<void> {
   await database.deleteFrom('upload_parts').where('upload_id', '=', uploadId).execute()
 }
+
+/** How many uploads go on, by the way they take. */
+export async function countUploadsByMode(
+  database: Kysely<StorageTables>,
+): Promise<{ mode: UploadRow['mode']; count: number }[]> {
+  return database
+    .selectFrom('uploads')
+    .select((select) => ['mode', select.fn.countAll<number>().as('count')] as const)
+    .where('state', '=', 'open')
+    .groupBy('mode')
+    .execute()
+}

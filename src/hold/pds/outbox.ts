@@ -19,6 +19,8 @@ export class Outbox {
   readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 4096 })
   readonly #stopped = new AbortController()
   readonly #heartbeat: NodeJS.Timeout
+  /** Of the last event that each reader was sent. */
+  readonly #sentSeqs = new Map<WebSocket, number>()
   readonly #perNetworkMax: number
   readonly #perNetwork = new Map<string, number>()
 
@@ -35,6 +37,12 @@ export class Outbox {
       }
     }, heartbeatMs ?? defaultHeartbeatMs).unref()
     this.#sockets.on('connection', (socket: WebSocket) => socket.on('pong', () => silent.delete(socket)))
+  }
+
+  /** How many events the slowest reader has not been sent. */
+  get lagEvents(): number {
+    const newest = this.#sequencer.newestSeq
+    return Math.max(0, ...[...this.#sentSeqs.values()].map((seq) => newest - seq))
   }
 
   /** How many readers there are. */
@@ -99,12 +107,16 @@ export class Outbox {
     const stop = () => socket.close(1001, 'going away')
     this.#stopped.signal.addEventListener('abort', stop, { once: true })
     try {
-      for await (const frame of this.#sequencer.subscribe({ cursor, signal })) await send(socket, frame)
+      this.#sentSeqs.set(socket, cursor ?? this.#sequencer.newestSeq)
+      const onSent = (seq: number) => this.#sentSeqs.set(socket, seq)
+      for await (const frame of this.#sequencer.subscribe({ cursor, signal, onSent }))
+        await send(socket, frame)
       if (!signal.aborted) socket.close(1008)
     } catch {
       // Either the reader went away, or the log could not be read; both end the connection, and readers come back.
       socket.terminate()
     } finally {
+      this.#sentSeqs.delete(socket)
       this.#stopped.signal.removeEventListener('abort', stop)
     }
   }

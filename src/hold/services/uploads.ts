@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely'
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import { waitAtMost, type Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
+import { logger } from '../../lib/log.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findBlobRow, insertBlobRow } from '../db/blobs.ts'
 import { keepBlob } from '../db/reservations.ts'
@@ -20,6 +21,7 @@ import {
   type UploadRow,
 } from '../db/uploads.ts'
 import { HoldError } from '../errors.ts'
+import * as metrics from '../metrics.ts'
 import type { BlobKey, BlobStore, StoreUpload } from '../ports/blob-store.ts'
 import { blobKey, uploadKey, uploadsPrefix } from '../storage/blob-keys.ts'
 import type { Blob, Blobs } from './blobs.ts'
@@ -30,6 +32,8 @@ export const uploadLifetimeMs = 24 * 3_600_000
 
 const expireBatchMax = 100
 const patienceMs = 2_000
+
+const log = logger('hold:uploads')
 
 export interface UploadStatus {
   uploadId: string
@@ -198,6 +202,13 @@ export class Uploads {
       await insertBlobUploader(transaction, blob.digest, normalizeDid(row.user_did as Did))
       return isNew
     })
+    metrics.uploads.inc({ mode: row.mode, outcome: 'stored' })
+    metrics.uploadBytes.inc({ mode: row.mode }, blob.sizeBytes)
+    const durationMs = this.#needs.now().getTime() - Date.parse(row.created_at)
+    log.info(
+      { account: row.user_did, digest: blob.digest, bytes: blob.sizeBytes, how: row.mode, isNew, durationMs },
+      'upload finished',
+    )
     const isUnsettled = isNew && key !== wantedKey
     if (isUnsettled) this.#needs.onUnsettled()
     else if (isTemporary) await store.delete(blob.key)
@@ -211,6 +222,8 @@ export class Uploads {
     // A crash may have come between the store's beginning and the note of it.
     else await this.#needs.store.delete(uploadKey(row.id))
     await deleteUpload(this.#needs.database, row.id)
+    metrics.uploads.inc({ mode: row.mode, outcome: 'discarded' })
+    log.info({ account: row.user_did, how: row.mode }, 'upload discarded')
   }
 
   /** Gives up an upload of an account's, of either mode. @throws {HoldError} `upload_unknown`, `upload_busy` */

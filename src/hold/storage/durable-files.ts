@@ -84,10 +84,22 @@ async function writeAll(file: FileHandle, buffers: Uint8Array[], position: numbe
 
 /** Makes a folder and those above it, and has their names on disk before it answers. */
 export async function makeFolderDurably(path: string): Promise<void> {
+  await syncFolders(await makeFolder(path))
+}
+
+/** Makes a folder and those above it; answers the folders that got new names, which are not on disk yet. */
+export async function makeFolder(path: string): Promise<string[]> {
   const firstMade = await mkdir(path, { recursive: true, mode: 0o700 })
-  if (firstMade === undefined) return
+  if (firstMade === undefined) return []
+  const changed: string[] = []
   const stop = dirname(dirname(firstMade))
-  for (let folder = dirname(path); folder !== stop; folder = dirname(folder)) await syncFolder(folder)
+  for (let folder = dirname(path); folder !== stop; folder = dirname(folder)) changed.push(folder)
+  return changed
+}
+
+/** All at once: a file system writes its journal once for those that come together. */
+export async function syncFolders(paths: readonly string[]): Promise<void> {
+  await Promise.all(paths.map(syncFolder))
 }
 
 /** A new or renamed file is only there after a crash when its folder was flushed as well. */

@@ -18,7 +18,7 @@ import type {
   StoreUpload,
 } from '../ports/blob-store.ts'
 import { blobKey, uploadKey, uploadsPrefix } from './blob-keys.ts'
-import { makeFolderDurably, syncFile, syncFolder, writeNewFile } from './durable-files.ts'
+import { makeFolder, makeFolderDurably, syncFile, syncFolders, writeNewFile } from './durable-files.ts'
 import { PartFile, type PartPlace } from './part-file.ts'
 import type { UrlSigner } from './url-signer.ts'
 
@@ -346,14 +346,14 @@ export class FilesystemBlobStore implements BlobStore {
   async #intoPlace(key: BlobKey, move: (path: string) => Promise<void>): Promise<void> {
     const path = this.#path(key)
     const folder = dirname(path)
-    await makeFolderDurably(folder)
+    const changed = await makeFolder(folder)
     await move(path).catch(async (error: unknown) => {
       // A delete of the blob that was here took the folder along in between.
       if (!isErrno(error, 'ENOENT')) throw error
-      await makeFolderDurably(folder)
+      changed.push(...(await makeFolder(folder)))
       await move(path)
     })
-    await syncFolder(folder)
+    await syncFolders([folder, ...changed])
   }
 
   async #orCleanUp<T>(temporary: string, action: () => Promise<T>): Promise<T> {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
+import { parseDigest } from '../../protocol/oci/digest.ts'
 import { blobKey, uploadKey } from './blob-keys.ts'
 import { FilesystemBlobStore } from './filesystem-blob-store.ts'
 import type { UrlSigner } from './url-signer.ts'
@@ -57,7 +58,7 @@ test('in order nothing is copied, and the digest is known', async () => {
 test('what comes after it was completed does not reach the bytes of the blob', async () => {
   const parts = [await receive(1, first)]
   await store.completeUpload(upload, parts)
-  await store.copy(upload.key, blobKey(`sha256:${sha256(first)}`))
+  await store.copy(upload.key, blobKey(parseDigest(`sha256:${sha256(first)}`)))
   await receive(2, second)
   await receive(1, last)
   expect(sha256(await contents())).toBe(sha256(first))

@@ -1,3 +1,4 @@
+import { observedFetch } from '../../atproto/observed-fetch.ts'
 import { createOutboundFetch, type Fetch } from '../../atproto/outbound-fetch.ts'
 import type { Now } from '../../lib/clock.ts'
 import { version } from '../../lib/version.ts'
@@ -56,7 +57,11 @@ export function createGc(
   const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
   const owners = new OwnerManifestsClient({
     identities,
-    fetch: fetch ?? createOutboundFetch(outbound, limits),
+    fetch: observedFetch(fetch ?? createOutboundFetch(outbound, limits), {
+      program: 'hold',
+      target: 'pds',
+      tells: 'trace',
+    }),
   })
   const { publicUrl } = needs
   const adoption = new ManifestAdoption({
