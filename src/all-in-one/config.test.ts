@@ -64,11 +64,19 @@ test('settings of the two programs are passed on, in the file and by the environ
 })
 
 test.each([
-  ['address: https://192.0.2.1\nowner: x\n', 'address: needs a host name'],
-  ['address: ftp://registry.example\nowner: x\n', 'address: expected an address'],
+  ['address: https://192.0.2.1\nowner: a.example\n', 'address: needs a host name'],
+  ['address: ftp://registry.example\nowner: a.example\n', 'address: expected an address'],
   [`${two}hold_address: 'http://[2001:db8::1]:5000'\n`, 'hold_address: needs a host name'],
+  ['address: https://registry.example\nowner: Alice\n', 'owner: expected a handle or a DID'],
+  ['address: http://registry.example\nowner: a.example\n', 'server.base_url'],
   [`${two}hold: {public: true}\n`, 'hold.public: unknown setting'],
   [`${two}server: {addr: ':1'}\n`, 'server: unknown setting'],
 ])('%j is refused', (yaml, problem) => {
   expect(() => load(yaml)).toThrow(problem)
+})
+
+test('what the two programs read again while they run is read again here', () => {
+  expect(allInOneSettings.reloaded).toEqual(
+    expect.arrayContaining(['log_level', 'trusted_proxies', 'appview.legal', 'hold.quota', 'hold.gc']),
+  )
 })

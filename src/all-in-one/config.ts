@@ -4,19 +4,16 @@ import { appViewSettings, type AppViewConfig } from '../appview/config.ts'
 import { didWebOfUrl } from '../atproto/syntax.ts'
 import { holdSettings, type HoldConfig } from '../hold/config.ts'
 import type { SettingsDeclaration } from '../lib/config.ts'
+import { actor, listenAddress, networks, origin } from '../lib/settings-types.ts'
 
 const { shape: appView } = appViewSettings.schema
 const { shape: holdShape } = holdSettings.schema
 
 /** Networks know services by host name: no DID stands for an IP address, but that of the machine itself is `localhost`. */
 const address = () =>
-  z
-    .url({ protocol: /^https?$/, error: ({ input }) => (input === undefined ? undefined : notAnAddress) })
-    .refine((url) => !isIpAddress(hostOf(url)) || isLoopback(hostOf(url)), {
-      error: 'needs a host name: nobody can look up an IP address',
-    })
-
-const notAnAddress = 'expected an address such as https://registry.example'
+  origin().refine((url) => !isIpAddress(hostOf(url)) || isLoopback(hostOf(url)), {
+    error: 'needs a host name: nobody can look up an IP address',
+  })
 
 /** What is said once, for both programs, is not said again in their sections. */
 const appview = appViewSettings.schema
@@ -55,11 +52,11 @@ const hold = holdSettings.schema
 
 const schema = z.object({
   address: address().describe('Where people reach it: https://registry.example'),
-  owner: z.string().min(1).describe('Handle or DID of whoever it belongs to: alice.example. Read at first start; then the captain record of the hold says it.'), // prettier-ignore
+  owner: actor().describe('Handle or DID of whoever it belongs to: alice.example. Read at first start; then the captain record of the hold says it.'), // prettier-ignore
   hold_address: address().optional().describe('A host name of its own for the hold: https://hold.example. Default: it is at the same one. Choose before the first start: it makes the DID of the hold.'), // prettier-ignore
-  addr: z.string().default(':5000').describe('Where both listen: `:5000` is every interface, `127.0.0.1:5000` one.'), // prettier-ignore
+  addr: listenAddress().default(':5000').describe('Where both listen: `:5000` is every interface, `127.0.0.1:5000` one.'), // prettier-ignore
   data_folder: z.string().optional().describe('Where everything is kept: images, keys, databases. Default: /var/lib/atcr, or ./data when not root.'), // prettier-ignore
-  trusted_proxies: z.array(z.string()).default([]).describe('Addresses and networks of proxies before it, such as 127.0.0.1: what their X-Forwarded-For says counts for limits.'), // prettier-ignore
+  trusted_proxies: networks().default([]).describe('Addresses and networks of proxies before it, such as 127.0.0.1: what their X-Forwarded-For says counts for limits.'), // prettier-ignore
   test_mode: z
     .boolean()
     .default(false)
@@ -80,9 +77,34 @@ export const allInOneSettings = {
   schema,
   environmentPrefix: 'ATCR_',
   folded: ['log_shipper', 'metrics', 'identity', 'appview', 'hold'],
-  reloaded: ['log_level'],
+  reloaded: [
+    'log_level',
+    'trusted_proxies',
+    ...reloadedBelow('appview', appViewSettings.reloaded),
+    ...reloadedBelow('hold', holdSettings.reloaded),
+  ],
   foreignEnvironment: [/^ATCR_(?:NODE|FOLDER|VERSION)$/],
+  contradictions,
 } satisfies SettingsDeclaration<typeof schema>
+
+const optional = new Set(['hold_address', 'data_folder'])
+
+/** What each program finds wrong, in its own words for what is said once for both. It needs everything to be there. */
+function contradictions(sound: Partial<AllInOneConfig>): string[] {
+  const parsed = new Set(Object.keys(sound))
+  if (!Object.keys(schema.shape).every((name) => parsed.has(name) || optional.has(name))) return []
+  const config = sound as AllInOneConfig
+  return [
+    ...appViewSettings.contradictions(appViewConfigOf(config)).map((problem) => `appview: ${problem}`),
+    ...holdSettings.contradictions(holdConfigOf(config)).map((problem) => `hold: ${problem}`),
+  ]
+}
+
+/** Those that are said once for both are not in the sections. */
+function reloadedBelow(section: string, paths: readonly string[]): string[] {
+  const once = new Set(['log_level', 'server.trusted_proxies'])
+  return paths.filter((path) => !once.has(path)).map((path) => `${section}.${path}`)
+}
 
 /** Where others reach the hold. An IP address of this machine is `localhost`, which a DID can name. */
 export function holdUrl(config: Pick<AllInOneConfig, 'address' | 'hold_address'>): URL {

@@ -12,6 +12,7 @@ export const allInOneProgram = {
   port: 5000,
   settings: allInOneSettings,
   start: startAllInOne,
+  inspect: (config) => appViewProgram.inspect(appViewConfigOf(config)),
   addCommands(command, run) {
     const hold = command.command('hold').description('what can be done with the hold')
     holdProgram.addCommands(hold, (options, action) => run(options, (config) => action(holdConfigOf(config))))

@@ -10,6 +10,8 @@ import { roomChooser, type Room } from './rooms.ts'
 export interface RunningAllInOne extends AsyncDisposable {
   appview: RunningAppView
   hold: RunningHold
+  /** Goes by these settings from now on, as far as the two programs can. @throws {SettingsError} */
+  reload(config: AllInOneConfig): void
 }
 
 /** How the AppView is named in a DID document that it shares with the hold. */
@@ -42,7 +44,15 @@ export async function startAllInOne(config: AllInOneConfig): Promise<RunningAllI
   )
   logger('atcr').info({ url: config.address, port: shared.port }, 'the registry is ready')
   const owned = stack.move()
-  return { appview, hold, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return {
+    appview,
+    hold,
+    reload: (next) => {
+      appview.reload(appViewConfigOf(next, hold.did))
+      hold.reload(holdConfigOf(next))
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
 }
 
 /**
