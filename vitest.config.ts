@@ -2,7 +2,13 @@ import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Files that take minutes begin first, so that the second worker does not wait for them in the end. */
-const longest = ['hold-crash-s3', 'hold-crash-disk', 'hold-migrate', 'credential-helper-login']
+const longest = [
+  'hold-crash-s3',
+  'hold-crash-disk',
+  'hold-migrate',
+  'credential-helper-login',
+  'backup-restore',
+]
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -6,6 +6,7 @@ import { clientsPage } from './docs/clients-page.ts'
 import { configPage } from './docs/config-page.ts'
 import { errorsPage } from './docs/errors-page.ts'
 import { lexiconsPage } from './docs/lexicons-page.ts'
+import { metricsPage } from './docs/metrics-page.ts'
 
 const pages: Record<string, () => string> = {
   'docs/CLI.md': cliPage,
@@ -13,6 +14,7 @@ const pages: Record<string, () => string> = {
   'docs/CONFIG.md': configPage,
   'docs/ERRORS.md': errorsPage,
   'docs/LEXICONS.md': () => lexiconsPage(globSync('lexicons/io/**/*.json').sort()),
+  'docs/METRICS.md': metricsPage,
 }
 
 const isCheck = process.argv.includes('--check')

@@ -23,6 +23,7 @@ const edge = (room: string) => [
   ...web,
   `${room}/services`,
   `${room}/errors.ts`,
+  `${room}/metrics.ts`,
   `type:${room}/context.ts`,
   `type:${room}/ports`,
 ]
@@ -32,6 +33,7 @@ const worker = (room: string) => [
   `${room}/read-model`,
   `${room}/db`,
   `${room}/errors.ts`,
+  `${room}/metrics.ts`,
   `type:${room}/ports`,
 ]
 const service = (room: string) => [
@@ -40,10 +42,19 @@ const service = (room: string) => [
   `${room}/read-model`,
   `${room}/db`,
   `${room}/errors.ts`,
+  `${room}/metrics.ts`,
   'type:npm:kysely',
 ]
 /** The shapes of rows are words of the room; the tables behind them are not a driver's business. */
 const driver = (room: string) => [...inner, `${room}/ports`, `${room}/errors.ts`, `type:${room}/db`]
+/** What tells operators how a program is: it looks at every part and changes none. */
+const operation = (room: string) => [
+  ...inner,
+  `${room}/db`,
+  `${room}/metrics.ts`,
+  `type:${room}/context.ts`,
+  'npm:kysely',
+]
 const database = [...protocol, 'type:src/atproto/syntax.ts', 'npm:kysely']
 const settings = [...lib, 'npm:zod']
 
@@ -53,10 +64,18 @@ const hold = 'src/hold'
 /** First match wins. A folder may import from itself and from what is named here, nothing else. */
 const rules: [place: string, mayImport: string[]][] = [
   ['src/lib/config.ts', [...lib, 'npm:yaml', 'npm:zod']],
+  ['src/lib/libsql-database.ts', [...lib, 'npm:libsql', 'type:npm:kysely']],
+  ['src/lib/settings-environment.ts', [...lib, 'npm:zod']],
+  ['src/lib/settings-reload.ts', [...lib, 'type:npm:zod']],
+  ['src/lib/settings-tree.ts', [...lib, 'npm:zod']],
+  ['src/lib/settings-types.ts', [...lib, 'npm:zod']],
+  ['src/lib/settings-yaml.ts', [...lib, 'npm:yaml']],
   ['src/lib/database.ts', [...lib, 'npm:kysely', 'npm:pg']],
   ['src/lib/command-help.ts', ['type:npm:commander']],
   ['src/lib/database-lock.ts', [...lib, 'npm:kysely']],
   ['src/lib/log.ts', [...lib, 'npm:pino']],
+  ['src/lib/metrics.ts', ['npm:@prometheus-io/client']],
+  ['src/lib/operation-settings.ts', [...lib, 'npm:zod']],
   ['src/lib/door.ts', [...lib, 'npm:commander', 'type:npm:zod']],
   ['src/lib', []],
 
@@ -87,15 +106,26 @@ const rules: [place: string, mayImport: string[]][] = [
   ['src/http', [...lib, ...web, ...lexicons]],
 
   [`${appview}/main.ts`, [...lib, `${appview}/program.ts`]],
-  [`${appview}/program.ts`, [...lib, `${appview}/start.ts`, `${appview}/config.ts`, `${appview}/commands`]],
+  [
+    `${appview}/program.ts`,
+    [...lib, `${appview}/start.ts`, `${appview}/config.ts`, `${appview}/commands`, `${appview}/ui/brand.ts`],
+  ],
+  // Settings become pages and pictures here.
+  [`${appview}/ui/brand.ts`, [...lib, 'type:src/http/assets.ts', `type:${appview}/config.ts`]],
   // Doors beside `serve`.
   [`${appview}/commands`, [...lib, `${appview}/services`, `${appview}/config.ts`, 'type:npm:commander']],
   [
     `${appview}/start.ts`,
-    [...lib, 'src/http', `${appview}/app.ts`, `${appview}/config.ts`, `${appview}/context.ts`],
+    [
+      ...lib,
+      'src/http',
+      ...['app.ts', 'config.ts', 'context.ts', 'operation'].map((it) => `${appview}/${it}`),
+    ],
   ],
   [`${appview}/config.ts`, settings],
   [`${appview}/errors.ts`, lib],
+  [`${appview}/metrics.ts`, lib],
+  [`${appview}/operation`, operation(appview)],
   [
     `${appview}/context.ts`,
     [
@@ -152,6 +182,8 @@ const rules: [place: string, mayImport: string[]][] = [
   [`${appview}/services`, service(appview)],
   [`${appview}/read-model`, [...inner, `${appview}/db`]],
   [`${appview}/ports`, [...inner, `type:${appview}/errors.ts`, `type:${appview}/db`]],
+  // What several AppViews share, and nothing else of Redis.
+  [`${appview}/clients/redis-rate-counter.ts`, [...lib, 'npm:@redis/client']],
   [`${appview}/clients`, [...driver(appview), ...lexicons]],
   [`${appview}/db`, database],
 
@@ -187,10 +219,16 @@ const rules: [place: string, mayImport: string[]][] = [
   ],
   [
     `${hold}/start.ts`,
-    [...lib, 'src/http', `${hold}/app.ts`, `${hold}/config.ts`, `${hold}/context.ts`, `${hold}/control`],
+    [
+      ...lib,
+      'src/http',
+      ...['app.ts', 'config.ts', 'context.ts', 'control', 'operation'].map((it) => `${hold}/${it}`),
+    ],
   ],
   [`${hold}/config.ts`, settings],
   [`${hold}/errors.ts`, lib],
+  [`${hold}/metrics.ts`, lib],
+  [`${hold}/operation`, operation(hold)],
   // The parts of `context.ts` that have a subject of their own.
   [
     `${hold}/wiring`,
@@ -256,6 +294,7 @@ const rules: [place: string, mayImport: string[]][] = [
       ...web,
       ...lexicons,
       `${hold}/db`,
+      `${hold}/metrics.ts`,
       'npm:@atproto/crypto',
       'npm:@atproto/lex-cbor',
       'npm:@atproto/repo',
@@ -285,10 +324,14 @@ const rules: [place: string, mayImport: string[]][] = [
   // It starts for every push and pull: no package, and what it imports loads nothing heavy.
   ['src/credential-helper', protocol],
   ['src/scanner', inner],
+  // How the two rooms are started and set, and nothing of what is inside.
+  ['src/all-in-one/main.ts', [...lib, 'src/all-in-one/program.ts']],
+  ['src/all-in-one/program.ts', [...lib, 'src/all-in-one', `${appview}/program.ts`, `${hold}/program.ts`]],
   [
-    'src/all-in-one',
-    [...lib, `${appview}/start.ts`, `${appview}/config.ts`, `${hold}/start.ts`, `${hold}/config.ts`],
+    'src/all-in-one/config.ts',
+    [...settings, 'src/atproto/syntax.ts', `${appview}/config.ts`, `${hold}/config.ts`],
   ],
+  ['src/all-in-one', [...lib, 'src/http', `${appview}/start.ts`, `${hold}/start.ts`]],
 ]
 
 const statement =
@@ -348,6 +391,11 @@ test.each([
   ['a read model with a network', 'src/appview/read-model/x.ts', `import { y } from '../clients/y.ts'`],
   ['a driver of its own', 'src/appview/db/x.ts', `import pg from 'pg'`],
   ['the inner PDS that knows its hold', 'src/hold/pds/x.ts', `import { y } from '../services/y.ts'`],
+  [
+    'a door of both rooms that looks inside one',
+    'src/all-in-one/x.ts',
+    `import { createContext } from '../hold/context.ts'`,
+  ],
   ['a folder nobody decided about', 'src/new-folder/x.ts', ``],
   ['a folder nobody decided about in a room', 'src/appview/new-folder/x.ts', ``],
 ])('%s is seen', (_, file, text) => {

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { CommanderError } from 'commander'
 import { describe, expect, test } from 'vitest'
 
+import { allInOneProgram } from '../src/all-in-one/program.ts'
 import { appViewProgram } from '../src/appview/program.ts'
 import { holdProgram } from '../src/hold/program.ts'
 import { findHelp } from '../src/lib/command-help.ts'
@@ -10,6 +11,7 @@ import { createCommand } from '../src/lib/door.ts'
 /** Goal: a command line that teaches. Method: every command of every program is asked for its help, and for what it has not. */
 
 const programs = {
+  atcr: () => createCommand(allInOneProgram, {}),
   'atcr-hold': () => createCommand(holdProgram, {}),
   'atcr-appview': () => createCommand(appViewProgram, {}),
 }

@@ -3,6 +3,8 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
 
+import { allInOneSettings } from '../src/all-in-one/config.ts'
+import { allInOneProgram } from '../src/all-in-one/program.ts'
 import { appViewSettings } from '../src/appview/config.ts'
 import { appViewProgram } from '../src/appview/program.ts'
 import { verbHelps } from '../src/credential-helper/help-texts.ts'
@@ -69,6 +71,7 @@ function commandsOf(command: Command, path = command.name()): [name: string, fla
 }
 
 const commands = new Map([
+  ...commandsOf(createCommand(allInOneProgram, {})),
   ...commandsOf(createCommand(holdProgram, {})),
   ...commandsOf(createCommand(appViewProgram, {})),
   ...Object.entries(verbHelps).map(([verb, { options }]): [string, Set<string>] => [
@@ -84,11 +87,13 @@ const commands = new Map([
 /** Command lines that a text names and no program knows, word for word up to the first argument. */
 function unknownCommands(text: string): string[] {
   const lines = [
-    ...text.matchAll(/(?:^|`|&& |\| )((?:atcr-hold|atcr-appview|docker-credential-atcr) [^`\n#]*)/gm),
+    ...text.matchAll(/(?:^|`|&& |\| )((?:atcr|atcr-hold|atcr-appview|docker-credential-atcr) [^`\n#]*)/gm),
   ].map((match) => match[1] as string)
   return lines.filter((line) => {
     const words = line.replace('…', '').trim().split(/\s+/)
-    const depth = [3, 2].find((count) => commands.has(words.slice(0, count).join(' ')))
+    const isGroup = [...commands.keys()].some((name) => name.startsWith(`${words.join(' ')} `))
+    if (line.includes('…') && isGroup) return false
+    const depth = [4, 3, 2].find((count) => commands.has(words.slice(0, count).join(' ')))
     if (depth === undefined) return words.length > 1
     const known = commands.get(words.slice(0, depth).join(' '))
     return words.some((word) => word.startsWith('--') && known?.has(word) !== true)
@@ -96,7 +101,7 @@ function unknownCommands(text: string): string[] {
 }
 
 const settings = new Set(
-  [holdSettings, appViewSettings].flatMap((declaration) =>
+  [holdSettings, appViewSettings, allInOneSettings].flatMap((declaration) =>
     describeSettings(declaration).map(({ path }) => path),
   ),
 )
@@ -105,7 +110,7 @@ const sections = new Set([...settings].flatMap((path) => (path.includes('.') ? [
 /** Settings that a text names, as `section.name` in backticks, and no program has. */
 function unknownSettings(text: string): string[] {
   const named = [...text.matchAll(/`([a-z_]+(?:\.[a-z_]+)+)(?=[`:])/g)].map((match) => match[1] as string)
-  return named.filter((name) => sections.has(name.split('.')[0]) && !settings.has(name) && !name.endsWith('.key') && !name.endsWith('.yaml')) // prettier-ignore
+  return named.filter((name) => sections.has(name.split('.')[0]) && !settings.has(name) && !name.endsWith('.key') && !/\.(?:yaml|db)$/.test(name)) // prettier-ignore
 }
 
 describe('docs for people who run or use it', () => {
@@ -125,6 +130,7 @@ describe('docs for people who run or use it', () => {
     expect(
       unknownCommands('`docker-credential-atcr login --wait`, `docker-credential-atcr status`'),
     ).toHaveLength(1)
+    expect(unknownCommands('`atcr hold gc --force`, `atcr hold key show`, `atcr gc`')).toHaveLength(2)
     expect(
       unknownSettings('set `storage.color` and `storage.path: /x`, not `quota.defaults.new_tier`'),
     ).toHaveLength(2)

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 
 import { sleep } from '../../src/lib/clock.ts'
 
@@ -50,7 +50,7 @@ export class MeasuredProcess implements AsyncDisposable {
     })
     const started = new MeasuredProcess(name, child)
     child.once('error', () => running.delete(child))
-    for (let attempt = 0; attempt < 400; attempt++) {
+    for (let attempt = 0; attempt < 2400; attempt++) {
       if (!running.has(child)) throw new Error(`${name} ended with ${child.exitCode} instead of starting`)
       const response = await fetch(healthUrl).catch(() => undefined)
       await response?.body?.cancel()
@@ -65,6 +65,20 @@ export class MeasuredProcess implements AsyncDisposable {
   async peakMebibytes(): Promise<number> {
     const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8')
     return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) / 1024
+  }
+
+  /** Resident memory now, in MiB. */
+  async residentMebibytes(): Promise<number> {
+    const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8')
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) / 1024
+  }
+
+  /** What it has open: sockets, and everything together. */
+  async openCounts(): Promise<{ sockets: number; all: number }> {
+    const folder = `/proc/${this.#child.pid}/fd`
+    const names = await readdir(folder)
+    const targets = await Promise.all(names.map((name) => readlink(`${folder}/${name}`).catch(() => '')))
+    return { sockets: targets.filter((target) => target.startsWith('socket:')).length, all: names.length }
   }
 
   async resetPeak(): Promise<void> {

@@ -60,6 +60,8 @@ export class Programs implements AsyncDisposable {
           HOLD_SERVER_PUBLIC_URL: `http://localhost:${ports.hold}`,
           HOLD_SERVER_PUBLIC: 'true',
           HOLD_SERVER_TEST_MODE: 'true',
+          // All load comes from one address.
+          HOLD_LIMITS_ENABLED: 'false',
           HOLD_REGISTRATION_OWNER_DID: accounts.alice.did,
           HOLD_REGISTRATION_ALLOW_ALL_CREW: 'true',
           HOLD_STORAGE_PATH: join(folder, 'hold/blobs'),
@@ -94,6 +96,7 @@ export class Programs implements AsyncDisposable {
         ATCR_SERVER_DATA_FOLDER: join(this.folder, `appview-${(this.#count += 1)}`),
         ATCR_SERVER_DEFAULT_HOLD_DID: `did:web:localhost%3A${ports.hold}`,
         ATCR_SERVER_TEST_MODE: 'true',
+        ATCR_LIMITS_ENABLED: 'false',
         ATCR_IDENTITY_PLC_DIRECTORY_URL: plc.url,
         ATCR_IDENTITY_HANDLE_RESOLVER_URL: pds.url,
         ATCR_JETSTREAM_URLS: jetstream.url,

@@ -2,11 +2,23 @@ import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { Identities } from '../atproto/identity.ts'
 import { Firehoses } from '../atproto/firehose.ts'
 import { oauthOrigin } from '../atproto/oauth-origin.ts'
-import { createOutboundFetch, createTransferFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { identityTarget, observedFetch, observedTransfer, type ToldIds, type UpstreamTarget } from '../atproto/observed-fetch.ts' // prettier-ignore
+import {
+  createOutboundFetch,
+  type Fetch,
+  type MetadataLimits,
+  type NearService,
+} from '../atproto/outbound-fetch.ts'
+import { createTransfer, type Transfer } from '../atproto/transfer.ts'
 import { normalizeDid, parseDid, type Did } from '../atproto/syntax.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
+import { libsqlOptions } from '../lib/libsql-database.ts'
+import { LiveSettings } from '../lib/live-settings.ts'
 import { logger, type Logger } from '../lib/log.ts'
+import { networkList } from '../lib/networks.ts'
+import { MemoryRateCounter } from '../lib/rate-counter.ts'
+import { RequestLimits } from '../lib/request-limits.ts'
 import { version } from '../lib/version.ts'
 import { manifestSizeBytesMax } from '../protocol/oci/manifest.ts'
 import { AppPasswordLogin } from './clients/app-password-login.ts'
@@ -23,6 +35,7 @@ import { PdsManifestsClient } from './clients/pds-manifests.ts'
 import { PdsOwnRecords } from './clients/pds-own-records.ts'
 import { PdsProfiles } from './clients/pds-profiles.ts'
 import { PdsReads } from './clients/pds-reads.ts'
+import { RedisRateCounter } from './clients/redis-rate-counter.ts'
 import { WebhookSenderClient } from './clients/webhook-sender.ts'
 import { appViewPaths, type AppViewConfig } from './config.ts'
 import { migrations } from './db/migrations.ts'
@@ -108,14 +121,28 @@ export interface AppViewOverrides {
   /** For all calls to PDSes, directories and holds. */
   fetch?: Fetch
   /** For blob bytes. */
-  transferFetch?: Fetch
+  transfer?: Transfer
   /** What people are asked to allow. */
   oauthScope?: string
+  /** The hold that runs in the same process. */
+  nearHold?: NearService
 }
+
+/** What is limited by the minute, as the settings call it. */
+export type LimitName =
+  | 'registry_reads'
+  | 'registry_writes'
+  | 'token_requests'
+  | 'name_lookups'
+  | 'searches'
+  | 'pictures'
 
 /** Everything the edges may use. Built here and nowhere else. */
 export interface AppContext {
+  /** As they were at the start. */
   config: AppViewConfig
+  /** As they are now: some change while the AppView runs. */
+  settings: LiveSettings<AppViewConfig>
   log: Logger
   now: Now
   db: Database<AppViewTables>
@@ -170,6 +197,7 @@ export interface AppContext {
   search: Search
   shownSums: ShownSums
   livePushes: LivePushes
+  limits: RequestLimits<LimitName>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -180,11 +208,13 @@ export async function createContext(
 ): Promise<AppContext> {
   await using opened = new AsyncDisposableStack()
   const log = logger('appview')
+  const settings = new LiveSettings(config)
   const now = overrides.now ?? systemNow
   const callsNow = overrides.callsNow ?? now
   const paths = appViewPaths(config, process.getuid?.() === 0)
   const service = new URL(config.server.base_url).host
 
+  const limits = createLimits(config, opened, now)
   const network = createNetwork(config, overrides)
   const identities = new Identities({
     fetch: network.metadata,
@@ -193,7 +223,9 @@ export async function createContext(
     now,
   })
   const location =
-    config.ui.database_url === undefined ? { path: paths.database } : { url: config.ui.database_url }
+    config.ui.database_url === undefined
+      ? { path: paths.database, libsql: libsqlOptions(config.ui) }
+      : { url: config.ui.database_url }
   const db = await openDatabase<AppViewTables>(location, migrations)
   opened.defer(() => db.destroy())
 
@@ -311,7 +343,15 @@ export async function createContext(
   )
   const blobs = new Blobs({ db, uploads: holdUploads, holds, now })
   const uploadMode = config.server.upload_mode
-  const blobUploads = new BlobUploads({ db, uploads: holdUploads, holds, uploadMode, now })
+  const openUploads = config.limits.enabled ? config.limits.open_uploads : 0
+  const blobUploads = new BlobUploads({
+    db,
+    uploads: holdUploads,
+    holds,
+    uploadMode,
+    openCountMax: openUploads,
+    now,
+  })
 
   const notifier = new HoldNotifierClient({ caller })
   const pullNotices = opened.use(new PullNotices({ notifier, log: logger('appview:pulls') }))
@@ -374,8 +414,10 @@ export async function createContext(
   const holdHealth = opened.use(
     new HoldHealthChecks({
       db,
-      probe: new HoldProbeClient({ identities, fetch: network.metadata, now }),
-      intervalMs: config.health.check_interval,
+      probe: new HoldProbeClient({ identities, fetch: network.holdDocuments, now }),
+      get intervalMs() {
+        return settings.current.health.check_interval
+      },
       log: logger('appview:health'),
       now,
     }),
@@ -389,7 +431,12 @@ export async function createContext(
     getCaptain: (did) => crew.getCaptain(did),
     getActorProfile: (did) => actorProfiles.get(did),
     jetstreamUrls: config.jetstream.urls,
-    firehose: new Firehoses({ fetch: network.metadata, plcUrl: config.identity.plc_directory_url, now }),
+    firehose: new Firehoses({
+      fetch: network.metadata,
+      plcUrl: config.identity.plc_directory_url,
+      near: overrides.nearHold,
+      now,
+    }),
     firehoses: [
       ...config.jetstream.firehose_urls.map((url) => ({ url })),
       ...ownHoldDids.map((did) => ({ did })),
@@ -413,6 +460,7 @@ export async function createContext(
   const resources = opened.move()
   return {
     config,
+    settings,
     log,
     now,
     db,
@@ -453,7 +501,7 @@ export async function createContext(
     repositoryPages: new RepositoryPages({ ownRecords, now }),
     holds,
     holdBlobs,
-    holdQuotas: new HoldQuotasClient({ caller, fetch: network.metadata }),
+    holdQuotas: new HoldQuotasClient({ caller, fetch: network.holdDocuments }),
     sailorSettings: new SailorSettings({ ownRecords, holds, now }),
     notifications,
     pullNotices,
@@ -465,37 +513,74 @@ export async function createContext(
     search: new Search({ db, now }),
     shownSums: new ShownSums({ db, now }),
     livePushes,
+    limits,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
 
-/** One guarded fetch for each kind of conversation: they differ in how long and how much. */
+function createLimits(
+  { cache, limits }: AppViewConfig,
+  opened: AsyncDisposableStack,
+  now: Now,
+): RequestLimits<LimitName> {
+  const { enabled: isEnabled, exempt_networks: exempt, open_uploads: _, ...perMinute } = limits
+  const url = cache.redis_url?.reveal()
+  const counter =
+    url === undefined
+      ? undefined
+      : opened.use(
+          new RedisRateCounter({
+            url,
+            fallback: new MemoryRateCounter({ now }),
+            log: logger('appview:limits'),
+          }),
+        )
+  return new RequestLimits({
+    isEnabled,
+    perMinute,
+    exempt: networkList('limits.exempt_networks', exempt),
+    ...(counter && { counter }),
+    now,
+  })
+}
+
+/**
+ * One guarded fetch for each kind of conversation: they differ in how long and how much, and in what the other side is
+ * told of the request that asks: holds and PDSes can lay their logs beside ours, nobody else needs to.
+ */
 function createNetwork(config: AppViewConfig, overrides: AppViewOverrides) {
-  const outbound = { userAgent, allowPrivateNetwork: config.server.test_mode }
-  const manifestAnswerBytesMax = manifestSizeBytesMax + 64 * 1024
+  const others = { userAgent, allowPrivateNetwork: config.server.test_mode }
+  const outbound = { ...others, near: overrides.nearHold }
+  const observed = (
+    target: UpstreamTarget | ((url: string) => UpstreamTarget),
+    tells: ToldIds,
+    limits?: MetadataLimits,
+  ) => {
+    const fetch = overrides.fetch ?? createOutboundFetch(outbound, limits)
+    return observedFetch(fetch, { program: 'appview', target, tells })
+  }
+  // These go where people say: never to this machine.
+  const toStrangers = (target: UpstreamTarget, limits: MetadataLimits) => {
+    const fetch = overrides.fetch ?? createOutboundFetch(others, limits)
+    return observedFetch(fetch, { program: 'appview', target, tells: 'nothing' })
+  }
+  const pdsLimits = { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestSizeBytesMax + 64 * 1024 }
+  const transfer = overrides.transfer ?? createTransfer(outbound)
   return {
-    metadata: overrides.fetch ?? createOutboundFetch(outbound),
-    pds:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: pdsTimeoutMs, responseBytesMax: manifestAnswerBytesMax }),
-    repos:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
-    hold: overrides.fetch ?? createOutboundFetch(outbound, { timeoutMs: holdTimeoutMs }),
-    file:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
+    metadata: observed(identityTarget(config.identity.plc_directory_url), 'nothing'),
+    holdDocuments: observed('hold', 'request'),
+    pds: observed('pds', 'trace', pdsLimits),
+    repos: observed('pds', 'nothing', { timeoutMs: repoTimeoutMs, responseBytesMax: repoPageBytesMax }),
+    hold: observed('hold', 'request', { timeoutMs: holdTimeoutMs }),
+    file: toStrangers('other', { timeoutMs: fileTimeoutMs, responseBytesMax: remoteImageBytesMax }),
     // Of long answers only the beginning is read.
-    webhook:
-      overrides.fetch ??
-      createOutboundFetch(outbound, {
-        timeoutMs: webhookTimeoutMs,
-        responseBytesMax: Number.MAX_SAFE_INTEGER,
-      }),
-    exports:
-      overrides.fetch ??
-      createOutboundFetch(outbound, { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
-    transfer: overrides.transferFetch ?? createTransferFetch(outbound),
+    webhook: toStrangers('webhook', {
+      timeoutMs: webhookTimeoutMs,
+      responseBytesMax: Number.MAX_SAFE_INTEGER,
+    }),
+    exports: observed('hold', 'request', { timeoutMs: exportTimeoutMs, responseBytesMax: exportBytesMax }),
+    // The disk of a hold, or an object store, whose signature does not cover this header and so allows it.
+    transfer: observedTransfer(transfer, { program: 'appview', target: 'storage', tells: 'trace' }),
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Program } from '../lib/door.ts'
-import { addAppViewCommands } from './commands/key.ts'
+import { addAppViewCommands } from './commands/commands.ts'
 import { appViewSettings } from './config.ts'
 import { startAppView } from './start.ts'
+import { loadBrand } from './ui/brand.ts'
 
 /** The AppView as its command line knows it. */
 export const appViewProgram = {
@@ -10,5 +11,6 @@ export const appViewProgram = {
   port: 5000,
   settings: appViewSettings,
   start: startAppView,
+  inspect: loadBrand,
   addCommands: addAppViewCommands,
 } satisfies Program<typeof appViewSettings.schema>

@@ -8,7 +8,7 @@ import type { Now } from '../lib/clock.ts'
 import { AtprotoError } from './errors.ts'
 import { eventFrames, type EventFrame } from './event-stream.ts'
 import { eventMicros, type NetworkEvent } from './network-event.ts'
-import type { Fetch } from './outbound-fetch.ts'
+import { nearUrl, type Fetch, type NearService } from './outbound-fetch.ts'
 import { isDid, normalizeDid, type Did } from './syntax.ts'
 import { timeOfTid } from './tid.ts'
 
@@ -23,6 +23,8 @@ interface Needs {
   /** For the documents that name signing keys. */
   fetch: Fetch
   plcUrl: string
+  /** A service of this process; see {@link NearService}. */
+  near?: NearService | undefined
   now: Now
 }
 
@@ -60,7 +62,8 @@ export class Firehoses {
     const url = new URL('/xrpc/com.atproto.sync.subscribeRepos', serviceUrl)
     url.searchParams.set('cursor', String(cursor))
     try {
-      for await (const frame of eventFrames({ ...options, url, frameBytesMax, what: url.host })) {
+      const target = nearUrl(url, this.#needs.near)
+      for await (const frame of eventFrames({ ...options, url: target, frameBytesMax, what: url.host })) {
         if (frame.type === '#info' && frame.body['name'] === 'OutdatedCursor') yield { kind: 'gap', cursor }
         else yield* await this.#eventsOf(frame, options)
       }

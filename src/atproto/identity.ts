@@ -1,6 +1,7 @@
 import { getHandle, getPdsEndpoint, getServiceEndpoint, type DidDocument } from '@atproto/common-web'
 import { didDocument, HandleResolver } from '@atproto/identity'
 
+import { cacheLookups } from '../lib/cache-metrics.ts'
 import type { Now } from '../lib/clock.ts'
 import { AtprotoError } from './errors.ts'
 import type { Fetch } from './outbound-fetch.ts'
@@ -32,6 +33,9 @@ interface Entry {
   identity: Promise<Identity>
 }
 
+const countHandle = cacheLookups('handle')
+const countIdentity = cacheLookups('identity')
+
 const freshMs = 10 * 60_000
 const staleMs = 24 * 3_600_000
 const entryCountMax = 20_000
@@ -61,7 +65,9 @@ export class Identities {
   async resolveHandle(handle: Handle): Promise<Did> {
     const nowMs = this.#needs.now().getTime()
     const known = this.#didByHandle.get(handle)
-    if (known !== undefined && nowMs - known.resolvedAtMs < freshMs) return known.did
+    const isFresh = known !== undefined && nowMs - known.resolvedAtMs < freshMs
+    countHandle(isFresh)
+    if (isFresh) return known.did
     const did = this.#lookUpHandle(handle)
     remember(this.#didByHandle, handle, { resolvedAtMs: nowMs, did })
     try {
@@ -81,7 +87,9 @@ export class Identities {
     const nowMs = this.#needs.now().getTime()
     const entry = this.#byDid.get(key)
     const ageMs = entry === undefined ? Number.POSITIVE_INFINITY : nowMs - entry.resolvedAtMs
-    if (entry !== undefined && options.fresh !== true && ageMs < staleMs) {
+    const isGood = entry !== undefined && options.fresh !== true && ageMs < staleMs
+    countIdentity(isGood)
+    if (isGood) {
       if (ageMs >= freshMs) {
         entry.resolvedAtMs = nowMs - freshMs + 30_000 // The next refresh no sooner than in half a minute.
         this.#refresh(key, nowMs).catch(() => undefined)
@@ -89,6 +97,17 @@ export class Identities {
       return entry.identity
     }
     return this.#refresh(key, nowMs)
+  }
+
+  /** Whether {@link resolveActor} would answer without asking anybody first. */
+  isCached(actor: string): boolean {
+    const nowMs = this.#needs.now().getTime()
+    if (isDid(actor)) {
+      const entry = this.#byDid.get(normalizeDid(actor))
+      return entry !== undefined && nowMs - entry.resolvedAtMs < staleMs
+    }
+    const known = this.#didByHandle.get(actor as Handle)
+    return known !== undefined && nowMs - known.resolvedAtMs < freshMs
   }
 
   /** Drops what is cached about a DID; called when an identity event arrives. */

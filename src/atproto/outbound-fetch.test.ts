@@ -58,3 +58,14 @@ test.each([
   await expect(guarded(address)).rejects.toThrow()
   expect(seen.length).toBe(before)
 })
+
+test('a service of this process is asked where it is, and nobody else on the machine', async () => {
+  const near = { origin: 'https://hold.invalid', url }
+  const guarded = createOutboundFetch({ userAgent, allowPrivateNetwork: false, near }, { timeoutMs: 500 })
+  expect(await (await guarded('https://hold.invalid/path?x=1')).text()).toBe('hello')
+  expect(await (await guarded(new Request('https://hold.invalid/'))).text()).toBe('hello')
+  expect(seen.at(-1)).toBe(userAgent)
+  await expect(guarded('https://hold.invalid/redirect')).rejects.toThrow()
+  for (const other of [url, 'http://hold.invalid/', 'https://hold.invalid:8443/', 'https://127.0.0.1/', 'https://user@localhost/'])
+    await expect(guarded(other), other).rejects.toThrow()
+}) // prettier-ignore

@@ -10,6 +10,21 @@ export interface OutboundOptions {
   userAgent: string
   /** Lets requests go to loopback and private addresses and over plain http: `test_mode` only. */
   allowPrivateNetwork: boolean
+  /** A service of this process: asked where it is, which may not be where others find it. */
+  near?: NearService | undefined
+}
+
+/** A service that runs in this process, and may not be reachable from here under its public name. */
+export interface NearService {
+  /** Where others reach it: `https://hold.example`. */
+  origin: string
+  /** Where it answers this machine: `http://127.0.0.1:40123`. */
+  url: string
+}
+
+/** The same address, at this machine where the service is a near one. */
+export function nearUrl(url: URL, near: NearService | undefined): URL {
+  return url.origin === near?.origin ? new URL(`${url.pathname}${url.search}`, near.url) : url
 }
 
 export interface MetadataLimits {
@@ -21,7 +36,7 @@ export interface MetadataLimits {
 
 /**
  * The `fetch` for documents and XRPC calls: https to public addresses only (resolved, then pinned), no redirects,
- * bounded in time and size. Everything a stranger can make us call goes through here.
+ * bounded in time and size. Everything a stranger can make us call goes through here, or, for blobs, `transfer.ts`.
  */
 export function createOutboundFetch(options: OutboundOptions, limits: MetadataLimits = {}): Fetch {
   const { timeoutMs = 5000, responseBytesMax = 256 * 1024 } = limits
@@ -29,16 +44,17 @@ export function createOutboundFetch(options: OutboundOptions, limits: MetadataLi
   return (input, init) => guarded(input, withDefaults(init, options.userAgent, timeoutMs))
 }
 
-/**
- * The `fetch` for blob bytes between the AppView, holds and object stores: the same addresses, but neither size nor
- * duration is bounded, because bodies stream and their consumers count.
- */
-export function createTransferFetch(options: OutboundOptions): Fetch {
-  const guarded = guard(options, { timeoutMs: 24 * 3_600_000, responseBytesMax: Number.MAX_SAFE_INTEGER })
-  return (input, init) => guarded(input, withDefaults(init, options.userAgent))
-}
-
-function guard(options: OutboundOptions, limits: Required<MetadataLimits>): Fetch {
+function guard({ near, ...options }: OutboundOptions, limits: Required<MetadataLimits>): Fetch {
+  if (near !== undefined) {
+    const others = guard(options, limits)
+    const ours = limitedFetch(limits.responseBytesMax)
+    return (input, init) => {
+      const url = new URL(input instanceof Request ? input.url : input)
+      const target = nearUrl(url, near)
+      if (target === url) return others(input, init)
+      return ours(input instanceof Request ? new Request(target, input) : target, init)
+    }
+  }
   if (options.allowPrivateNetwork) return limitedFetch(limits.responseBytesMax)
   const fetch = safeFetchWrap({
     responseMaxSize: limits.responseBytesMax,
@@ -74,11 +90,10 @@ function limitedFetch(responseBytesMax: number): Fetch {
   }
 }
 
-function withDefaults(init: RequestInit | undefined, userAgent: string, timeoutMs?: number): RequestInit {
+function withDefaults(init: RequestInit | undefined, userAgent: string, timeoutMs: number): RequestInit {
   const headers = new Headers(init?.headers)
   if (!headers.has('user-agent')) headers.set('user-agent', userAgent)
-  const signals = [init?.signal, timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)]
-  const present = signals.filter((signal) => signal !== undefined && signal !== null)
-  const signal = present.length === 0 ? {} : { signal: AbortSignal.any(present) }
-  return { redirect: 'error', ...init, headers, ...signal }
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const signal = init?.signal ? AbortSignal.any([init.signal, timeout]) : timeout
+  return { redirect: 'error', ...init, headers, signal }
 }

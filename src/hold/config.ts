@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
 import { duration, secret, size, type SettingsDeclaration } from '../lib/config.ts'
+import { drainDelaySetting, logShipperSettings, metricsSettings } from '../lib/operation-settings.ts'
+import { actor, did, isPlainHttpElsewhere, libsqlContradictions, listenAddress, networks, origin } from '../lib/settings-types.ts' // prettier-ignore
 
 const storage = z
   .object({
@@ -34,13 +36,13 @@ const relays = z
 
 const server = z
   .object({
-    addr: z.string().default(':8080').describe('Where it listens: `:8080` is every interface, `127.0.0.1:8080` one.'), // prettier-ignore
-    public_url: z.url().describe('Where others reach it. Makes the did:web of the hold.'),
+    addr: listenAddress().default(':8080').describe('Where it listens: `:8080` is every interface, `127.0.0.1:8080` one.'), // prettier-ignore
+    public_url: origin().describe('Where others reach it. Makes the did:web of the hold.'),
     public: z.boolean().default(false).describe('Anyone may read.'),
-    successor: z.string().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
+    successor: did().optional().describe('DID of the hold to use in place of this one. Read at first start only; afterwards the captain record says it.'), // prettier-ignore
     relay_endpoint: relays.describe('Relays that are asked to crawl the data repo: addresses with commas between, or `none`. Default: https://bsky.network when public_url is https; none in test_mode.'), // prettier-ignore
-    appview_did: z.string().optional().describe('DID of the AppView this hold belongs to: it may move crew between quota tiers, and posts link to its pages.'), // prettier-ignore
-    trusted_proxies: z.array(z.string()).default([]).describe('Addresses and networks of proxies before this hold, such as 127.0.0.1 or 10.0.0.0/8: what their X-Forwarded-For says counts for limits.'), // prettier-ignore
+    appview_did: did().optional().describe('DID of the AppView this hold belongs to: it may move crew between quota tiers, and posts link to its pages.'), // prettier-ignore
+    trusted_proxies: networks().default([]).describe('Addresses and networks of proxies before this hold, such as 127.0.0.1 or 10.0.0.0/8: what their X-Forwarded-For says counts for limits.'), // prettier-ignore
     test_mode: z.boolean().default(false).describe('Development only: allows plain HTTP and private addresses.'), // prettier-ignore
     legacy_lxm: z.array(z.string()).default([]).describe('Methods whose service tokens are accepted for every method of pushes and pulls: some AppViews ask for one only.'), // prettier-ignore
   })
@@ -48,7 +50,7 @@ const server = z
 
 const registration = z
   .object({
-    owner_did: z.string().optional().describe('DID of the captain. Needed at first start.'),
+    owner_did: actor().optional().describe('DID or handle of the captain. Needed at first start.'),
     allow_all_crew: z.boolean().default(false).describe('Anyone who asks becomes crew.'),
     region: z.string().max(64).optional().describe('Where the hold is, as shown to people.'),
     enable_bluesky_posts: z
@@ -67,9 +69,12 @@ const database = z
   .object({
     path: z.string().optional().describe('SQLite file; its folder is the data folder. Default: /var/lib/atcr/hold.db, or ./data/hold.db when not root.'), // prettier-ignore
     url: z.string().optional().describe('postgres://… in place of the file.'),
+    libsql_sync_url: z.url({ protocol: /^(?:libsql|https?)$/ }).optional().describe('libSQL server, such as libsql://name.turso.io, that the file is a replica of: reads are local, writes go there. For one hold alone.'), // prettier-ignore
+    libsql_auth_token: secret().optional().describe('What the libSQL server wants to be shown.'),
+    libsql_sync_interval: duration().prefault('1m').describe('How often the replica fetches what others wrote; what is written here it has at once.'), // prettier-ignore
     key_path: z.string().optional().describe('Key that signs the data repo. Default: signing.key in the data folder.'), // prettier-ignore
     rotation_key_path: z.string().optional().describe('did:plc only: key that signs changes of the DID document. Default: rotation.key in the data folder.'), // prettier-ignore
-    did: z.string().optional().describe('DID of the hold, when it has one already. Default: did.txt in the data folder, else made.'), // prettier-ignore
+    did: did().optional().describe('DID of the hold, when it has one already. Default: did.txt in the data folder, else made.'), // prettier-ignore
     did_method: z
       .enum(['web', 'plc'])
       .default('web')
@@ -117,7 +122,7 @@ const quota = z
   .describe('How much may be kept here, and by whom.')
 const labeler = z
   .object({
-    did: z.string().optional().describe("DID of the labeler whose `!takedown` labels this hold honours. Default: nobody's."), // prettier-ignore
+    did: did().optional().describe("DID of the labeler whose `!takedown` labels this hold honours. Default: nobody's."), // prettier-ignore
     grace_window: duration().prefault('720h').describe('How long the bytes of what was taken down are kept, hidden; the label may be taken back meanwhile.'), // prettier-ignore
   })
   .prefault({})
@@ -137,9 +142,25 @@ const gc = z
   .prefault({})
   .describe('Garbage collection.')
 
+/** Generous: one address may be an AppView that asks for all its people. */
+const limits = z
+  .object({
+    enabled: z.boolean().default(true).describe('Whether the limits below count. Limits of sign-ins always do.'), // prettier-ignore
+    exempt_networks: networks().default([]).describe('Addresses and networks without limits per address, such as 10.0.0.0/8: AppViews of the same operator, monitoring.'), // prettier-ignore
+    xrpc_calls: z.int().min(0).default(60_000).describe('XRPC calls a minute, of one address. 0, here and below: any number.'), // prettier-ignore
+    repo_exports: z.int().min(0).default(60).describe('Exports of the data repo a minute, of one address.'),
+    open_uploads: z.int().min(0).default(1_000).describe('Uploads that one account may have begun and not ended.'), // prettier-ignore
+    subscriptions_per_address: z.int().min(0).default(20).describe('Connections to the event stream of one address at once.'), // prettier-ignore
+  })
+  .prefault({})
+  .describe('How much one address or one account may ask for.')
+
 const schema = z.object({
   version: z.literal('0.1').default('0.1').describe('Version of this file.'),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least severe line logged.'), // prettier-ignore
+  log_shipper: logShipperSettings,
+  metrics: metricsSettings('127.0.0.1:9465'),
+  readiness: z.object({ drain_delay: drainDelaySetting }).prefault({}).describe('What /ready says.'),
   storage,
   server,
   registration,
@@ -148,10 +169,44 @@ const schema = z.object({
   quota,
   labeler,
   gc,
+  limits,
 })
 
 /** Settings of a hold as the program uses them: secrets wrapped. */
 export type HoldConfig = z.output<typeof schema>
+
+/** What no section can know by itself. */
+function contradictions({ database, server, storage }: Partial<HoldConfig>): string[] {
+  const problems: string[] = []
+  if (server !== undefined && !server.test_mode && isPlainHttpElsewhere(server.public_url))
+    problems.push('server.public_url is plain http: clients and AppViews need https; `server.test_mode: true` allows it for development') // prettier-ignore
+  if (storage !== undefined) problems.push(...storageContradictions(storage))
+  if (database !== undefined)
+    problems.push(...libsqlContradictions(database, { section: 'database', otherUrl: database.url && 'url' }))
+  if (database?.did_method === 'plc' && database.did?.startsWith('did:web:') === true)
+    problems.push('database.did is a did:web and database.did_method is plc: leave one of them out')
+  return problems
+}
+
+function storageContradictions(storage: HoldConfig['storage']): string[] {
+  if (storage.driver === 's3') {
+    const isHalf = (storage.access_key === undefined) !== (storage.secret_key === undefined)
+    const [set, missing] = storage.access_key === undefined ? ['secret', 'access'] : ['access', 'secret']
+    return [
+      ...(storage.bucket === undefined ? ['storage.bucket: missing; the s3 driver needs it'] : []),
+      ...(storage.path === undefined
+        ? []
+        : ['storage.path is for the filesystem driver, and storage.driver is s3']),
+      ...(isHalf ? [`storage.${set}_key is set without storage.${missing}_key: they belong together`] : []),
+    ]
+  }
+  return (['bucket', 'pull_zone'] as const)
+    .filter((name) => storage[name] !== undefined)
+    .map(
+      (name) =>
+        `storage.${name} is for the s3 driver, and storage.driver is filesystem; set \`storage.driver: s3\``,
+    )
+}
 
 /** The settings of a hold: YAML, environment (`HOLD_…`) and older names. */
 export const holdSettings = {
@@ -170,6 +225,10 @@ export const holdSettings = {
     S3_ENDPOINT: 'storage.endpoint',
     TEST_MODE: 'server.test_mode',
   },
+  // The host name in files for Compose.
+  foreignEnvironment: [/^HOLD_DOMAIN$/],
+  reloaded: ['log_level', 'server.trusted_proxies', 'quota', 'gc'],
+  contradictions,
 } satisfies SettingsDeclaration<typeof schema>
 
 /** Settings from an object as it would stand in the file; for tests and the dev network. */

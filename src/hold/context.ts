@@ -2,13 +2,18 @@ import { dirname, join } from 'node:path'
 import { Identities } from '../atproto/identity.ts'
 import type { OAuthClient } from '../atproto/oauth-client.ts'
 import { createOutboundFetch, type Fetch } from '../atproto/outbound-fetch.ts'
+import { identityTarget, observedFetch } from '../atproto/observed-fetch.ts'
 import type { ServiceAuth } from '../atproto/service-auth.ts'
 import type { AttemptLimit } from '../lib/attempt-limit.ts'
 import { systemNow, type Now } from '../lib/clock.ts'
 import { lockDatabase } from '../lib/database-lock.ts'
 import { openDatabase, type Database } from '../lib/database.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
+import { libsqlOptions } from '../lib/libsql-database.ts'
+import { LiveSettings } from '../lib/live-settings.ts'
 import { KeyedLocks } from '../lib/keyed-locks.ts'
+import { networkList } from '../lib/networks.ts'
+import { RequestLimits } from '../lib/request-limits.ts'
 import { Slots } from '../lib/slots.ts'
 import { version } from '../lib/version.ts'
 import { XrpcRelays } from './clients/relays.ts'
@@ -20,6 +25,7 @@ import type { Periodic } from './jobs/periodic.ts'
 import { crawlJob, pdsBlobJob } from './jobs/pds-jobs.ts'
 import { settleJob, sweepJob } from './jobs/storage-jobs.ts'
 import type { DocumentKeeper } from './pds/document-keeper.ts'
+import type { DocumentService } from './pds/did-document.ts'
 import { type HoldIdentity } from './pds/identity.ts'
 import { backupMarkName, resumeFromBackup } from './pds/backup-mark.ts'
 import { PdsBlobs } from './pds/blobs.ts'
@@ -72,11 +78,19 @@ export interface HoldOverrides {
   fetch?: Fetch
   now?: Now
   store?: BlobStore
+  /** Who else is at the hold's address, for its did:web document. */
+  neighbours?: readonly DocumentService[]
 }
+
+/** What is limited by the minute, as the settings call it. */
+export type HoldLimitName = 'xrpc_calls' | 'repo_exports'
 
 /** Everything a running hold is made of. Edges see it; services are given their needs by name. */
 export interface HoldContext {
+  /** As they were at the start. */
   config: HoldConfig
+  /** As they are now: some change while the hold runs. */
+  settings: LiveSettings<HoldConfig>
   /** Without a slash at the end. */
   publicUrl: string
   database: Database<HoldTables>
@@ -118,9 +132,9 @@ export interface HoldContext {
   gc: GarbageCollection
   manifestMarking: ManifestMarking
   maintenance: Maintenance
-  /** Undefined where it is not enabled. */
-  gcJob: Periodic | undefined
+  gcJob: Periodic
   storageHealth: StorageChecks
+  limits: RequestLimits<HoldLimitName>
   /** Undefined when it is switched off. */
   admin: AdminPanel | undefined
   now: Now
@@ -154,18 +168,30 @@ export async function createContext(
   overrides: HoldOverrides = {},
 ): Promise<HoldContext & AsyncDisposable> {
   const now = overrides.now ?? systemNow
+  const settings = new LiveSettings(config)
   const publicUrl = config.server.public_url.replace(/\/+$/, '')
   await using stack = new AsyncDisposableStack()
   stack.use(lockFolder(dirname(paths.database)))
   const { test_mode: allowPrivateNetwork } = config.server
-  const fetch =
-    overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork })
-  const { identity, keeper } = await createIdentity({ config, paths, publicUrl, fetch })
+  const fetch = observedFetch(
+    overrides.fetch ?? createOutboundFetch({ userAgent: `atcr-hold/${version}`, allowPrivateNetwork }),
+    { program: 'hold', target: identityTarget(config.database.plc_directory_url), tells: 'nothing' },
+  )
+  const { identity, keeper } = await createIdentity({
+    config,
+    paths,
+    publicUrl,
+    fetch,
+    neighbours: overrides.neighbours ?? [],
+  })
   const plcUrl = config.database.plc_directory_url
   const handleResolverUrl = config.database.handle_resolver_url ?? null
   const identities = new Identities({ fetch, plcUrl, handleResolverUrl, now })
   const secret = await loadOrCreateSecret(paths.secretKey)
-  const location = config.database.url === undefined ? { path: paths.database } : { url: config.database.url }
+  const location =
+    config.database.url === undefined
+      ? { path: paths.database, libsql: libsqlOptions(config.database) }
+      : { url: config.database.url }
   const database = await openDatabase<HoldTables>(location, holdMigrations)
   stack.defer(() => database.destroy())
   if (database.dialect === 'postgres') stack.use(await lockDatabase(database))
@@ -175,7 +201,12 @@ export async function createContext(
   const repo = stack.use(await HoldRepo.open({ database, did, signingKey, now }))
   if (isDocumentNew) await repo.announceIdentity()
   await resumeFromBackup(repo, join(dirname(paths.database), backupMarkName), now)
-  const outbox = stack.use(new Outbox({ sequencer: repo.sequencer }))
+  const outbox = stack.use(
+    new Outbox({
+      sequencer: repo.sequencer,
+      perNetworkMax: config.limits.enabled ? config.limits.subscriptions_per_address : 0,
+    }),
+  )
   const pdsBlobs = new PdsBlobs({ database, repo, now })
   stack.use(pdsBlobJob({ pdsBlobs }))
   const crawlRequests = new CrawlRequests({
@@ -192,14 +223,15 @@ export async function createContext(
   const { store, signedBlobs } = await openStore(config, paths, signer, stack, overrides.store)
   const crew = new Crew({ repo, now })
   await moveLegacyCrew(repo)
-  await christenHold({ repo, crew, now }, newHold(config))
+  await christenHold({ repo, crew, identities, now }, newHold(config))
   const { moderation, labelFeed } = await createModeration({ config, database, identities, now }, stack)
   const access = new Access({ crew, moderation })
   const blobs = new Blobs({ database, store, moderation, now })
   const settle = stack.use(settleJob({ blobs }))
-  const { quotas, reservations } = createQuotas({ config, database, crew, now })
+  const { quotas, reservations } = createQuotas({ settings, database, crew, now })
   const onUnsettled = () => settle.kick()
-  const uploads = new Uploads({ database, store, blobs, reservations, now, onUnsettled })
+  const openCountMax = config.limits.enabled ? config.limits.open_uploads : 0
+  const uploads = new Uploads({ database, store, blobs, reservations, openCountMax, now, onUnsettled })
   const usedTokens = new UsedTokens({ database, now })
   const sweep = stack.use(sweepJob({ uploads, reservations, usedTokens }))
   const document = stack.use(documentJob({ keeper, repo }))
@@ -223,6 +255,7 @@ export async function createContext(
     {
       registration: registering.registration,
       config,
+      settings,
       identity,
       publicUrl,
       database,
@@ -240,6 +273,7 @@ export async function createContext(
   )
   const context: HoldContext = {
     config,
+    settings,
     publicUrl,
     database,
     identity,
@@ -276,6 +310,7 @@ export async function createContext(
     maintenance,
     gcJob: scheduledGc,
     storageHealth: createStorageChecks(config, paths, store),
+    limits: createLimits(config, now),
     admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
     now,
     jobs: {
@@ -291,21 +326,39 @@ export async function createContext(
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables>; crew: Crew; now: Now }): {
+function createLimits({ limits }: HoldConfig, now: Now): RequestLimits<HoldLimitName> {
+  const { enabled: isEnabled, exempt_networks: exempt, xrpc_calls, repo_exports } = limits
+  return new RequestLimits({
+    isEnabled,
+    perMinute: { xrpc_calls, repo_exports },
+    exempt: networkList('limits.exempt_networks', exempt),
+    now,
+  })
+}
+
+function createQuotas(needs: {
+  settings: LiveSettings<HoldConfig>
+  database: Database<HoldTables>
+  crew: Crew
+  now: Now
+}): {
   quotas: Quotas
   reservations: Reservations
 } {
-  const { database, crew, now } = needs
-  const { tiers, defaults } = needs.config.quota
+  const { database, crew, now, settings } = needs
   const quotas = new Quotas({
     database,
     crew,
-    tiers: tiers.map((tier) => ({
-      name: tier.name,
-      quotaBytes: tier.quota,
-      isScannedOnPush: tier.scan_on_push,
-    })),
-    defaultTier: defaults.new_crew_tier,
+    get tiers() {
+      return settings.current.quota.tiers.map((tier) => ({
+        name: tier.name,
+        quotaBytes: tier.quota,
+        isScannedOnPush: tier.scan_on_push,
+      }))
+    },
+    get defaultTier() {
+      return settings.current.quota.defaults.new_crew_tier
+    },
   })
   const reservations = new Reservations({ database, quotas, users: new KeyedLocks(), now })
   return { quotas, reservations }
@@ -314,7 +367,7 @@ function createQuotas(needs: { config: HoldConfig; database: Database<HoldTables
 function newHold({ server, registration }: HoldConfig): NewHold {
   return {
     displayName: new URL(server.public_url).host,
-    ownerDid: registration.owner_did,
+    owner: registration.owner_did,
     isPublic: server.public,
     allowAllCrew: registration.allow_all_crew,
     enableBlueskyPosts: registration.enable_bluesky_posts,

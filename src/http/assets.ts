@@ -23,6 +23,11 @@ export function styleSheet(file: string): AssetSource {
 
 export const logo: AssetSource = { contentType: 'image/svg+xml', files: [join(shared, 'logo.svg')] }
 
+/** The bytes of these files, one after the other. */
+export function readAll(files: readonly string[]): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.concat(files.map((file) => readFileSync(file))))
+}
+
 /** Files of pages, read once; each under a path that changes with its content, so that it may be cached for good. */
 export class AssetFiles<Name extends string> {
   readonly #byFile = new Map<string, Asset>()
@@ -31,11 +36,15 @@ export class AssetFiles<Name extends string> {
   /** Nothing is ever served but what is named here. */
   constructor(sources: Readonly<Record<Name, AssetSource>>) {
     for (const [name, { contentType, files }] of Object.entries<AssetSource>(sources)) {
-      const bytes = new Uint8Array(Buffer.concat(files.map((file) => readFileSync(file))))
-      const file = name.replace('.', `-${sha256Hex(bytes).slice(0, 12)}.`)
-      this.#byFile.set(file, { contentType, bytes })
-      this.#paths.set(name as Name, `/assets/${file}`)
+      this.put(name as Name, { contentType, bytes: readAll(files) })
     }
+  }
+
+  /** From now on pages find this under the name. What was there is still served: pages that are open may want it. */
+  protected put(name: Name, asset: Asset, fileName: string = name): void {
+    const file = fileName.replace('.', `-${sha256Hex(asset.bytes).slice(0, 12)}.`)
+    this.#byFile.set(file, asset)
+    this.#paths.set(name, `/assets/${file}`)
   }
 
   /** Where a page finds an asset. */

@@ -1,28 +1,29 @@
-import { BlockList, isIP } from 'node:net'
+import type { IncomingMessage } from 'node:http'
+import { isIP, type BlockList } from 'node:net'
 
 import type { Context, MiddlewareHandler } from 'hono'
 
-import { SettingsError } from '../lib/config.ts'
+import { networkList } from '../lib/networks.ts'
 import type { ServerEnv } from './serve.ts'
 
-/** Reads an address or a network: `127.0.0.1`, `10.0.0.0/8`, `fd00::/8`. False when it is neither. */
-function add(list: BlockList, text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/')
-  const family = isIP(address)
-  const length = family === 4 ? 32 : 128
-  const prefix = bits === undefined ? length : /^\d{1,3}$/.test(bits) ? Number(bits) : -1
-  if (family === 0 || rest.length > 0 || prefix < 0 || prefix > length) return false
-  list.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6')
-  return true
+/** The proxies whose word about clients counts. @throws {SettingsError} naming what is no address and no network */
+export const proxyList = (texts: readonly string[]): BlockList => networkList('trusted_proxies', texts)
+
+/** Who is asked whether an address is that of a proxy of ours. */
+interface Proxies {
+  check(address: string, family: 'ipv4' | 'ipv6'): boolean
 }
 
-/** The proxies whose word about clients counts. @throws {SettingsError} naming what is no address and no network */
-export function proxyList(texts: readonly string[]): BlockList {
-  const list = new BlockList()
-  for (const text of texts)
-    if (!add(list, text))
-      throw new SettingsError([`trusted_proxies: ${JSON.stringify(text)} is no IP address and no network`])
-  return list
+/** The proxies that live settings name, also once they name others. */
+export function trustedProxies(settings: {
+  watch(prepare: (next: { server: { trusted_proxies: readonly string[] } }) => () => void): void
+}): Proxies {
+  let list = proxyList([])
+  settings.watch(({ server }) => {
+    const next = proxyList(server.trusted_proxies)
+    return () => (list = next)
+  })
+  return { check: (address, family) => list.check(address, family) }
 }
 
 /** What is wrong with the settings for a service that others reach at `publicUrl`; undefined when nothing is. */
@@ -38,7 +39,7 @@ export function proxyWarning(publicUrl: string, texts: readonly string[]): strin
 export function resolveClientAddress(
   peer: string | undefined,
   forwardedFor: string | undefined,
-  trusted: BlockList,
+  trusted: Proxies,
 ): string {
   let address = plainAddress(peer ?? '')
   const hops = forwardedFor === undefined ? [] : forwardedFor.split(',')
@@ -50,13 +51,17 @@ export function resolveClientAddress(
   return address
 }
 
+/** As {@link resolveClientAddress}, for what frameworks do not see. */
+export function requestAddress({ socket, headers }: IncomingMessage, trusted: Proxies): string {
+  const forwarded = headers['x-forwarded-for']
+  const text = Array.isArray(forwarded) ? forwarded.join(',') : forwarded
+  return resolveClientAddress(socket.remoteAddress, text, trusted)
+}
+
 /** Finds out whose requests these are, for limits and lists of sign-ins. */
-export function clientAddress(trusted: BlockList): MiddlewareHandler<ServerEnv> {
+export function clientAddress(trusted: Proxies): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
-    const { socket, headers } = context.env.incoming
-    const forwarded = headers['x-forwarded-for']
-    const text = Array.isArray(forwarded) ? forwarded.join(',') : forwarded
-    context.set('clientAddress', resolveClientAddress(socket.remoteAddress, text, trusted))
+    context.set('clientAddress', requestAddress(context.env.incoming, trusted))
     await next()
   }
 }
@@ -66,7 +71,7 @@ export function clientAddressOf(context: Context<ServerEnv>): string {
   return context.get('clientAddress') ?? context.env.incoming.socket.remoteAddress ?? ''
 }
 
-function isTrusted(address: string, trusted: BlockList): boolean {
+function isTrusted(address: string, trusted: Proxies): boolean {
   const family = isIP(address)
   return family !== 0 && trusted.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }

@@ -7,7 +7,7 @@ import { serve, type ServerEnv } from './serve.ts'
 
 test('an answer with a cookie is kept by no cache that others use', async () => {
   const app = new Hono<ServerEnv>()
-  app.use(requestId(), securityHeaders())
+  app.use(requestId(), securityHeaders('http://127.0.0.1'))
   app.get('/:what', (context) => {
     const what = context.req.param('what')
     if (what !== 'plain') setCookie(context, 'session', 'a token')

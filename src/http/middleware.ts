@@ -2,33 +2,22 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { MiddlewareHandler } from 'hono'
 
-import { randomId } from '../lib/ids.ts'
-import type { Logger } from '../lib/log.ts'
+import { loggablePath, type Logger } from '../lib/log.ts'
+import { traceOf, withTrace } from '../lib/trace.ts'
 import type { ServerEnv } from './serve.ts'
 
 /**
- * Gives every request an id, taken over from the caller when it is a plain one, so that a log line of the AppView
- * and one of the hold can be laid side by side; answers with it.
+ * Makes every request part of a trace, taken over from the caller when what he sent is plain, so that a log line of the
+ * AppView and one of the hold can be laid side by side; answers with its id.
  */
 export function requestId(): MiddlewareHandler<ServerEnv> {
   return async (context, next) => {
-    const id = requestIdOf(context.env.incoming)
-    context.set('requestId', id)
+    const trace = traceOf(context.env.incoming.headers)
+    context.set('requestId', trace.requestId)
     // On the raw response, because Hono forgets its own headers when a handler answers a Response of its making.
-    context.env.outgoing.setHeader('x-request-id', id)
-    await next()
+    context.env.outgoing.setHeader('x-request-id', trace.requestId)
+    await withTrace(trace, next)
   }
-}
-
-/** Unlike those of any other process, and then counted: cheap, because every request has one, and no secret. */
-const idPrefix = randomId(6)
-let idCount = 0
-
-export function requestIdOf({ headers }: IncomingMessage): string {
-  const given = headers['x-request-id']
-  return typeof given === 'string' && /^[\w-]{1,64}$/.test(given)
-    ? given
-    : `${idPrefix}-${(idCount++).toString(36)}`
 }
 
 /** One line a request, after its answer: method, path without query, status and milliseconds. */
@@ -51,19 +40,21 @@ export function logAccess(
   log.debug({
     requestId: call.requestId,
     method: incoming.method,
-    path: incoming.url?.split('?', 1)[0],
+    path: loggablePath(incoming.url ?? ''),
     status,
     durationMs: Math.round(performance.now() - startedAtMs),
   })
 }
 
 /**
- * Headers that every answer carries; pages add their content security policy. An answer with a cookie is for one browser,
- * whatever it says itself: a session gets a new token now and then, with whatever happens to be asked for.
+ * Headers that every answer carries; pages put their own content security policy in place of this one, which lets
+ * nothing happen. An answer with a cookie is for one browser, whatever it says itself: a session gets a new token now
+ * and then, with whatever happens to be asked for.
  */
-export function securityHeaders(): MiddlewareHandler<ServerEnv> {
+export function securityHeaders(publicUrl: string): MiddlewareHandler<ServerEnv> {
+  const all = securityHeadersFor(publicUrl)
   return async (context, next) => {
-    setSecurityHeaders(context.env.outgoing)
+    setSecurityHeaders(context.env.outgoing, all)
     await next()
     const { headers } = context.res
     const isForOne = /\b(?:private|no-store)\b/.test(headers.get('cache-control') ?? '')
@@ -71,8 +62,25 @@ export function securityHeaders(): MiddlewareHandler<ServerEnv> {
   }
 }
 
-export function setSecurityHeaders(outgoing: ServerResponse): void {
-  outgoing.setHeader('x-content-type-options', 'nosniff')
-  outgoing.setHeader('referrer-policy', 'same-origin')
-  outgoing.setHeader('x-frame-options', 'DENY')
+/** For a service that others reach at `publicUrl`. */
+export function securityHeadersFor(publicUrl: string): Readonly<Record<string, string>> {
+  return {
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'same-origin',
+    'x-frame-options': 'DENY',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'cross-origin-resource-policy': 'same-origin',
+    'permissions-policy': permissionsPolicy,
+    ...(publicUrl.startsWith('https:') && { 'strict-transport-security': `max-age=${yearSeconds}` }),
+  }
+}
+
+/** Nothing here wants any of it, and no script that got in would be given it. Copying is for the buttons beside commands. */
+const permissionsPolicy =
+  'camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()'
+/** Of this host alone: its neighbours are none of our business. */
+const yearSeconds = 365 * 86_400
+
+export function setSecurityHeaders(outgoing: ServerResponse, all: Readonly<Record<string, string>>): void {
+  for (const name in all) outgoing.setHeader(name, all[name] as string)
 }

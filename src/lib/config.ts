@@ -1,14 +1,10 @@
-import { parse as parseYaml, Document, type YAMLMap, isMap, type Scalar } from 'yaml'
+import { Document, isMap, type Scalar, type YAMLMap } from 'yaml'
 import { z } from 'zod'
 
 import { Secret } from './secret.ts'
-
-/** One setting or section of a zod object schema, with its YAML path. */
-interface Leaf {
-  path: string[]
-  schema: z.ZodType
-  description: string | undefined
-}
+import { readEnvironment, unknownNames, type Environment } from './settings-environment.ts'
+import { defaultOf, descriptionOf, environmentName, isMapping, leavesOf, misplacedKeys, unwrap } from './settings-tree.ts' // prettier-ignore
+import { readSettingsYaml } from './settings-yaml.ts'
 
 /** Everything wrong with the settings, one line each, so that a person mends them in one go. */
 export class SettingsError extends Error {
@@ -21,12 +17,20 @@ export class SettingsError extends Error {
   }
 }
 
-/** What a program may be configured with: the schema, the prefix of its environment names, and older names. */
+/** What a program may be configured with: the schema, and its names in the environment. */
 export interface SettingsDeclaration<Schema extends z.ZodObject> {
   schema: Schema
   environmentPrefix: string
   /** Older environment name → path of the setting it stands for. Read with a notice, overruled by the present name. */
   legacyEnvironment?: Record<string, string>
+  /** Sections that {@link settingsTemplate} names and leaves empty: what few need. */
+  folded?: readonly string[]
+  /** Names with the prefix that belong to somebody else: no notice is given of them. */
+  foreignEnvironment?: readonly RegExp[]
+  /** Settings, and sections as a whole, that a running program takes over on SIGHUP; the others wait for a restart. */
+  reloaded?: readonly string[]
+  /** What is wrong between settings, one line each. Sections that are wrong by themselves are missing. */
+  contradictions?(settings: Partial<z.output<Schema>>): string[]
 }
 
 /** Settings as read, and notices that the door logs once logging works. */
@@ -37,42 +41,38 @@ export interface LoadedSettings<Settings> {
 
 /**
  * Settings from the environment, over a YAML text, over the defaults in the schema.
- * @throws {SettingsError} listing unknown keys, wrong types and missing values together.
+ * @throws {SettingsError} listing unknown keys, wrong types, missing values and contradictions together.
  */
 export function loadSettings<Schema extends z.ZodObject>(
   declaration: SettingsDeclaration<Schema>,
-  sources: { environment: Record<string, string | undefined>; yaml?: string },
+  sources: { environment: Environment; yaml?: string },
 ): LoadedSettings<z.output<Schema>> {
+  const { environmentPrefix: prefix, schema } = declaration
   const problems: string[] = []
-  const notices: string[] = []
-  const raw = withSections(declaration.schema, readYaml(sources.yaml, problems))
-  for (const leaf of leavesOf(declaration.schema)) {
-    const name = environmentName(declaration.environmentPrefix, leaf.path)
-    const legacyName = legacyNameOf(declaration, leaf.path, sources.environment)
-    const value = sources.environment[name] ?? (legacyName && sources.environment[legacyName])
-    if (value === undefined || value === '') continue
-    if (sources.environment[name] === undefined) notices.push(`${legacyName} is an older name of ${name}`)
-    setAt(raw, leaf.path, parseEnvironmentValue(leaf.schema, value))
+  const notices: string[] = unknownNames(schema, declaration, sources.environment)
+  const file = readSettingsYaml(sources.yaml, problems)
+  problems.push(...misplacedKeys(schema, file))
+  const raw = withSections(schema, file)
+  for (const leaf of leavesOf(schema)) {
+    const found = readEnvironment(leaf, declaration, sources.environment, { problems, notices })
+    if (found !== undefined) setAt(raw, leaf.path, found.value)
   }
-  const parsed = z.safeParse(declaration.schema.strict() as unknown as Schema, raw)
-  if (!parsed.success) {
-    problems.push(...parsed.error.issues.map((issue) => describeIssue(issue, declaration.environmentPrefix)))
-  }
-  if (!parsed.success || problems.length > 0) throw new SettingsError(problems)
+  const parsed = z.safeParse(schema, raw)
+  // Unknown keys were told of, each with what may have been meant.
+  const issues = parsed.error?.issues.filter(({ code }) => code !== 'unrecognized_keys') ?? []
+  problems.push(...issues.map((issue) => describeIssue(issue, prefix)))
+  const sound = parsed.success ? parsed.data : soundSections(schema, raw)
+  problems.push(...(declaration.contradictions?.(sound as Partial<z.output<Schema>>) ?? []))
+  if (!parsed.success || problems.length > 0) throw new SettingsError([...new Set(problems)])
   return { settings: parsed.data, notices }
 }
 
 /** The whole YAML file with every default, each key commented with what it is and its environment name. */
 export function settingsTemplate(declaration: SettingsDeclaration<z.ZodObject>, heading: string): string {
   const document = new Document({})
-  document.commentBefore = ` ${heading}`
-  addSection(document.contents as unknown as YAMLMap, declaration.schema, [], declaration.environmentPrefix)
+  document.commentBefore = ` ${heading}. In brackets: its name in the environment; with _FILE behind it, that of a file with the value.`
+  addSection(document.contents as unknown as YAMLMap, declaration.schema, [], declaration)
   return document.toString({ lineWidth: 110 })
-}
-
-/** `server.base_url` → `ATCR_SERVER_BASE_URL`. Computed from the declared path, never parsed back. */
-export function environmentName(prefix: string, path: readonly string[]): string {
-  return prefix + path.join('_').toUpperCase()
 }
 
 /** One setting as a reader of the documentation needs it. */
@@ -83,6 +83,8 @@ export interface SettingDescription {
   /** The default as it would stand in the file; `undefined` when there is none. */
   default: unknown
   isRequired: boolean
+  /** Whether a running program takes it over on SIGHUP. */
+  isReloaded: boolean
 }
 
 /** All settings of a program, in the order of their declaration. */
@@ -93,7 +95,13 @@ export function describeSettings(declaration: SettingsDeclaration<z.ZodObject>):
     description: leaf.description ?? '',
     default: defaultOf(leaf.schema),
     isRequired: !leaf.schema.safeParse(undefined).success,
+    isReloaded: isReloaded(declaration, leaf.path),
   }))
+}
+
+/** Whether a running program takes a setting over on SIGHUP. */
+export function isReloaded(declaration: { reloaded?: readonly string[] }, path: readonly string[]): boolean {
+  return path.some((_, index) => declaration.reloaded?.includes(path.slice(0, index + 1).join('.')))
 }
 
 // --- building blocks for schemas ------------------------------------------------------------------
@@ -119,8 +127,9 @@ function quantity(
   context: z.RefinementCtx,
 ): number {
   const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]+)$/.exec(text.trim())
-  const unit = match && units[match[2] as string]
-  if (!match || unit === undefined || unit === null) {
+  const name = match?.[2] as string
+  const unit = match !== null && Object.hasOwn(units, name) ? units[name] : undefined
+  if (match === null || unit === undefined) {
     context.addIssue({ code: 'custom', message: `expected ${wanted}, got ${JSON.stringify(text)}` })
     return z.NEVER
   }
@@ -129,87 +138,26 @@ function quantity(
 
 // --- inside ----------------------------------------------------------------------------------------
 
-function leavesOf(schema: z.ZodObject, path: string[] = []): Leaf[] {
-  return Object.entries(schema.shape).flatMap(([key, child]) => {
-    const inner = unwrap(child as z.ZodType)
-    const here = [...path, key]
-    if (inner instanceof z.ZodObject) return leavesOf(inner, here)
-    return [{ path: here, schema: child as z.ZodType, description: descriptionOf(child as z.ZodType) }]
-  })
-}
-
-function unwrap(schema: z.ZodType): z.ZodType {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable)
-    return unwrap(schema.unwrap() as z.ZodType)
-  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
-    return unwrap(schema.unwrap() as z.ZodType)
-  if (schema instanceof z.ZodPipe) return unwrap(schema.in as z.ZodType)
-  return schema
-}
-
-function descriptionOf(schema: z.ZodType): string | undefined {
-  if (schema.description !== undefined) return schema.description
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable)
-    return descriptionOf(schema.unwrap() as z.ZodType)
-  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
-    return descriptionOf(schema.unwrap() as z.ZodType)
-  return undefined
-}
-
-function defaultOf(schema: z.ZodType): unknown {
-  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) return schema.def.defaultValue
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable)
-    return defaultOf(schema.unwrap() as z.ZodType)
-  return undefined
-}
-
-function readYaml(text: string | undefined, problems: string[]): Record<string, unknown> {
-  if (text === undefined) return {}
-  try {
-    const value: unknown = parseYaml(text)
-    if (value === null || value === undefined) return {}
-    if (typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>
-    problems.push('the file must hold a YAML mapping')
-  } catch (error) {
-    problems.push(`the file is not YAML: ${(error as Error).message}`)
-  }
-  return {}
-}
-
 /** Every section is there, so that what it lacks is told by name; `null`, as in the template, is "not set". */
 function withSections(schema: z.ZodObject, raw: Record<string, unknown>): Record<string, unknown> {
   const result = Object.fromEntries(Object.entries(raw).filter(([, value]) => value !== null))
   for (const [key, child] of Object.entries(schema.shape)) {
     const inner = unwrap(child as z.ZodType)
     if (!(inner instanceof z.ZodObject)) continue
-    const section = result[key] ?? {}
-    const isMapping = typeof section === 'object' && !Array.isArray(section)
-    result[key] = isMapping ? withSections(inner, section as Record<string, unknown>) : section
+    const section = result[key]
+    // What is no section was told of already.
+    result[key] = withSections(inner, isMapping(section) ? section : {})
   }
   return result
 }
 
-function parseEnvironmentValue(schema: z.ZodType, text: string): unknown {
-  const inner = unwrap(schema)
-  if (inner instanceof z.ZodBoolean) return { true: true, '1': true, false: false, '0': false }[text] ?? text
-  if (inner instanceof z.ZodNumber) return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
-  if (inner instanceof z.ZodArray) {
-    if (unwrap(inner.element as z.ZodType) instanceof z.ZodString)
-      return text.split(',').map((part) => part.trim())
-    return parseYaml(text)
-  }
-  return text
-}
-
-function legacyNameOf(
-  declaration: SettingsDeclaration<z.ZodObject>,
-  path: readonly string[],
-  environment: Record<string, string | undefined>,
-): string | undefined {
-  const wanted = path.join('.')
-  return Object.entries(declaration.legacyEnvironment ?? {}).find(
-    ([name, target]) => target === wanted && environment[name] !== undefined,
-  )?.[0]
+/** Of settings with mistakes those top sections that have none. */
+function soundSections(schema: z.ZodObject, raw: Record<string, unknown>): Record<string, unknown> {
+  const sections = Object.entries(schema.shape).flatMap(([key, section]) => {
+    const parsed = z.safeParse(section as z.ZodType, raw[key])
+    return parsed.success ? [[key, parsed.data] as const] : []
+  })
+  return Object.fromEntries(sections)
 }
 
 function setAt(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
@@ -218,17 +166,12 @@ function setAt(target: Record<string, unknown>, path: readonly string[], value: 
     target[key] = value
     return
   }
-  const child = target[key]
-  const section = typeof child === 'object' && child !== null ? (child as Record<string, unknown>) : {}
-  target[key] = section
-  setAt(section, rest, value)
+  const section = target[key]
+  if (isMapping(section)) setAt(section, rest, value)
 }
 
 function describeIssue(issue: z.core.$ZodIssue, prefix: string): string {
   const path = issue.path.map(String)
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => `${[...path, key].join('.')}: unknown setting`).join('\n  - ')
-  }
   const isMissing = issue.code === 'invalid_type' && issue.message.includes('received undefined')
   const advice = isMissing
     ? `missing; set it in the file or as ${environmentName(prefix, path)}`
@@ -236,7 +179,12 @@ function describeIssue(issue: z.core.$ZodIssue, prefix: string): string {
   return `${path.join('.') || 'settings'}: ${advice}`
 }
 
-function addSection(map: YAMLMap, schema: z.ZodObject, path: string[], prefix: string): void {
+function addSection(
+  map: YAMLMap,
+  schema: z.ZodObject,
+  path: string[],
+  { environmentPrefix, folded = [] }: Pick<SettingsDeclaration<never>, 'environmentPrefix' | 'folded'>,
+): void {
   for (const [key, child] of Object.entries(schema.shape)) {
     const here = [...path, key]
     const inner = unwrap(child as z.ZodType)
@@ -244,8 +192,9 @@ function addSection(map: YAMLMap, schema: z.ZodObject, path: string[], prefix: s
     if (inner instanceof z.ZodObject) {
       const section = new Document({}).contents as unknown as YAMLMap
       section.flow = false
-      addSection(section, inner, here, prefix)
-      const pair = new Document().createPair(key, section)
+      const isFolded = folded.includes(here.join('.'))
+      if (!isFolded) addSection(section, inner, here, { environmentPrefix, folded })
+      const pair = new Document().createPair(key, isFolded ? null : section)
       comment(
         pair.key as unknown as Scalar,
         path.length === 0 ? `\n${description ?? ''}` : (description ?? ''),
@@ -259,7 +208,7 @@ function addSection(map: YAMLMap, schema: z.ZodObject, path: string[], prefix: s
     const choices = inner instanceof z.ZodEnum ? ` One of: ${inner.options.join(', ')}.` : ''
     comment(
       pair.key as unknown as Scalar,
-      `${description ?? ''}${choices} [${environmentName(prefix, here)}]`,
+      `${description ?? ''}${choices} [${environmentName(environmentPrefix, here)}]`,
     )
     map.add(pair)
   }

@@ -12,17 +12,21 @@ import {
 } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 
-/** Where a program keeps its rows: one file (or `:memory:`), or a PostgreSQL server. */
-export type DatabaseLocation = { path: string } | { url: string }
+import type { LibsqlOptions } from './libsql-database.ts'
+
+/** Where a program keeps its rows: one file (or `:memory:`), which may be a libSQL replica, or a PostgreSQL server. */
+export type DatabaseLocation = { path: string; libsql?: LibsqlOptions | undefined } | { url: string }
 
 /** Kysely over either dialect, closed with `await using`. Functions in `db/` take it or a transaction alike. */
 export type Database<Schema> = Kysely<Schema> & {
   readonly dialect: 'sqlite' | 'postgres'
   /**
    * A text that is another one after anything was written, by this process or by any other; undefined where that
-   * cannot be told without asking a server (PostgreSQL).
+   * cannot be told without asking a server (PostgreSQL, libSQL).
    */
   readonly version: (() => string) | undefined
+  /** How connections are used; undefined for a file. */
+  readonly connections: (() => { total: number; idle: number; waiting: number }) | undefined
 }
 
 /** Statements that are kept compiled; there are far fewer different ones. */
@@ -37,10 +41,9 @@ export async function openDatabase<Schema>(
   migrations: Migrations,
 ): Promise<Database<Schema>> {
   const dialect = 'path' in location ? 'sqlite' : 'postgres'
-  const sqlite = 'path' in location ? sqliteDialect(location.path) : undefined
-  const driver = sqlite?.driver ?? (await postgresDialect('url' in location ? location.url : ''))
+  const { connections, driver, version } = await openDialect(location)
   const kysely = new Kysely<Schema>({ dialect: driver })
-  const database = Object.assign(kysely, { dialect, version: sqlite?.version } as const)
+  const database = Object.assign(kysely, { dialect, version, connections } as const)
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) {
@@ -48,6 +51,22 @@ export async function openDatabase<Schema>(
     throw new Error('the database schema could not be brought up to date', { cause: error })
   }
   return database
+}
+
+interface OpenedDialect extends Partial<Pick<Database<unknown>, 'version' | 'connections'>> {
+  driver: Dialect
+}
+
+async function openDialect(location: DatabaseLocation): Promise<OpenedDialect> {
+  if ('url' in location) return postgresDialect(location.url)
+  makeFolderOf(location.path)
+  if (location.libsql === undefined) return sqliteDialect(location.path)
+  const { openLibsql } = await import('./libsql-database.ts')
+  return { driver: new SqliteDialect({ database: await openLibsql(location.path, location.libsql) }) }
+}
+
+function makeFolderOf(path: string): void {
+  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
 }
 
 /** Writes the state of an SQLite file as it is now, also while others write to it, to a new file. */
@@ -67,12 +86,31 @@ export function isDiskFull(error: unknown): boolean {
   return isSqliteFull || ('code' in error && error.code === '53100')
 }
 
+/** PostgreSQL's own words (errcodes, appendix A) for a server that stops, starts, or takes nobody more. */
+const awayStates = /^(?:08...|57P0[1-3]|53300)$/
+/** What Node says of a connection, and where: `pg` adds nothing to it. */
+const awayCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOENT'])
+const awayCalls = new Set(['connect', 'read', 'write'])
+/** What `pg` says without a code, of connections that were lost or could not be made in time. */
+const awayMessages = /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/ // prettier-ignore
+
+/**
+ * Whether a statement failed because the database server was not there, or went away. The same may be tried again later;
+ * connections are made anew by themselves.
+ */
+export function isDatabaseAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (code === undefined) return awayMessages.test(error.message)
+  // Of other servers `fetch` tells in a cause.
+  return awayStates.test(code) || (awayCodes.has(code) && awayCalls.has(syscall ?? ''))
+}
+
 /** Pages of an SQLite file kept in memory: all of a small index, the upper levels of a large one. */
 const pageCacheKiB = 64 * 1024
 
 /** `node:sqlite` in the shape Kysely's SQLite dialect expects. WAL, and every commit on disk before it is answered. */
 function sqliteDialect(path: string): { driver: Dialect; version: () => string } {
-  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const sqlite = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true })
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
   sqlite.exec(`PRAGMA cache_size = -${pageCacheKiB}`)
@@ -117,9 +155,17 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
   return { driver: new SqliteDialect({ database }), version }
 }
 
-async function postgresDialect(url: string): Promise<Dialect> {
+/** For a connection, or for one of those that there may be. */
+const connectTimeoutMs = 20_000
+
+async function postgresDialect(url: string): Promise<OpenedDialect> {
   const { Pool, types } = await import('pg').then((module) => module.default)
   // Sizes and counts are bigint columns; all of ours stay below 2^53.
   types.setTypeParser(20, Number)
-  return new PostgresDialect({ pool: new Pool({ connectionString: url, max: 10 }) })
+  const pool = new Pool({ connectionString: url, max: 10, connectionTimeoutMillis: connectTimeoutMs })
+  // A connection that breaks tells whoever uses it; what is also told here, of those that rest, would end the process.
+  pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  const connections = () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount })
+  return { driver: new PostgresDialect({ pool }), connections }
 }

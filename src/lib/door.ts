@@ -1,15 +1,22 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { get as getSecurely } from 'node:https'
+import { text } from 'node:stream/consumers'
 
 import { Command, CommanderError } from 'commander'
 import type { z } from 'zod'
 
 import { explain } from './command-help.ts'
-import { loadSettings, SettingsError, settingsTemplate, type SettingsDeclaration } from './config.ts'
+import { loadSettings, SettingsError, settingsTemplate, type LoadedSettings, type SettingsDeclaration } from './config.ts' // prettier-ignore
+import { startLogShipper } from './log-shipper.ts'
+import type { LogShipperSettings } from './operation-settings.ts'
 import { logger, logToStandardError, setLogLevel, type LogLevel } from './log.ts'
+import { compareSettings } from './settings-reload.ts'
 
-type LogSettings = z.ZodObject<{ log_level: z.ZodType<LogLevel> }>
+type LogSettings = z.ZodObject<{
+  log_level: z.ZodType<LogLevel>
+  log_shipper: z.ZodType<LogShipperSettings>
+}>
 
 /** A program as its command line knows it. */
 export interface Program<Schema extends z.ZodObject> {
@@ -21,9 +28,17 @@ export interface Program<Schema extends z.ZodObject> {
   port: number
   settings: SettingsDeclaration<Schema>
   /** Starts it; disposing what comes back stops it gracefully. */
-  start: (settings: z.output<Schema>) => Promise<AsyncDisposable>
+  start: (settings: z.output<Schema>) => Promise<Running<z.output<Schema>>>
+  /** Looks at what settings name, files for example. @throws {SettingsError} */
+  inspect?: (settings: z.output<Schema>) => void
   /** Adds commands of its own beside those that all servers share. */
   addCommands?: (command: Command, run: RunWithSettings<z.output<Schema>>) => void
+}
+
+/** A program that runs. */
+export interface Running<Settings> extends AsyncDisposable {
+  /** Goes by these settings from now on, of which only those changed that are declared as reloaded. @throws {SettingsError} */
+  reload?: (settings: Settings) => void
 }
 
 /** Loads the settings and runs a command with them; a failure is one readable message and exit code 1. */
@@ -65,6 +80,8 @@ export async function openDoor<Schema extends LogSettings>(
 }
 
 const usageExitCode = 2
+/** `/ready` may wait 5 s for a part that hangs. */
+const healthTimeoutMs = 10_000
 
 const exitCodes = `
 Exit codes:
@@ -89,33 +106,47 @@ export function createCommand<Schema extends LogSettings>(
   const runWithSettings: RunWithSettings<z.output<Schema>> = (options, action) =>
     run(() => {
       logToStandardError()
-      return action(readSettings(program, environment, options.config))
+      return action(adopt(program.name, load(program, environment, options.config)))
     })
   explain(withConfigOption(command.command('serve')), {
     summary: `run ${name}`,
     description:
       'Runs until SIGINT or SIGTERM, then ends what is under way and stops. Settings come from the environment and, ' +
-      'where that says nothing, from the file; everything wrong with them is told at once.',
+      'where that says nothing, from the file; everything wrong with them is told at once. On SIGHUP they are read again.',
     examples: [
       [`${name} serve --config ${name}.yaml`, 'with a file, as a service would'],
       [`${program.settings.environmentPrefix}LOG_LEVEL=debug ${name} serve`, 'with everything from the environment, and saying more'],
     ], // prettier-ignore
   }).action((options: ConfigOption) =>
-    run(() => serveUntilStopped(program, readSettings(program, environment, options.config))),
+    run(() => serveUntilStopped(program, () => load(program, environment, options.config))),
   )
-  addConfigCommands(command, program)
-  explain(command.command('healthcheck <url>'), {
-    summary: `ask a running ${name} whether it is well`,
-    description: `Asks /health at the address, for 5 seconds at most. Exit code 0 when the answer is 200, else 1.`,
-    examples: [
-      [`${name} healthcheck http://127.0.0.1:${program.port}`, 'as the health check of a container'],
-    ],
-  }).action((url: string) => run(() => checkHealth(url)))
+  addConfigCommands(command, program, environment)
+  explain(
+    command
+      .command('healthcheck <url>')
+      .option('--ready', 'ask /ready: whether it can do its work, not only whether it lives'),
+    {
+      summary: `ask a running ${name} whether it is well`,
+      description:
+        'Asks /health at the address, for 10 seconds at most. Exit code 0 when the answer is 200, else 1. With --ready it asks /ready ' +
+        'instead, and says which part does not work: for load balancers, not for what restarts a program, which would not mend it.',
+      examples: [
+        [`${name} healthcheck http://127.0.0.1:${program.port}`, 'as the health check of a container'],
+        [`${name} healthcheck --ready http://127.0.0.1:${program.port}`, 'whether all that it needs works'],
+      ],
+    },
+  ).action((url: string, { ready }: { ready?: true }) =>
+    run(() => checkHealth(url, ready === true ? '/ready' : '/health')),
+  )
   program.addCommands?.(command, runWithSettings)
   return command
 }
 
-function addConfigCommands(command: Command, program: Pick<Program<z.ZodObject>, 'name' | 'settings'>): void {
+function addConfigCommands<Schema extends LogSettings>(
+  command: Command,
+  program: Pick<Program<Schema>, 'inspect' | 'name' | 'settings'>,
+  environment: Record<string, string | undefined>,
+): void {
   const { name } = program
   const config = command.command('config').description('settings')
   explain(config.command('init [file]'), {
@@ -128,18 +159,43 @@ function addConfigCommands(command: Command, program: Pick<Program<z.ZodObject>,
       [`${name} config init | less`, 'look up what can be set'],
     ],
   }).action((file: string | undefined) => run(async () => writeTemplate(program, file)))
+  explain(withConfigOption(config.command('check')), {
+    summary: 'say what is wrong with the settings, or that nothing is',
+    description:
+      'Reads file and environment as serve would and looks at the files they name, but starts nothing. Everything ' +
+      'wrong is told at once, with exit code 1.',
+    examples: [[`${name} config check --config ${name}.yaml`, 'before a restart, or a SIGHUP']],
+  }).action((options: ConfigOption) => run(async () => checkSettings(program, environment, options.config)))
 }
 
-function readSettings<Schema extends LogSettings>(
-  { name, settings: declaration }: Pick<Program<Schema>, 'name' | 'settings'>,
+function checkSettings<Schema extends LogSettings>(
+  program: Pick<Program<Schema>, 'inspect' | 'name' | 'settings'>,
   environment: Record<string, string | undefined>,
   configFile: string | undefined,
-): z.output<Schema> {
-  const yaml = configFile === undefined ? {} : { yaml: readConfigFile(name, configFile) }
-  const { settings, notices } = loadSettings(declaration, { environment, ...yaml })
+): void {
+  const { notices, settings } = load(program, environment, configFile)
+  program.inspect?.(settings)
+  for (const notice of notices) process.stdout.write(`notice: ${notice}\n`)
+  process.stdout.write('the settings are fine\n')
+}
+
+/** Logs as settings say from now on, and what is to be said about them. */
+function adopt<Settings extends { log_level: LogLevel }>(
+  name: string,
+  { notices, settings }: LoadedSettings<Settings>,
+): Settings {
   setLogLevel(settings.log_level)
   for (const notice of notices) logger(name).warn(notice)
   return settings
+}
+
+function load<Schema extends LogSettings>(
+  { name, settings: declaration }: Pick<Program<Schema>, 'name' | 'settings'>,
+  environment: Record<string, string | undefined>,
+  configFile: string | undefined,
+): LoadedSettings<z.output<Schema>> {
+  const yaml = configFile === undefined ? {} : { yaml: readConfigFile(name, configFile) }
+  return loadSettings(declaration, { environment, ...yaml })
 }
 
 function readConfigFile(name: string, file: string): string {
@@ -154,15 +210,53 @@ function readConfigFile(name: string, file: string): string {
 }
 
 async function serveUntilStopped<Schema extends LogSettings>(
-  { name, start }: Pick<Program<Schema>, 'name' | 'start'>,
-  settings: z.output<Schema>,
+  program: Pick<Program<Schema>, 'name' | 'settings' | 'start'>,
+  read: () => LoadedSettings<z.output<Schema>>,
 ): Promise<void> {
+  const log = logger(program.name)
+  let current = adopt(program.name, read())
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
     process.once('SIGINT', resolve)
     process.once('SIGTERM', resolve)
   })
-  await using _running = await start(settings)
-  logger(name).info({ signal: await stopped }, 'stopping')
+  let running: Running<z.output<Schema>> | undefined
+  const onHangup = () => {
+    if (running === undefined) return log.warn('SIGHUP came before the program was up, and is ignored')
+    try {
+      current = reload(program, { read, current, running })
+    } catch (error) {
+      log.error(`the settings stay as they were. ${describeFailure(error)}`)
+    }
+  }
+  process.on('SIGHUP', onHangup)
+  // The last to go, so that it has the last lines.
+  await using _shipper = startLogShipper(current.log_shipper, program.name)
+  await using started = await program.start(current)
+  running = started
+  log.info({ signal: await stopped }, 'stopping')
+  process.off('SIGHUP', onHangup)
+}
+
+/** Reads the settings again and lets the program go by them; returns those it goes by. @throws {SettingsError} */
+function reload<Schema extends LogSettings>(
+  { name, settings: declaration }: Pick<Program<Schema>, 'name' | 'settings'>,
+  {
+    current,
+    read,
+    running,
+  }: {
+    current: z.output<Schema>
+    read: () => LoadedSettings<z.output<Schema>>
+    running: Running<z.output<Schema>>
+  },
+): z.output<Schema> {
+  const log = logger(name)
+  const { notices, settings: wanted } = read()
+  const { changed, settings, waiting } = compareSettings(declaration, current, wanted)
+  running.reload?.(settings)
+  log.info({ changed }, 'the settings were read again')
+  if (waiting.length > 0) log.warn({ settings: waiting }, 'changed settings wait for a restart')
+  return adopt(name, { settings, notices })
 }
 
 function writeTemplate(
@@ -178,19 +272,20 @@ function writeTemplate(
   } else writeFileSync(file, template, { flag: 'wx', mode: 0o600 })
 }
 
-async function checkHealth(address: string): Promise<void> {
+async function checkHealth(address: string, path: '/health' | '/ready'): Promise<void> {
   if (!/^https?:/.test(address) || !URL.canParse(address)) {
     throw new SettingsError([`${JSON.stringify(address)} is not an address; one is http://127.0.0.1:8080`])
   }
-  const url = new URL('/health', address)
+  const url = new URL(path, address)
   return new Promise((resolve, reject) => {
     const ask = url.protocol === 'https:' ? getSecurely : get
-    const request = ask(url, { timeout: 5000 }, (response) => {
-      response.resume()
-      if (response.statusCode === 200) resolve()
-      else reject(new CommandError(`${url.href} answered ${response.statusCode}`))
+    const request = ask(url, { timeout: healthTimeoutMs }, (response) => {
+      void text(response).then((body) => {
+        if (response.statusCode === 200) resolve()
+        else reject(new CommandError(`${url.href} answered ${response.statusCode}: ${body.slice(0, 500)}`))
+      }, reject)
     })
-    request.on('timeout', () => request.destroy(new Error('nothing came within 5 s')))
+    request.on('timeout', () => request.destroy(new Error(`nothing came within ${healthTimeoutMs} ms`)))
     request.on('error', (error) => reject(new CommandError(`${url.href} does not answer: ${error.message}`)))
   })
 }

@@ -20,8 +20,9 @@ const filled = (size: number, seed: number) => {
   return bytes
 }
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+/** Copies: the store may free what it was given. */
 async function* once(...chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks
+  for (const chunk of chunks) yield new Uint8Array(chunk)
 }
 
 let counter = 0

@@ -309,13 +309,13 @@ export async function pagesFixture(
       findBytes: async ({ digest }: { digest: Digest }) => (await findManifestBytes(db, digest))?.bytes,
     },
     blobs: { find: async () => undefined, locate: async () => undefined },
-    healthBelievedMs: 30 * 60_000,
+    healthBelievedMs: () => 30 * 60_000,
     imagePath,
     markdown,
     remoteReadmes: { peek: () => undefined },
   }
   const app = new Hono<ServerEnv>()
-  app.use(requestId(), securityHeaders())
+  app.use(requestId(), securityHeaders('http://127.0.0.1'))
   mountPages(app, needs)
   app.get('/fail', () => {
     throw new Error('a secret detail')

@@ -389,9 +389,12 @@ async function startOther(
   return startAppView(
     appViewConfig({
       ...config,
-      ui: { ...config.ui, database_path: ':memory:' },
+      ui: { database_path: ':memory:' },
       jetstream: { ...config.jetstream, urls: [] },
       health: {},
+      log_shipper: {},
+      readiness: {},
+      cache: {},
       server: {
         ...config.server,
         addr: `127.0.0.1:${port}`,

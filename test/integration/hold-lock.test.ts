@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
-import { holdConfig, holdPaths, type HoldConfig } from '../../src/hold/config.ts'
+import { holdConfig, holdPaths } from '../../src/hold/config.ts'
 import { createContext } from '../../src/hold/context.ts'
 import { lockFolder } from '../../src/lib/folder-lock.ts'
 import { startPostgres } from '../network/postgres.ts'
@@ -85,7 +85,7 @@ test('one process cannot take a folder twice, and disposing lets it go', async (
 test('two holds on one PostgreSQL database', async () => {
   await using postgres = await startPostgres()
   const url = postgres.createDatabase()
-  const open = (name: string, config: Partial<HoldConfig['database']> = {}) => {
+  const open = (name: string, config: { url?: string; did?: string } = {}) => {
     const config_ = holdConfig({
       server: { public_url: 'http://localhost:4999', test_mode: true },
       registration: { owner_did: 'did:plc:captain' },

@@ -1,3 +1,6 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 import { findRecord } from '../../src/atproto/pds-records.ts'
@@ -6,6 +9,7 @@ import {
   imageOfFiles,
   indexMediaType,
   manifestMediaType,
+  manifestOf,
   randomLayer,
 } from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
@@ -33,6 +37,43 @@ describe('the registry', () => {
     const list = await alice.request('GET', '/v2/alice.test/own-writes/tags/list')
     expect(await list.json()).toEqual({ name: 'alice.test/own-writes', tags: ['v1'] })
     network.jetstream.resume()
+  })
+
+  test('layers that are elsewhere are named, and never asked for', async () => {
+    let asked = 0
+    const elsewhere = createServer((_, response) => {
+      asked++
+      response.end('x')
+    })
+    await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve))
+    await using _elsewhere = { [Symbol.asyncDispose]: async () => void elsewhere.close() }
+    const layer = blobOf('never pushed')
+    const config = blobOf('{"architecture":"amd64","os":"windows","rootfs":{"type":"layers","diff_ids":[]}}')
+    const urls = [`http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/layer`]
+    const manifest = manifestOf({
+      schemaVersion: 2,
+      mediaType: 'application/vnd.docker.distribution.manifest.v2+json',
+      config: { mediaType: 'application/vnd.docker.container.image.v1+json', digest: config.digest, size: config.sizeBytes }, // prettier-ignore
+      layers: [{ mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip', digest: layer.digest, size: layer.sizeBytes, urls }], // prettier-ignore
+    })
+    const alice = client(network, 'alice')
+    await alice.authorize('alice.test/foreign', 'pull,push')
+    await alice.pushBlob('alice.test/foreign', config)
+    await alice.pushManifest('alice.test/foreign', 'v1', manifest)
+    const { bytes } = await alice.pullManifest('alice.test/foreign', 'v1')
+    expect(Buffer.from(bytes).toString()).toContain(urls[0])
+    await network.settled()
+    const refused = await alice.request('GET', `/v2/alice.test/foreign/blobs/${layer.digest}`)
+    expect(refused.status).toBe(404)
+    for (const path of [
+      '',
+      '/tags/v1',
+      `/manifests/${manifest.digest}`,
+      '/-/raw/v1',
+      `/-/blob/${layer.digest}`,
+    ])
+      await (await fetch(`${network.appview.url}/r/alice.test/foreign${path}`)).text()
+    expect(asked).toBe(0)
   })
 
   test('is one repository under handle, DID, encoded DID and alias', async () => {

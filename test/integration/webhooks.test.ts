@@ -99,8 +99,10 @@ async function startOther(databasePath?: string) {
   const { config } = services()
   const base_url = `http://127.0.0.1:${port}`
   const server = { ...config.server, addr: `127.0.0.1:${port}`, base_url }
-  const ui = { ...config.ui, database_path: databasePath }
-  return startAppView(appViewConfig({ ...config, ui, health: {}, server }))
+  const ui = { database_path: databasePath }
+  return startAppView(
+    appViewConfig({ ...config, ui, health: {}, cache: {}, log_shipper: {}, readiness: {}, server }),
+  )
 }
 
 test('every tag of a push is told; platforms of an image, other repositories and other people are not', async () => {

@@ -33,6 +33,11 @@ export class Daemon implements AsyncDisposable {
     this.#child.once('error', () => running.delete(this.#child))
   }
 
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error(`${this.#name} could not be started`)
+    return this.#child.pid
+  }
+
   /** Asks `isReady` until it says so. @throws Error with the end of the log when the program ended or took too long */
   async untilReady(isReady: () => Promise<boolean>, secondsMax: number): Promise<void> {
     for (const deadline = Date.now() + secondsMax * 1000; !(await isReady()); await sleep(50)) {
@@ -42,7 +47,7 @@ export class Daemon implements AsyncDisposable {
   }
 
   /** Ends the program and waits until it has gone; one that ignores `SIGTERM` for 15 s is killed. */
-  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+  async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     if (!running.has(this.#child)) return
     const gone = once(this.#child, 'exit')
     this.#child.kill(signal)

@@ -1,4 +1,5 @@
 import http from 'node:http'
+import https from 'node:https'
 
 import { collectBytes } from '../../src/lib/streams.ts'
 import type { Account } from './accounts.ts'
@@ -65,7 +66,8 @@ async function send(
   const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
   const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
     const { method = 'GET', headers, body } = options
-    const request = http.request(url, { method, headers: { ...headers, ...(cookie === '' ? {} : { cookie }) } }, resolve) // prettier-ignore
+    const { request: open } = url.protocol === 'https:' ? https : http
+    const request = open(url, { method, headers: { ...headers, ...(cookie === '' ? {} : { cookie }) } }, resolve) // prettier-ignore
     request.on('error', reject)
     request.end(body)
   })

@@ -8,6 +8,8 @@ export interface OciClientOptions {
   username?: string
   password?: string
   userAgent?: string
+  /** With every request to the registry. */
+  headers?: Record<string, string>
 }
 
 /** An answer that was not the one expected, with what the registry said. */
@@ -48,6 +50,7 @@ export class OciClient {
     const url = new URL(path, this.#options.registryUrl)
     const send = (token: string | undefined) => {
       const headers = new Headers(init.headers)
+      for (const [name, value] of Object.entries(this.#isRegistry(url) ? (this.#options.headers ?? {}) : {})) headers.set(name, value) // prettier-ignore
       if (this.#options.userAgent !== undefined) headers.set('user-agent', this.#options.userAgent)
       if (token !== undefined && this.#isRegistry(url)) headers.set('authorization', `Bearer ${token}`)
       return fetch(url, { redirect: 'manual', ...init, method, headers })

@@ -19,6 +19,8 @@ export interface PdsOptions {
   folder: string
   plcUrl: string
   port?: number
+  /** A public name, at which a proxy offers it by https; `localhost`, without, unless told. */
+  hostname?: string
   /** As on a public server; see the limits in the reference PDS's own configuration. */
   rateLimits?: boolean
 }
@@ -33,13 +35,14 @@ export class TestPds implements AsyncDisposable {
   readonly #pds: PDS
   readonly #listening: Listening
 
-  static async start({ folder, plcUrl, port, rateLimits = false }: PdsOptions): Promise<TestPds> {
+  static async start(options: PdsOptions): Promise<TestPds> {
+    const { folder, plcUrl, port, hostname = 'localhost', rateLimits = false } = options
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const where = { host: '127.0.0.1', port: port ?? (await findFreePort()), what: 'the PDS' }
     const pds = await PDS.fromEnv({
       ...(await secretsIn(folder)),
       port: where.port,
-      hostname: 'localhost',
+      hostname,
       dataDirectory: folder,
       blobstoreDiskLocation: join(folder, 'blobs'),
       blobstoreDiskTmpLocation: join(folder, 'blobs-temporary'),

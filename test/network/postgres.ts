@@ -13,6 +13,9 @@ const versionsFolder = '/usr/lib/postgresql'
 export interface Postgres extends AsyncDisposable {
   /** For `openDatabase({ url })`: a new, empty database on every call. */
   createDatabase(): string
+  /** Ends it as an operator does, who does not wait for clients (`fast`); {@link start} brings it back. */
+  stop(): Promise<void>
+  start(): Promise<void>
 }
 
 /** Where PostgreSQL's programs are; undefined when it is not installed. */
@@ -35,22 +38,12 @@ export async function startPostgres(): Promise<Postgres> {
     execFileSync(command, [...asOther, join(programs, program), ...args], { stdio: 'pipe', cwd: folder })
   const data = join(folder, 'data')
   run('initdb', '-D', data, '-U', 'atcr', '--auth=trust', '--no-sync', '--encoding=UTF8', '--locale=C.UTF-8')
-  const server = new Daemon(
-    command,
-    [
-      ...asOther,
-      join(programs, 'postgres'),
-      '-D',
-      data,
-      '-k',
-      folder,
-      '-c',
-      'listen_addresses=',
-      '-c',
-      'fsync=off',
-    ],
-    { logFile: join(folder, 'log') },
-  )
+  const parameters = ['-D', data, '-k', folder, '-c', 'listen_addresses=', '-c', 'fsync=off']
+  const begin = () =>
+    new Daemon(command, [...asOther, join(programs, 'postgres'), ...parameters], {
+      logFile: join(folder, 'log'),
+    })
+  let server = begin()
   const isReady = async () => {
     try {
       run('pg_isready', '-q', '-h', folder, '-U', 'atcr', '-d', 'postgres')
@@ -67,8 +60,14 @@ export async function startPostgres(): Promise<Postgres> {
       run('createdb', '-h', folder, '-U', 'atcr', name)
       return `postgres://atcr@/${name}?host=${encodeURIComponent(folder)}`
     },
+    // SIGINT is PostgreSQL's own word for "now, but cleanly".
+    stop: () => server.stop('SIGINT'),
+    async start() {
+      server = begin()
+      await server.untilReady(isReady, 60)
+    },
     async [Symbol.asyncDispose]() {
-      // SIGINT is PostgreSQL's own word for "now, but cleanly"; Daemon's is enough for a folder that goes.
+      // Daemon's own way is enough for a folder that goes.
       await server.stop()
       await rm(folder, { recursive: true, force: true })
     },

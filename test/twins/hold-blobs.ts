@@ -1,4 +1,7 @@
+import { Readable } from 'node:stream'
+
 import type { Did } from '../../src/atproto/syntax.ts'
+import type { TransferAnswer } from '../../src/atproto/transfer.ts'
 import { AppViewError } from '../../src/appview/errors.ts'
 import type { BlobLocation, HoldBlobs } from '../../src/appview/ports/hold-blobs.ts'
 
@@ -27,7 +30,7 @@ export class HoldBlobsTwin implements HoldBlobs {
     return { url, expiresAtMs: this.now().getTime() + this.lifetimeMs }
   }
 
-  open(): Promise<Response> {
-    return Promise.resolve(new Response('bytes'))
+  open(): Promise<TransferAnswer> {
+    return Promise.resolve({ status: 200, headers: {}, body: Readable.from([Buffer.from('bytes')]) })
   }
 }

@@ -23,6 +23,7 @@ type Needs = Pick<
   | 'repositories'
   | 'holdPreparations'
   | 'sailorSetups'
+  | 'limits'
   | 'log'
 >
 
@@ -42,6 +43,9 @@ async function answer(
   read: () => TokenRequest | Promise<TokenRequest>,
 ): Promise<Response> {
   try {
+    const waitSeconds = await needs.limits.ofAddress('token_requests', clientAddressOf(c))
+    if (waitSeconds !== undefined)
+      throw new AppViewError('rate_limited', `too many tokens were asked for from your network; try again in ${waitSeconds} s`, { retryAfterSeconds: waitSeconds }) // prettier-ignore
     const request = await read()
     const login = await logIn(needs, request.credentials, clientAddressOf(c))
     await checkAccount(needs, request, login?.did)

@@ -1,6 +1,6 @@
 import { AtprotoError } from '../../atproto/errors.ts'
-import type { Fetch } from '../../atproto/outbound-fetch.ts'
 import type { Did } from '../../atproto/syntax.ts'
+import type { Transfer, TransferAnswer } from '../../atproto/transfer.ts'
 import { answerError, translate } from '../../atproto/xrpc-client.ts'
 import { loggableUrl } from '../../lib/log.ts'
 import type { Now } from '../../lib/clock.ts'
@@ -15,10 +15,10 @@ const defaultLifetimeMs = 60_000
 /** `com.atproto.sync.getBlob` with an OCI digest for a CID: holds answer a presigned URL. */
 export class HoldBlobsClient implements HoldBlobs {
   readonly #caller: HoldCaller
-  readonly #transfer: Fetch
+  readonly #transfer: Transfer
   readonly #now: Now
 
-  constructor(needs: { caller: HoldCaller; transfer: Fetch; now: Now }) {
+  constructor(needs: { caller: HoldCaller; transfer: Transfer; now: Now }) {
     this.#caller = needs.caller
     this.#transfer = needs.transfer
     this.#now = needs.now
@@ -44,14 +44,14 @@ export class HoldBlobsClient implements HoldBlobs {
   async open(
     url: string,
     options: { range?: string; method: 'GET' | 'HEAD'; signal?: AbortSignal },
-  ): Promise<Response> {
+  ): Promise<TransferAnswer> {
     return this.#transfer(url, {
       method: options.method,
       headers: {
         'accept-encoding': 'identity',
         ...(options.range === undefined ? {} : { range: options.range }),
       },
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      signal: options.signal,
     }).catch((cause: unknown) => {
       throw new AppViewError('hold_unreachable', `no answer from ${loggableUrl(url)}`, { cause })
     })

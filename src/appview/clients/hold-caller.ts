@@ -7,6 +7,7 @@ import { getServiceAuth } from '../../atproto/pds-records.ts'
 import type { PdsSession } from '../../atproto/pds-session.ts'
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import { callXrpc } from '../../atproto/xrpc-client.ts'
+import { cacheLookups } from '../../lib/cache-metrics.ts'
 import { sleep, type Now } from '../../lib/clock.ts'
 import * as getBlob from '../../protocol/lexicon/generated/com/atproto/sync/getBlob.ts'
 import * as completeUpload from '../../protocol/lexicon/generated/io/atcr/hold/completeUpload.ts'
@@ -16,6 +17,8 @@ import { AppViewError } from '../errors.ts'
 import type { HoldAction, HoldPreparation } from '../ports/hold-preparation.ts'
 import type { HoldCall } from '../ports/hold-uploads.ts'
 import { holdFailure, pdsFailure } from './failures.ts'
+
+const countToken = cacheLookups('service-token')
 
 const serviceTokenLifetimeSeconds = 240
 /** A token this near to its end is not used any more. */
@@ -131,8 +134,10 @@ export class HoldCaller implements HoldPreparation {
         if (held === undefined) {
           const refusal = this.#findRefusal(key)
           if (refusal !== undefined) throw refusal.error
+          countToken(false)
           return await this.#callFirst(key, this.#takeToken(nsid, call), sendWith)
         }
+        countToken(true)
         try {
           return await sendWith(held)
         } catch (error) {

@@ -1,6 +1,7 @@
-import type { Fetch } from '../../atproto/outbound-fetch.ts'
+import type { Transfer } from '../../atproto/transfer.ts'
 import { loggableUrl } from '../../lib/log.ts'
 import { retry, type RetryOptions } from '../../lib/retry.ts'
+import { collectBytes } from '../../lib/streams.ts'
 import * as abortUpload from '../../protocol/lexicon/generated/io/atcr/hold/abortUpload.ts'
 import * as completeUpload from '../../protocol/lexicon/generated/io/atcr/hold/completeUpload.ts'
 import * as getPartUploadUrl from '../../protocol/lexicon/generated/io/atcr/hold/getPartUploadUrl.ts'
@@ -8,7 +9,6 @@ import * as getUploadStatus from '../../protocol/lexicon/generated/io/atcr/hold/
 import * as initiateUpload from '../../protocol/lexicon/generated/io/atcr/hold/initiateUpload.ts'
 import { AppViewError } from '../errors.ts'
 import {
-  sizeBytesOf,
   type HoldCall,
   type HoldUploads,
   type PartPieces,
@@ -24,13 +24,15 @@ const patience: RetryOptions = {
   isPassing: (error) => error instanceof AppViewError && error.code === 'hold_unreachable',
 }
 const statusPageSize = 100
+/** What a storage may say of a part; its reasons are short. */
+const answerBytesMax = 64 * 1024
 
 /** The upload methods of a hold, and PUTs to the URLs it presigns. */
 export class HoldUploadsClient implements HoldUploads {
   readonly #caller: HoldCaller
-  readonly #transfer: Fetch
+  readonly #transfer: Transfer
 
-  constructor(needs: { caller: HoldCaller; transfer: Fetch }) {
+  constructor(needs: { caller: HoldCaller; transfer: Transfer }) {
     this.#caller = needs.caller
     this.#transfer = needs.transfer
   }
@@ -95,30 +97,32 @@ export class HoldUploadsClient implements HoldUploads {
   }
 
   async #put(url: string, headers: Record<string, string>, pieces: PartPieces): Promise<string> {
-    const response = await this.#transfer(url, {
+    const {
+      status,
+      headers: told,
+      body,
+    } = await this.#transfer(url, {
       method: 'PUT',
-      // A stream has no length of its own, and object stores take no chunked bodies.
-      headers: { ...headers, 'content-length': String(sizeBytesOf(pieces)) },
-      body: ReadableStream.from(pieces),
-      duplex: 'half',
+      headers,
+      pieces,
     }).catch((cause: unknown) => {
       throw new AppViewError('hold_unreachable', `no answer to a part at ${loggableUrl(url)}`, { cause })
     })
-    const answer = response.ok ? '' : (await response.text().catch(() => '')).slice(0, 500)
-    if (response.ok) await response.body?.cancel()
-    if (response.status >= 500 || response.status === 429 || response.status === 408) {
-      throw new AppViewError('hold_unreachable', `storage answered ${response.status} to a part`, {
-        cause: answer,
+    const bytes = await collectBytes(body, answerBytesMax).catch(() => new Uint8Array())
+    const answer = Buffer.from(bytes).toString()
+    if (status >= 500 || status === 429 || status === 408) {
+      throw new AppViewError('hold_unreachable', `storage answered ${status} to a part`, {
+        cause: answer.slice(0, 500),
       })
     }
-    if (!response.ok) {
+    if (status < 200 || status > 299) {
       if (answer.includes('"QuotaExceeded"')) throw new AppViewError('quota_exceeded', messageOf(answer))
-      throw new AppViewError('upload_invalid', `storage refused a part with ${response.status}`, {
-        cause: answer,
+      throw new AppViewError('upload_invalid', `storage refused a part with ${status}`, {
+        cause: answer.slice(0, 500),
       })
     }
-    const etag = response.headers.get('etag')
-    if (etag === null) throw new AppViewError('upload_invalid', 'storage answered a part without ETag')
+    const { etag } = told
+    if (etag === undefined) throw new AppViewError('upload_invalid', 'storage answered a part without ETag')
     return etag
   }
 }
@@ -132,7 +136,7 @@ function messageOf(answer: string): string {
 /** The headers a hold wants on a PUT: only strings, only those that belong to a signed request. */
 function stringHeaders(value: unknown): Record<string, string> {
   if (typeof value !== 'object' || value === null) return {}
-  const allowed = /^(content-type|content-md5|content-length|x-amz-[a-z0-9-]+)$/i
+  const allowed = /^(content-type|content-md5|x-amz-[a-z0-9-]+)$/i
   return Object.fromEntries(
     Object.entries(value).filter(
       (entry): entry is [string, string] => typeof entry[1] === 'string' && allowed.test(entry[0]),

@@ -10,7 +10,7 @@ import { listRetiredKeys, readRegistryKey, rotateRegistryKey } from '../services
 import { keyId, keyOverlapSeconds, keyReadSeconds } from '../services/registry-keys.ts'
 
 /** `key show`, `key rotate`: the key that signs registry tokens. */
-export function addAppViewCommands(command: Command, run: RunWithSettings<AppViewConfig>): void {
+export function addKeyCommands(command: Command, run: RunWithSettings<AppViewConfig>): void {
   const key = command.command('key').description('the key that signs registry tokens')
   explain(withConfigOption(key.command('show')), {
     summary: 'show the names of the keys whose tokens are accepted',

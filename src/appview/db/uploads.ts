@@ -101,6 +101,18 @@ export async function listDirectUploads(
   return rows.map(toUpload)
 }
 
+/** How many uploads of an account come through us and are not over at `now` (ISO). */
+export async function countUploadsOf(db: AppViewDb, accountDid: Did, now: string): Promise<number> {
+  const { count } = await db
+    .selectFrom('uploads')
+    .select(({ fn }) => fn.countAll<number | bigint | string>().as('count'))
+    .where('account_did', '=', accountDid)
+    .where('mode', '=', 'relay')
+    .where('expires_at', '>', now)
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
 /** Uploads that nobody went on with until `now` (ISO). */
 export async function listExpiredUploads(
   db: AppViewDb,

@@ -1,4 +1,4 @@
-import { sleep } from '../../lib/clock.ts'
+import { sleep, systemNow, type Now } from '../../lib/clock.ts'
 import type { Logger } from '../../lib/log.ts'
 import { AtprotoError } from '../../atproto/errors.ts'
 import type { NetworkEvent } from '../../atproto/network-event.ts'
@@ -6,6 +6,7 @@ import type { Did } from '../../atproto/syntax.ts'
 import { hasRecords } from '../db/accounts.ts'
 import { findCursor, putCursor } from '../db/cursors.ts'
 import type { AppViewDb } from '../db/schema.ts'
+import { timeOfTid } from '../../atproto/tid.ts'
 import { applyAccountState } from '../read-model/account.ts'
 import { handlerFor, type PreparedRecord } from '../read-model/record-handlers.ts'
 
@@ -29,10 +30,25 @@ export type AroundRecord = (
   apply: () => Promise<boolean>,
 ) => Promise<boolean>
 
+/** What is known of a source of events. */
+export interface SourceState {
+  source: string
+  /** How old the last event was when it was dealt with; undefined before the first, and where events do not tell. */
+  lagSeconds: number | undefined
+  /** When that was. */
+  lastEventAtMs: number | undefined
+  /** How often it broke off. */
+  interruptions: number
+}
+
 interface Needs {
   db: AppViewDb
   /** What the cursor is saved under. */
   source: string
+  /** For how old events are. */
+  now?: Now
+  /** Whether the cursor tells the time of events. */
+  isCursorTime?: boolean
   /** Events that change nothing save the cursor only when it is so much further. */
   idleCursorStep: number
   /** Events after a cursor, without end; throws or ends when the source is lost. */
@@ -69,6 +85,7 @@ const attemptsPerEventMax = 5
  */
 export class Consumer {
   readonly counts: IndexerCounts = { applied: 0, outdated: 0, malformed: 0, failed: 0 }
+  readonly state: SourceState
   readonly #needs: Needs
   readonly #abort = new AbortController()
   readonly #waiters = new Set<{ cursor: number; resolve: () => void }>()
@@ -79,6 +96,8 @@ export class Consumer {
 
   constructor(needs: Needs) {
     this.#needs = needs
+    const { source } = needs
+    this.state = { source, lagSeconds: undefined, lastEventAtMs: undefined, interruptions: 0 }
   }
 
   /** Of the last event that was dealt with. */
@@ -125,6 +144,7 @@ export class Consumer {
           'the indexer stopped; it will resume',
         )
       }
+      this.state.interruptions++
       const delayMs = Math.min((this.#needs.retryDelayMs ?? 250) * 2 ** failures, retryDelayMsMax)
       failures = Math.min(failures + 1, 20)
       await sleep(delayMs, signal).catch(() => undefined)
@@ -145,6 +165,14 @@ export class Consumer {
       this.#needs.log.error({ err: error, event: nameOf(event) }, 'an event was given up')
     }
     this.#advanceTo(event.cursor)
+    this.#noteTime(event)
+  }
+
+  #noteTime(event: NetworkEvent): void {
+    const nowMs = (this.#needs.now ?? systemNow)().getTime()
+    this.state.lastEventAtMs = nowMs
+    const atMs = this.#needs.isCursorTime === true ? event.cursor / 1000 : timeOf(event)
+    if (atMs !== undefined) this.state.lagSeconds = Math.max(0, (nowMs - atMs) / 1000)
   }
 
   async #apply(event: NetworkEvent): Promise<void> {
@@ -245,6 +273,12 @@ export class Consumer {
       waiter.resolve()
     }
   }
+}
+
+/** When an event happened, milliseconds since 1970, in the words of the account's own server. */
+function timeOf(event: NetworkEvent): number | undefined {
+  if (event.kind === 'account') return event.atMicros / 1000
+  return event.kind === 'put' || event.kind === 'delete' ? timeOfTid(event.rev) : undefined
 }
 
 /** Which event it is, among those that may come next. */

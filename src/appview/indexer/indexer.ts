@@ -12,7 +12,7 @@ import { findCursor } from '../db/cursors.ts'
 import { findHoldFreshness, putCaptain, type Captain } from '../db/holds.ts'
 import { findIdentity, upsertIdentity } from '../db/identities.ts'
 import type { AppViewDb } from '../db/schema.ts'
-import { Consumer, type AroundRecord, type IndexerCounts } from './consumer.ts'
+import { Consumer, type AroundRecord, type IndexerCounts, type SourceState } from './consumer.ts'
 import { Backfill, type BackfillProgress } from './backfill.ts'
 import { Lookups } from './lookups.ts'
 import { indexedCollections } from '../read-model/record-handlers.ts'
@@ -81,6 +81,7 @@ export class Indexer {
       },
       forgetIdentity: (did: Did) => needs.identities.forget(did),
       around: needs.around,
+      now: needs.now,
       requestReading: async (did: Did) => this.#backfill?.renew(did),
     }
     if (needs.jetstreamUrls.length > 0) {
@@ -88,6 +89,7 @@ export class Indexer {
         db,
         log,
         source: jetstream,
+        isCursorTime: true,
         idleCursorStep: 5_000_000,
         ...onLookups,
         events: (cursorMicros, signal) => this.#jetstreamEvents(cursorMicros, signal),
@@ -140,6 +142,16 @@ export class Indexer {
       for (const name of ['applied', 'outdated', 'malformed', 'failed'] as const) sum[name] += counts[name]
     }
     return sum
+  }
+
+  /** Whether it follows any source. */
+  get isStarted(): boolean {
+    return this.#started !== undefined
+  }
+
+  /** Of each source of events. */
+  get sources(): readonly Readonly<SourceState>[] {
+    return this.#consumers.map(({ state }) => state)
   }
 
   get #consumers(): readonly Consumer[] {

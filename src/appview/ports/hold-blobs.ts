@@ -1,4 +1,5 @@
 import type { Did } from '../../atproto/syntax.ts'
+import type { TransferAnswer } from '../../atproto/transfer.ts'
 
 /** Where the bytes of a blob may be read for a while. */
 export interface BlobLocation {
@@ -22,5 +23,5 @@ export interface HoldBlobs {
   open(
     url: string,
     options: { range?: string; method: 'GET' | 'HEAD'; signal?: AbortSignal },
-  ): Promise<Response>
+  ): Promise<TransferAnswer>
 }

@@ -1,8 +1,6 @@
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 
+import { pipeBytes } from '../../lib/pipe-bytes.ts'
 import { formatUnsatisfiedRange, parseByteRange } from '../../protocol/oci/byte-range.ts'
 import { parseDigest, type Digest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
@@ -10,6 +8,7 @@ import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
 import type { Answer } from './answer.ts'
 import { hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
+import { tellPull } from './pull-log.ts'
 import type { BlobLink } from '../services/blobs.ts'
 import { renderOciError } from './errors.ts'
 import { tokenCovers } from './guard.ts'
@@ -46,6 +45,7 @@ export async function getBlob(call: RegistryCall, digestText: string, needs: Nee
     return new Response(null, { status: 304, headers: blobHeaders(digest) })
   const location = await blobs.locate(call.repository, link, call.holder.did)
   if (location === undefined) throw new AppViewError('blob_unknown', 'the hold does not have this blob')
+  tellPull(call, { what: 'blob', digest, bytes: link.sizeBytes, hold: link.holdDid, how: config.server.redirect_blobs ? 'redirect' : 'stream' }) // prettier-ignore
   if (!config.server.redirect_blobs) return streamBlob(call, link, location.url, needs)
   return new Response(null, {
     status: 307,
@@ -90,17 +90,17 @@ async function streamBlob(call: RegistryCall, link: BlobLink, url: string, needs
     ...(range === undefined ? {} : { range }),
   })
   if (source.status !== 200 && source.status !== 206) {
-    await source.body?.cancel()
+    source.body.destroy()
     if (source.status === 404) throw new AppViewError('blob_unknown', 'the hold does not have this blob')
     throw new AppViewError('hold_unreachable', `the hold's storage answered ${source.status}`)
   }
-  const passed = ['content-length', 'content-range'].flatMap((name) => {
-    const value = source.headers.get(name)
-    return value === null ? [] : [[name, value] as const]
+  const passed = (['content-length', 'content-range'] as const).flatMap((name) => {
+    const value = source.headers[name]
+    return value === undefined ? [] : [[name, value] as const]
   })
   outgoing.writeHead(source.status, { ...blobHeaders(digest), ...Object.fromEntries(passed) })
   try {
-    await pipeline(Readable.fromWeb(source.body ?? new Blob([]).stream()), outgoing)
+    await pipeBytes(source.body, outgoing)
   } catch (err) {
     // The status is out already; a cut connection is the only way left to say that the bytes are not whole.
     log.debug({ err, digest }, 'a streamed blob broke off')

@@ -1,4 +1,5 @@
 import { AtprotoError } from '../../atproto/errors.ts'
+import { isDatabaseAway } from '../../lib/database.ts'
 import { ociErrorBody, OciError, type OciErrorCode } from '../../protocol/oci/errors.ts'
 import { jsonAnswer, toResponse, type Answer } from './answer.ts'
 import { AppViewError, type AppViewErrorCode } from '../errors.ts'
@@ -68,6 +69,8 @@ export function toOciError(error: unknown, requestId: string): OciError {
   if (error instanceof AtprotoError) {
     return new OciError('UNAVAILABLE', 'another server did not answer', { cause: error })
   }
+  if (isDatabaseAway(error))
+    return new OciError('UNAVAILABLE', 'the database of this registry does not answer', { cause: error })
   return new OciError('UNKNOWN', `internal error (request ${requestId})`, { cause: error })
 }
 

@@ -1,8 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-import { logAccess, requestIdOf, setSecurityHeaders } from '../../http/middleware.ts'
+import { requestAddress, trustedProxies } from '../../http/client-address.ts'
+import { logAccess, securityHeadersFor, setSecurityHeaders } from '../../http/middleware.ts'
+import { measureRequest } from '../../http/request-metrics.ts'
 import type { RequestInterceptor } from '../../http/serve.ts'
 import { logger } from '../../lib/log.ts'
+import { traceOf, withTrace } from '../../lib/trace.ts'
 import { parseRepositoryPath } from '../../protocol/oci/repository-path.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
@@ -15,6 +18,7 @@ import { ociErrorAnswer, toOciError } from './errors.ts'
 import { authenticate, challenge, requireAction, type Wanted } from './guard.ts'
 import { deleteManifest, getManifest, putManifest } from './manifests.ts'
 import { getReferrers } from './referrers.ts'
+import { routeClassOf } from './route-classes.ts'
 import { parseRegistryPath, type RegistryRoute } from './routes.ts'
 import { getTags } from './tags.ts'
 import { deleteUpload, getUpload, patchUpload, postUpload, putUpload } from './uploads.ts'
@@ -67,6 +71,8 @@ export interface RegistryRequest {
   incoming: IncomingMessage
   outgoing: ServerResponse
   requestId: string
+  /** Of the client, for limits. */
+  address: string
 }
 
 /** By the raw path: a router would see `/v2/../x` resolved, and names may hold anything. */
@@ -77,30 +83,37 @@ export const isRegistryPath = (url: string) => /^\/v2(?:[/?]|$)/.test(url)
  * way, where what a handler left unread is dealt with.
  */
 export function registryListener(context: AppContext): RequestInterceptor {
+  const { base_url: publicUrl } = context.config.server
+  const site = { trusted: trustedProxies(context.settings), headers: securityHeadersFor(publicUrl) }
   return (incoming, outgoing) => {
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
     if (!isRead || !isRegistryPath(incoming.url ?? '')) return false
-    void answerRead(incoming, outgoing, context)
+    const trace = traceOf(incoming.headers)
+    const address = requestAddress(incoming, site.trusted)
+    const request = { incoming, outgoing, requestId: trace.requestId, address }
+    void withTrace(trace, () => answerRead(request, context, site.headers))
     return true
   }
 }
 
 async function answerRead(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
+  request: RegistryRequest,
   context: AppContext,
+  securityHeaders: Readonly<Record<string, string>>,
 ): Promise<void> {
   const startedAtMs = performance.now()
-  const requestId = requestIdOf(incoming)
+  const { incoming, outgoing, requestId } = request
   outgoing.setHeader('x-request-id', requestId)
-  setSecurityHeaders(outgoing)
+  setSecurityHeaders(outgoing, securityHeaders)
   try {
-    await sendAnswer(outgoing, await handleRegistry({ incoming, outgoing, requestId }, context))
+    await sendAnswer(outgoing, await handleRegistry(request, context))
   } catch (err) {
     context.log.error({ err, requestId }, 'an answer could not be sent')
     outgoing.destroy()
   }
-  logAccess(httpLog, { incoming, status: outgoing.statusCode, requestId, startedAtMs })
+  const call = { incoming, status: outgoing.statusCode, requestId, startedAtMs }
+  logAccess(httpLog, call)
+  measureRequest({ ...call, program: 'appview', route: routeClassOf(incoming.url ?? '') })
 }
 
 /** Answers every request below `/v2`, failures included. */
@@ -111,7 +124,10 @@ export async function handleRegistry(
   const { incoming, outgoing } = request
   outgoing.setHeader('docker-distribution-api-version', 'registry/2.0')
   let wanted: Pick<Wanted, 'name' | 'action'> | undefined
+  const { address } = request
+  const { limits } = context
   try {
+    checkRate(limits.ofAddressHere('registry_reads', address), 'your network')
     const [path, search] = splitOnce(incoming.url ?? '', '?')
     const route = parseRegistryPath(path)
     const method = incoming.method ?? 'GET'
@@ -125,7 +141,11 @@ export async function handleRegistry(
     if (action === undefined || handle === undefined) throw unsupported(method)
     wanted = { name: route.name, action }
     const holder = await authenticate(context.registryTokens, incoming)
-    const repository = await context.repositories.resolve(repositoryPath)
+    if (action !== 'pull' && holder.did !== undefined)
+      checkRate(await limits.ofAccount('registry_writes', holder.did), 'your account')
+    const repository = await context.repositories.resolve(repositoryPath, async () =>
+      checkRate(await limits.ofAddress('name_lookups', address), 'your network'),
+    )
     await requireAction(context.repositories, holder, { name: route.name, repository, action })
     const query = new URLSearchParams(search)
     const call = { method, name: route.name, repository, holder, query, incoming, outgoing }
@@ -150,6 +170,13 @@ function failureAnswer(
   // `curl <base>/v2/` on a fresh install prints `{}`; Docker takes its challenge from this very answer.
   if (wanted === undefined && error.code === 'login_required') return jsonAnswer({}, status, headers)
   return ociErrorAnswer(error, requestId, headers)
+}
+
+/** @throws {AppViewError} `rate_limited` when there are seconds to wait */
+function checkRate(waitSeconds: number | undefined, whose: string): void {
+  if (waitSeconds === undefined) return
+  const message = `too many requests of ${whose}; try again in ${waitSeconds} s`
+  throw new AppViewError('rate_limited', message, { retryAfterSeconds: waitSeconds })
 }
 
 const unsupported = (method: string) => new AppViewError('method_unsupported', `${method} means nothing here`)

@@ -7,6 +7,7 @@ import { parseReference, parseTag } from '../../protocol/oci/reference.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
 import type { Answer } from './answer.ts'
+import { tellPull } from './pull-log.ts'
 import { contentLength, hasMatchingEtag, writerOf, type RegistryCall } from './call.ts'
 
 const tagParameterCountMax = 50
@@ -24,6 +25,9 @@ export async function getManifest(
   const etag = `"${digest}"`
   const headers = { 'docker-content-digest': digest, etag, 'content-type': mediaType }
   if (hasMatchingEtag(call, etag)) return { status: 304, headers }
+  if (call.method === 'GET') {
+    tellPull(call, { what: 'manifest', reference: referenceText, digest, bytes: bytes.byteLength, hold: holdDid, how: 'manifest' }) // prettier-ignore
+  }
   // An index is read on the way to one of its manifests, and HEAD by those who look whether there is news.
   if (call.method === 'GET' && holdDid !== undefined && !isIndex(mediaType)) {
     const { ownerDid, name } = call.repository

@@ -19,6 +19,8 @@ export interface Picture {
 export const avatarBytesMax = 3_000_000
 const cacheBytesMax = 32_000_000
 const fetchCountMax = 8
+/** Pictures that wait for their turn; whoever asks for one more is told to come again. */
+const waitingCountMax = 200
 const dayMs = 24 * 3_600_000
 /** After which a PDS is asked again for what it did not have. */
 const absentMs = 60_000
@@ -34,7 +36,7 @@ interface Needs {
 export class Avatars {
   readonly #needs: Needs
   readonly #cache = new ByteCache<Picture | 'absent'>({ bytesMax: cacheBytesMax })
-  readonly #slots = new Slots(fetchCountMax)
+  readonly #slots = new Slots(fetchCountMax, { waitingMax: waitingCountMax })
 
   constructor(needs: Needs) {
     this.#needs = needs

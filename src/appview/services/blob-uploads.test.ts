@@ -53,7 +53,8 @@ function chunk(
   options: { range?: [number, number]; breaksOff?: boolean } = {},
 ): UploadChunk {
   async function* pieces() {
-    for (let start = 0; start < bytes.length; start += 65_521) yield bytes.subarray(start, start + 65_521)
+    for (let start = 0; start < bytes.length; start += 65_521)
+      yield new Uint8Array(bytes.subarray(start, start + 65_521))
     if (options.breaksOff === true) throw Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
   }
   const range = options.range && { start: options.range[0], end: options.range[1] }

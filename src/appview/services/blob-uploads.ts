@@ -10,6 +10,7 @@ import { putBlobLink, type BlobLink } from '../db/blob-links.ts'
 import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
 import {
   advanceUpload,
+  countUploadsOf,
   deleteUpload,
   findUpload,
   listExpiredUploads,
@@ -20,6 +21,7 @@ import {
   type UploadPart,
 } from '../db/uploads.ts'
 import { AppViewError } from '../errors.ts'
+import * as metrics from '../metrics.ts'
 import type { HoldUploads } from '../ports/hold-uploads.ts'
 import type { Holds } from './holds.ts'
 import { relayBytes } from './part-relay.ts'
@@ -31,6 +33,8 @@ const uploadLifetimeMs = 24 * 60 * 60_000
 const partSlotCount = 16
 const sweepPageSize = 100
 const patienceMs = 2_000
+/** Uploads end within minutes, as a rule. */
+const tooManyWaitSeconds = 60
 
 /** Who uploads into which repository; an upload is found by both together. */
 export interface UploadOwner {
@@ -38,7 +42,7 @@ export interface UploadOwner {
   repository: RepositoryKey
 }
 
-/** Bytes of a request, with what its headers claim of them. */
+/** Bytes of a request, with what its headers claim of them. They are freed once they are stored. */
 export interface UploadChunk {
   body: AsyncIterable<Uint8Array>
   /** `Content-Length`, where there is one. */
@@ -53,6 +57,8 @@ interface Needs {
   holds: Pick<Holds, 'pushHold' | 'checkWrite' | 'isManaged' | 'findNewSuccessor'>
   /** `direct` hands out the URLs of the operator's own holds, `auto` only to clients that follow, `relay` never. */
   uploadMode: 'auto' | 'direct' | 'relay'
+  /** Begun and not ended, of one account; 0 or not told: any number. */
+  openCountMax?: number
   now: Now
 }
 
@@ -87,13 +93,14 @@ export class BlobUploads {
 
   /**
    * Begins an upload; `uploadUrl` is there in direct mode, and the client then goes to it.
-   * @throws {AppViewError} `not_crew`, `quota_exceeded`, `hold_unknown`, `hold_unreachable`
+   * @throws {AppViewError} `not_crew`, `quota_exceeded`, `hold_unknown`, `hold_unreachable`, `rate_limited`
    */
   async start(
     owner: UploadOwner,
     options: UploadStart,
   ): Promise<{ upload: Upload; uploadUrl?: string | undefined }> {
     const { holds, now, db } = this.#needs
+    await this.#checkCount(owner.accountDid)
     const id = randomId()
     const chosen = await holds.pushHold(owner.repository.ownerDid)
     const begun = await this.#begin(chosen, id, owner, options).catch(async (error: unknown) => {
@@ -117,7 +124,15 @@ export class BlobUploads {
       expiresAt: new Date(createdAt.getTime() + uploadLifetimeMs).toISOString(),
     }
     await upsertUpload(db, upload)
+    if (upload.mode === 'direct') log.info({ ...told(upload), how: 'direct' }, 'push: the client sends a blob straight to the hold') // prettier-ignore
     return { upload, ...(upload.mode === 'direct' ? { uploadUrl } : {}) }
+  }
+
+  async #checkCount(did: Did): Promise<void> {
+    const { db, now, openCountMax = 0 } = this.#needs
+    if (openCountMax === 0) return
+    if ((await countUploadsOf(db, did, now().toISOString())) < openCountMax) return
+    throw new AppViewError('rate_limited', `you have ${openCountMax} uploads under way; let some of them end first`, { retryAfterSeconds: tooManyWaitSeconds }) // prettier-ignore
   }
 
   async #begin(holdDid: Did, id: string, owner: UploadOwner, options: UploadStart) {
@@ -192,8 +207,25 @@ export class BlobUploads {
         await deleteUpload(tx, id)
       })
       this.#hashes.drop(id)
+      this.#noteStored(upload, digest)
       return link
     })
+  }
+
+  #noteStored(upload: Upload, digest: Digest): void {
+    const { mode, offsetBytes: bytes, createdAt } = upload
+    metrics.uploads.inc({ mode, outcome: 'stored' })
+    metrics.uploadBytes.inc({ mode }, bytes)
+    const durationMs = this.#needs.now().getTime() - Date.parse(createdAt)
+    log.info(
+      { ...told(upload), digest, bytes, how: mode, durationMs },
+      'push: a blob was relayed to the hold',
+    )
+  }
+
+  /** Requests of this process that are writing to an upload. */
+  get activeCount(): number {
+    return this.#busy.size
   }
 
   async cancel(id: string, owner: UploadOwner): Promise<void> {
@@ -260,7 +292,10 @@ export class BlobUploads {
       await this.#needs.uploads.complete(call, upload.holdUploadId, digest, named)
     } catch (error) {
       const isWrong = error instanceof AppViewError && error.code === 'digest_mismatch'
-      if (isWrong) await this.#forget(upload)
+      if (isWrong) {
+        await this.#forget(upload)
+        metrics.uploads.inc({ mode: upload.mode, outcome: 'failed' })
+      }
       throw error
     }
   }
@@ -269,6 +304,7 @@ export class BlobUploads {
   async #abort(upload: Upload): Promise<void> {
     const call = { holdDid: upload.holdDid, accountDid: upload.accountDid }
     await this.#forget(upload)
+    metrics.uploads.inc({ mode: upload.mode, outcome: 'failed' })
     if (upload.mode === 'direct') return
     await this.#needs.uploads.abort(call, upload.holdUploadId).catch((error: unknown) => {
       log.debug({ err: error, hold: upload.holdDid }, 'an abandoned upload stays for the hold to clear')
@@ -306,6 +342,11 @@ export class BlobUploads {
     const running = this.#busy.get(id)
     if (running !== undefined) await waitAtMost(patienceMs, running)
   }
+}
+
+/** An upload as operators know it. */
+function told({ accountDid: account, repository, holdDid: hold }: Upload) {
+  return { account, repository: `${repository.ownerDid}/${repository.name}`, hold }
 }
 
 function checkPlace(upload: Upload, { range, lengthBytes }: UploadChunk): void {

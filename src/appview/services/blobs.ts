@@ -16,6 +16,7 @@ import type { AppViewTables, RepositoryKey } from '../db/schema.ts'
 import { deleteUpload, listDirectUploads, type Upload } from '../db/uploads.ts'
 import type { BlobLocation } from '../ports/hold-blobs.ts'
 import type { HoldUploads } from '../ports/hold-uploads.ts'
+import * as metrics from '../metrics.ts'
 import type { Holds } from './holds.ts'
 
 export type { BlobLink }
@@ -27,6 +28,12 @@ interface Needs {
   now: Now
 }
 
+/** One look at what became of direct uploads, and the one after it for those who came meanwhile. */
+interface Settling {
+  running: Promise<void>
+  next: Promise<void> | undefined
+}
+
 const log = logger('appview:blobs')
 
 /** Blobs as repositories see them: linked or not, whatever else their hold has. */
@@ -34,7 +41,7 @@ export class Blobs {
   readonly #needs: Needs
   readonly #links: RecentRows<BlobLink | undefined>
   readonly #direct: RecentRows<readonly Upload[]>
-  readonly #settling = new Map<string, Promise<void>>()
+  readonly #settling = new Map<string, Settling>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -174,14 +181,23 @@ export class Blobs {
    */
   async settleDirectUploads(accountDid: Did, repository: RepositoryKey): Promise<void> {
     const key = `${accountDid} ${repository.ownerDid}/${repository.name}`
-    const running = this.#settling.get(key)
-    // One that is under way may have asked before the caller's upload ended, so it is waited for and asked again.
-    await running?.catch(() => undefined)
-    const settling = this.#settle(accountDid, repository).finally(() => {
-      if (this.#settling.get(key) === settling) this.#settling.delete(key)
-    })
+    const known = this.#settling.get(key)
+    if (known === undefined) return this.#beginSettling(key, accountDid, repository)
+    // One that is under way may have asked before the caller's upload ended, so it is waited for and asked again: once
+    // for all who wait.
+    known.next ??= known.running
+      .catch(() => undefined)
+      .then(() => this.#beginSettling(key, accountDid, repository))
+    return known.next
+  }
+
+  #beginSettling(key: string, accountDid: Did, repository: RepositoryKey): Promise<void> {
+    const settling: Settling = { running: this.#settle(accountDid, repository), next: undefined }
     this.#settling.set(key, settling)
-    await settling
+    settling.running = settling.running.finally(() => {
+      if (settling.next === undefined) this.#settling.delete(key)
+    })
+    return settling.running
   }
 
   async #settle(accountDid: Did, repository: RepositoryKey): Promise<void> {
@@ -198,6 +214,7 @@ export class Blobs {
   async #settleAt(holdDid: Did, accountDid: Did, uploads: readonly Upload[]): Promise<void> {
     const ids = uploads.map((upload) => upload.holdUploadId)
     const answers = await this.#needs.uploads.listStatus({ holdDid, accountDid }, ids)
+    if (answers.every(({ status }) => status === 'open')) return
     const byId = new Map(answers.map((answer) => [answer.uploadId, answer]))
     await this.#needs.db.transaction().execute(async (tx) => {
       for (const upload of uploads) {
@@ -210,6 +227,13 @@ export class Blobs {
         await deleteUpload(tx, upload.id)
       }
     })
-    log.debug({ hold: holdDid, count: uploads.length }, 'direct uploads settled')
+    for (const { status, digest, size } of answers) {
+      if (status === 'open') continue
+      const isStored = digest !== undefined && size !== undefined
+      metrics.uploads.inc({ mode: 'direct', outcome: isStored ? 'stored' : 'failed' })
+      if (!isStored) continue
+      metrics.uploadBytes.inc({ mode: 'direct' }, size)
+      log.info({ account: accountDid, hold: holdDid, digest, bytes: size, how: 'direct' }, 'push: the hold has a blob that came to it directly') // prettier-ignore
+    }
   }
 }

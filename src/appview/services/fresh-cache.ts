@@ -1,3 +1,5 @@
+import { cacheLookups } from '../../lib/cache-metrics.ts'
+
 interface Entry<V> {
   value: V
   freshUntilMs: number
@@ -8,15 +10,20 @@ export class FreshCache<V> {
   readonly #entries = new Map<string, Entry<V>>()
   readonly #loading = new Map<string, Promise<V>>()
   readonly #countMax: number
+  readonly #note: ((isHit: boolean) => void) | undefined
 
-  constructor(options: { countMax: number }) {
+  /** Look-ups in one with a name are counted. */
+  constructor(options: { countMax: number; name?: string }) {
     this.#countMax = options.countMax
+    this.#note = options.name === undefined ? undefined : cacheLookups(options.name)
   }
 
   /** The value while it is fresh, else what `load` gives; a failed load is not kept. */
   async get(key: string, nowMs: number, load: () => Promise<Entry<V>>): Promise<V> {
     const entry = this.#entries.get(key)
-    if (entry !== undefined && entry.freshUntilMs > nowMs) return entry.value
+    const isHit = entry !== undefined && entry.freshUntilMs > nowMs
+    this.#note?.(isHit)
+    if (isHit) return entry.value
     const loading = this.#loading.get(key) ?? this.#load(key, load)
     return loading
   }

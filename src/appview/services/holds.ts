@@ -40,7 +40,7 @@ export class Holds {
   readonly #managed: ReadonlySet<Did>
   readonly #permissions: FreshCache<readonly string[] | undefined>
   readonly #profiles: FreshCache<Did | 'none' | undefined>
-  readonly #locations = new FreshCache<BlobLocation | undefined>({ countMax: 50_000 })
+  readonly #locations = new FreshCache<BlobLocation | undefined>({ countMax: 50_000, name: 'presigned-url' })
 
   constructor(needs: Needs) {
     this.#needs = needs

@@ -102,13 +102,13 @@ export class ImageConfigs {
     const { digest, holdDid, ownerDid } = wanted
     const location = await this.#needs.holds.locateBlob(holdDid, reader, { ownerDid, digest })
     if (location === undefined) return { outcome: 'missing' }
-    const response = await this.#needs.blobs.open(location.url, { method: 'GET', signal })
-    if (response.status !== 200 || response.body === null) {
-      await response.body?.cancel()
-      return { outcome: response.status === 404 ? 'missing' : 'unreachable' }
+    const { status, body } = await this.#needs.blobs.open(location.url, { method: 'GET', signal })
+    if (status !== 200) {
+      body.destroy()
+      return { outcome: status === 404 ? 'missing' : 'unreachable' }
     }
     try {
-      const bytes = await collectBytes(response.body, configBytesMax)
+      const bytes = await collectBytes(body, configBytesMax)
       const isRight = digestOfBytes(bytes, digestAlgorithm(digest)) === digest
       return isRight ? { outcome: 'read', bytes } : { outcome: 'corrupt' }
     } catch (error) {

@@ -1,6 +1,9 @@
+import { cacheLookups } from '../../lib/cache-metrics.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findManifestBytes, putManifestBytes, type CachedManifest } from '../db/manifest-bytes.ts'
 import type { AppViewDb } from '../db/schema.ts'
+
+const countManifest = cacheLookups('manifest')
 
 const memoryBytesMax = 64 * 1024 * 1024
 
@@ -16,6 +19,7 @@ export class ManifestStore {
 
   async find(digest: Digest): Promise<CachedManifest | undefined> {
     const hot = this.#hot.get(digest)
+    countManifest(hot !== undefined)
     if (hot !== undefined) {
       this.#hot.delete(digest)
       this.#hot.set(digest, hot)

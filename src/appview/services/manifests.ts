@@ -1,5 +1,6 @@
 import type { Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import { logger } from '../../lib/log.ts'
 import type { Descriptor } from '../../protocol/oci/descriptor.ts'
 import { digestAlgorithm, digestOfBytes, type Digest } from '../../protocol/oci/digest.ts'
 import { parseManifest, type Manifest as ParsedManifest } from '../../protocol/oci/manifest.ts'
@@ -10,6 +11,7 @@ import { removeUntagged, type UntaggedRound } from './untagged-removal.ts'
 import { findManifests, type Manifest } from '../db/manifests.ts'
 import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
+import * as metrics from '../metrics.ts'
 import type { PdsManifests } from '../ports/pds-manifests.ts'
 import type { Blobs } from './blobs.ts'
 import type { Holds } from './holds.ts'
@@ -66,6 +68,8 @@ interface Needs {
   now: Now
 }
 
+const log = logger('appview:manifests')
+
 /** Manifests and tags of repositories: the record in the owner's PDS is the truth, the index follows at once. */
 export class Manifests {
   readonly #needs: Needs
@@ -111,6 +115,7 @@ export class Manifests {
    * @throws {OciError} for a manifest that is none
    */
   async put(wanted: NewManifest): Promise<PutManifest> {
+    const startedAtMs = performance.now()
     const { repository, writer, reference, bytes } = wanted
     const manifest = parseManifest(bytes, wanted.contentType)
     const algorithm = reference.kind === 'digest' ? digestAlgorithm(reference.digest) : 'sha256'
@@ -137,6 +142,20 @@ export class Manifests {
       now: this.#needs.now(),
     })
     this.#needs.onNotification()
+    metrics.manifestPushes.inc()
+    const durationMs = Math.round(performance.now() - startedAtMs)
+    log.info(
+      {
+        account: writer,
+        repository: `${repository.ownerDid}/${repository.name}`,
+        tags,
+        digest,
+        bytes: bytes.byteLength,
+        hold: holdDid,
+        durationMs,
+      },
+      "push: a manifest was registered in its owner's data repo",
+    )
     return { digest, subject: manifest.subject?.digest, missing }
   }
 

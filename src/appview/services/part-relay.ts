@@ -1,5 +1,6 @@
 import type { Hash } from 'node:crypto'
 
+import { releaseBytes } from '../../lib/pipe-bytes.ts'
 import { sizeBytesOf, type PartPieces, type StoredPart } from '../ports/hold-uploads.ts'
 
 /** S3 refuses smaller parts, except for the last of an upload. */
@@ -21,7 +22,8 @@ export interface RelayState {
 /**
  * Sends bytes on as parts while they come in. The rest after the last whole part becomes the tail, unless the upload
  * ends here (`isLast`) or it is enough for a part. A source that breaks off (the client went away) loses nothing that
- * arrived: the error is handed back beside the state. Memory: at most four parts.
+ * arrived: the error is handed back beside the state. Memory: at most four parts. Chunks are ours from when they come,
+ * and are freed when their part is stored.
  */
 export async function relayBytes(
   source: AsyncIterable<Uint8Array>,
@@ -91,9 +93,13 @@ class PartSender {
     while (this.#inFlight.size >= partsInFlightMax) await Promise.race(this.#inFlight)
     if (this.failure !== undefined) throw this.failure
     const partNumber = this.nextPartNumber++
+    const sizeBytes = sizeBytesOf(pieces)
     const sending = this.#needs.slots
       .run(() => this.#needs.putPart(partNumber, pieces))
-      .then((part) => void this.#parts.push({ ...part, sizeBytes: sizeBytesOf(pieces) }))
+      .then((part) => {
+        this.#parts.push({ ...part, sizeBytes })
+        pieces.forEach(releaseBytes)
+      })
       .catch((error: unknown) => {
         this.failure ??= error instanceof Error ? error : new Error(String(error))
       })

@@ -11,6 +11,8 @@ export const remoteImageBytesMax = 3_000_000
 const urlLengthMax = 2000
 const cacheBytesMax = 48_000_000
 const fetchCountMax = 8
+/** Pictures that wait for their turn; whoever asks for one more is told to come again. */
+const waitingCountMax = 200
 const presentMs = 24 * 3_600_000
 const absentMs = 10 * 60_000
 
@@ -27,7 +29,7 @@ interface Needs {
 export class RemoteImages {
   readonly #needs: Needs
   readonly #cache = new ByteCache<Picture | 'absent'>({ bytesMax: cacheBytesMax })
-  readonly #slots = new Slots(fetchCountMax)
+  readonly #slots = new Slots(fetchCountMax, { waitingMax: waitingCountMax })
 
   constructor(needs: Needs) {
     this.#needs = needs

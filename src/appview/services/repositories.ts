@@ -11,7 +11,7 @@ export type { RepositoryKey }
 
 interface Needs {
   db: AppViewDb
-  identities: Pick<Identities, 'resolveActor'>
+  identities: Pick<Identities, 'isCached' | 'resolveActor'>
   now: Now
 }
 
@@ -26,12 +26,14 @@ export class Repositories {
   }
 
   /**
-   * Follows handles. A directory that does not answer is no reason to refuse a name the index knows.
+   * Follows handles. A directory that does not answer is no reason to refuse a name the index knows. `beforeLookup` is
+   * called, and may throw, before a name is looked up that nobody here has heard of.
    * @throws {AppViewError} `owner_unknown`, `identity_unreachable`
    */
-  async resolve(path: RepositoryPath): Promise<RepositoryKey> {
+  async resolve(path: RepositoryPath, beforeLookup?: () => Promise<void>): Promise<RepositoryKey> {
     // A DID needs no looking up to be an owner; whether he exists shows when his PDS is needed.
     if (isDid(path.owner)) return { ownerDid: path.owner, name: path.name }
+    if (beforeLookup !== undefined && !(await this.#isKnown(path.owner))) await beforeLookup()
     try {
       const identity = await this.#needs.identities.resolveActor(path.owner)
       await this.#note(identity.did, path.owner, identity.pdsUrl)
@@ -45,6 +47,11 @@ export class Repositories {
       if (known !== undefined) return { ownerDid: parseDid(known.did), name: path.name }
       throw new AppViewError('identity_unreachable', `could not look up ${path.owner}`, { cause })
     }
+  }
+
+  async #isKnown(handle: string): Promise<boolean> {
+    const { db, identities } = this.#needs
+    return identities.isCached(handle) || (await findIdentityByHandle(db, handle)) !== undefined
   }
 
   async #note(did: Did, handle: string, pdsUrl: string | undefined): Promise<void> {

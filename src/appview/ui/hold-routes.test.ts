@@ -30,7 +30,7 @@ test('one network has us call only so many servers that the index does not know'
   const sessions = new BrowserSessions({ webSessions, identities, assets, origin, baseUrl: origin })
   const holds = { getCaptain: silent, findPermissions: silent, join: silent }
   const app = new Hono<ServerEnv>()
-  mountHolds(app, { db, now: () => now, healthBelievedMs: 1, holds, identities, sessions })
+  mountHolds(app, { db, now: () => now, healthBelievedMs: () => 1, holds, identities, sessions })
   await using server = await serve(app, { hostname: '127.0.0.1', port: 0 })
   const get = (did: string) => globalThis.fetch(`http://127.0.0.1:${server.port}/h/${did}`)
 

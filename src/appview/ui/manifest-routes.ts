@@ -31,7 +31,7 @@ const namedLengthMax = 120
 
 const viewNeeds = ({ needs, signedIn }: Visit): ManifestPageNeeds => ({
   ...needs,
-  registry: registryAddress(needs.baseUrl),
+  registry: registryAddress(needs),
   user: signedIn?.handle,
 })
 

@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono'
 import { isDid, normalizeDid } from '../../atproto/syntax.ts'
 import type { ServerEnv } from '../../http/serve.ts'
 import type { ImageType } from '../../lib/image-type.ts'
+import { SlotsFullError } from '../../lib/slots.ts'
 import type { AppContext } from '../context.ts'
 import { AppViewError } from '../errors.ts'
 
@@ -24,6 +25,8 @@ export function mountPictures(
   })
 }
 
+const busySeconds = 10
+
 async function answering(
   context: Context<ServerEnv>,
   caching: string,
@@ -38,8 +41,9 @@ async function answering(
       ...harmless,
     })
   } catch (error) {
-    if (!(error instanceof AppViewError)) throw error
-    return context.body('not to be had just now', 503, { 'cache-control': 'no-store', ...harmless })
+    if (!(error instanceof AppViewError || error instanceof SlotsFullError)) throw error
+    const headers = { 'cache-control': 'no-store', 'retry-after': String(busySeconds), ...harmless }
+    return context.body('not to be had just now', 503, headers)
   }
 }
 

@@ -4,15 +4,17 @@ import type { ServerEnv } from '../../http/serve.ts'
 import type { ShownSums } from '../services/shown-sums.ts'
 import { answerCard, type Cards } from './cards/answer-card.ts'
 
+import type { Assets } from './assets.ts'
 import { mountCrawlerFiles } from './crawler-routes.ts'
 import { answerFeed, type FeedForm } from './feeds/answer-feed.ts'
 import { parseRepositoryAddress } from './repository-address.ts'
 import { viewOwnerCard, viewRepositoryCard, viewSiteCard } from './views/card.ts'
 import { viewOwnerFeed, viewRepositoryFeed } from './views/feed.ts'
 import type { ViewNeeds } from './views/owner.ts'
+import type { RegistryPlace } from './views/pull-commands.ts'
 
-export interface PublicFilesNeeds extends Omit<ViewNeeds, 'viewer'> {
-  baseUrl: string
+export interface PublicFilesNeeds extends Omit<ViewNeeds, 'viewer'>, RegistryPlace {
+  assets: Assets
   shownSums: Pick<ShownSums, 'ofRepository'>
   cards: Cards
 }

@@ -16,7 +16,7 @@ export async function showRepository(
   { context, needs, shell, signedIn }: Visit,
   { path }: RepositoryAddress,
 ): Promise<Response | undefined> {
-  const registry = registryAddress(needs.baseUrl)
+  const registry = registryAddress(needs)
   const query = {
     page: context.req.query('page'),
     q: context.req.query('q'),

@@ -1,6 +1,7 @@
 import type { Context, Hono } from 'hono'
 
 import type { ServerEnv } from '../../http/serve.ts'
+import { isDatabaseAway } from '../../lib/database.ts'
 import type { Logger } from '../../lib/log.ts'
 import { cleanText } from '../../lib/format.ts'
 import type { LivePushes } from '../services/live-pushes.ts'
@@ -84,7 +85,7 @@ const repositoryPages: ReadonlyMap<string, RepositoryPage> = new Map([
 /** Mounts the pages and what they load. */
 export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
   mountPublicFiles(app, needs)
-  const registry = registryAddress(needs.baseUrl)
+  const registry = registryAddress(needs)
   const page = (path: string, show: (visit: Visit) => Promise<Response>) =>
     app.get(path, async (context) => show(await visitOf(context, needs)))
 
@@ -122,6 +123,8 @@ export function mountPages(app: Hono<ServerEnv>, needs: PagesNeeds): void {
     if (asset === undefined) return notFound(context, needs, 'page', '')
     return context.body(asset.bytes, 200, {
       'content-type': asset.contentType,
+      // A picture that is looked at by itself is a page: what an SVG may have in it does not run.
+      'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; sandbox",
       'cache-control': 'public, max-age=31536000, immutable',
     })
   })
@@ -163,7 +166,10 @@ export function answerFailedPage(
 ): Response | Promise<Response> {
   const requestId = context.get('requestId') as string | undefined
   needs.log.error({ err, requestId, path: context.req.path }, 'a page failed')
-  return answerPage(context, failurePage({ assets: needs.assets, account: null }, requestId), { status: 500 })
+  const status = isDatabaseAway(err) ? 503 : 500
+  return answerPage(context, failurePage({ assets: needs.assets, account: null }, requestId, status), {
+    status,
+  })
 }
 
 async function notFound(

@@ -8,7 +8,7 @@ import { viewSearch } from './views/search.ts'
 /** Results; what was named exactly is gone to at once. */
 export async function showSearch({ context, needs, shell }: Visit): Promise<Response> {
   const { q, kind, platform, owner, page } = context.req.query()
-  const { host } = registryAddress(needs.baseUrl)
+  const { host } = registryAddress(needs)
   const view = await viewSearch({ ...needs, registryHost: host }, { q, kind, platform, owner, page })
   if ('leadsTo' in view) {
     context.header('cache-control', 'no-store')
@@ -20,16 +20,17 @@ export async function showSearch({ context, needs, shell }: Visit): Promise<Resp
 /** How browsers offer the search in their address bar (OpenSearch 1.1). */
 export async function describeSearch(
   context: Visit['context'],
-  needs: Pick<Visit['needs'], 'assets' | 'baseUrl'>,
+  needs: Pick<Visit['needs'], 'assets' | 'baseUrl' | 'imageHost'>,
 ): Promise<Response> {
   const template = `${new URL('/search', needs.baseUrl).href}?q={searchTerms}`
-  const icon = new URL(needs.assets.path('logo.svg'), needs.baseUrl).href
-  const { host } = registryAddress(needs.baseUrl)
+  const icon = new URL(needs.assets.path('icon.svg'), needs.baseUrl).href
+  const iconType = needs.assets.brand.favicon?.contentType ?? 'image/svg+xml'
+  const { host } = registryAddress(needs)
   const text = await html`<OpenSearchDescription xmlns="http://a9.com/-/spec/opensearch/1.1/">
-    <ShortName>ATCR</ShortName>
+    <ShortName>${needs.assets.brand.shortName}</ShortName>
     <Description>Container images and people at ${host}</Description>
     <InputEncoding>UTF-8</InputEncoding>
-    <image width="64" height="64" type="image/svg+xml">${icon}</image>
+    <image width="64" height="64" type="${iconType}">${icon}</image>
     <Url type="text/html" method="get" template="${template}" />
   </OpenSearchDescription> `
   return context.body(`<?xml version="1.0" encoding="UTF-8"?>\n${text.toString()}`, 200, {

@@ -22,6 +22,7 @@ export interface SettingsNeeds extends Pick<
 > {
   sessions: BrowserSessions
   baseUrl: string
+  imageHost?: string | undefined
 }
 
 type Ctx = Context<ServerEnv>

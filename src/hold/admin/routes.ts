@@ -66,6 +66,8 @@ function mountDocuments(app: Hono<ServerEnv>, admin: AdminPanel): void {
     }
   }
   app.get('/oauth/client-metadata.json', answer('metadata'))
+  app.get('/admin/oauth/jwks.json', answer('jwks'))
+  // Where servers that remember an older metadata document look.
   app.get('/oauth/jwks.json', answer('jwks'))
 }
 

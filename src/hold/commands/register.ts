@@ -35,7 +35,7 @@ export async function register(config: HoldConfig, print: (line: string) => void
   if (events !== undefined) return follow(events, print)
   await using context = await openContext(config)
   const app = new Hono<ServerEnv>()
-  app.use(requestId(), securityHeaders())
+  app.use(requestId(), securityHeaders(context.publicUrl))
   mountRegistration(app, context)
   await using _server = await serve(app, parseListenAddress(config.server.addr))
   await follow(context.maintenance.run({ task: 'register' }, AbortSignal.timeout(patienceMs)), print)

@@ -23,6 +23,22 @@ export function listUploadsOf(database: Kysely<StorageTables>, userDid: string, 
     .execute()
 }
 
+/** How many uploads of an account are open and not over at `now` (ISO). */
+export async function countOpenUploads(
+  database: Kysely<StorageTables>,
+  userDid: string,
+  now: string,
+): Promise<number> {
+  const { count } = await database
+    .selectFrom('uploads')
+    .select(({ fn }) => fn.countAll<number | bigint | string>().as('count'))
+    .where('user_did', '=', userDid)
+    .where('state', '=', 'open')
+    .where('expires_at', '>', now)
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
 /** Changes an open upload that is still at `offsetBytes`; false when somebody else was there first. */
 export async function updateUpload(
   database: Kysely<StorageTables>,
@@ -95,4 +111,16 @@ export function listUploadParts(database: Kysely<StorageTables>, uploadId: strin
 
 export async function deleteUploadParts(database: Kysely<StorageTables>, uploadId: string): Promise<void> {
   await database.deleteFrom('upload_parts').where('upload_id', '=', uploadId).execute()
+}
+
+/** How many uploads go on, by the way they take. */
+export async function countUploadsByMode(
+  database: Kysely<StorageTables>,
+): Promise<{ mode: UploadRow['mode']; count: number }[]> {
+  return database
+    .selectFrom('uploads')
+    .select((select) => ['mode', select.fn.countAll<number>().as('count')] as const)
+    .where('state', '=', 'open')
+    .groupBy('mode')
+    .execute()
 }

@@ -1,5 +1,7 @@
 import { waitAtMost } from '../../lib/clock.ts'
 import { logger } from '../../lib/log.ts'
+import { withTrace } from '../../lib/trace.ts'
+import { jobFailures } from '../metrics.ts'
 
 const log = logger('hold:jobs')
 
@@ -35,8 +37,11 @@ export class Periodic implements AsyncDisposable {
   /** Asks for a run as soon as the present one, if any, is over. */
   kick(): void {
     this.#isWanted = true
-    this.#repeat()
-    this.#running ??= this.#work().finally(() => (this.#running = undefined))
+    // Work of its own, whichever request it was that asked.
+    withTrace(undefined, () => {
+      this.#repeat()
+      this.#running ??= this.#work().finally(() => (this.#running = undefined))
+    })
   }
 
   /** Resolves when nothing runs and nothing is asked for. */
@@ -59,9 +64,10 @@ export class Periodic implements AsyncDisposable {
     const { signal } = this.#stop
     while (this.#isWanted && !signal.aborted) {
       this.#isWanted = false
-      await this.#run(signal).catch((error: unknown) =>
-        log.error({ err: error, job: this.#name }, 'a job failed'),
-      )
+      await this.#run(signal).catch((error: unknown) => {
+        jobFailures.inc({ job: this.#name })
+        log.error({ err: error, job: this.#name }, 'a job failed')
+      })
     }
   }
 }

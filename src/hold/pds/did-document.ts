@@ -19,13 +19,24 @@ export interface HoldDidDocument {
   service: { id: string; type: string; serviceEndpoint: string }[]
 }
 
+/** What others find a service by. */
+export interface DocumentService {
+  fragment: string
+  type: string
+}
+
 /** What others find a hold by; all of them are at its public URL. */
 export const holdServices = [
   { fragment: 'atproto_pds', type: 'AtprotoPersonalDataServer' },
   { fragment: 'atcr_hold', type: 'AtcrHoldService' },
-] as const
+] as const satisfies DocumentService[]
 
-export function didDocument(did: Did, { handle, publicUrl, signingKey }: HoldProfile): HoldDidDocument {
+/** `neighbours` are services of others at the same address. */
+export function didDocument(
+  did: Did,
+  { handle, publicUrl, signingKey }: HoldProfile,
+  neighbours: readonly DocumentService[] = [],
+): HoldDidDocument {
   return {
     '@context': ['https://www.w3.org/ns/did/v1', 'https://w3id.org/security/multikey/v1'],
     id: did,
@@ -38,7 +49,7 @@ export function didDocument(did: Did, { handle, publicUrl, signingKey }: HoldPro
         publicKeyMultibase: signingKey.did().slice('did:key:'.length),
       },
     ],
-    service: holdServices.map(({ fragment, type }) => ({
+    service: [...holdServices, ...neighbours].map(({ fragment, type }) => ({
       id: `${did}#${fragment}`,
       type,
       serviceEndpoint: publicUrl.origin,

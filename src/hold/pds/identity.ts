@@ -4,7 +4,7 @@ import { isValidHandle } from '@atproto/syntax'
 import type { PlcDirectory } from '../../atproto/plc-directory.ts'
 import { didWebOfUrl, isDid, normalizeDid, type Did, type Handle } from '../../atproto/syntax.ts'
 import { SettingsError } from '../../lib/config.ts'
-import { didDocument, type HoldDidDocument, type HoldProfile } from './did-document.ts'
+import { didDocument, type DocumentService, type HoldDidDocument, type HoldProfile } from './did-document.ts'
 import { readIfThere, writeNewFile } from '../../lib/whole-file.ts'
 import { findKey, loadOrCreateKey } from './key-file.ts'
 import { createPlcDid } from './plc-document.ts'
@@ -27,6 +27,8 @@ export interface HoldIdentityOptions {
   keyPath: string
   rotationKeyPath: string
   directory: PlcDirectory
+  /** Others at the same address. They stand in documents that the hold serves itself; a did:plc names the hold alone. */
+  neighbours?: readonly DocumentService[]
 }
 
 /** The hold's DID, keys and DID document; keys and DID are made at first run and kept. @throws {SettingsError} */
@@ -36,7 +38,8 @@ export async function loadHoldIdentity(options: HoldIdentityOptions): Promise<Ho
   const profile = { handle: handleOfUrl(publicUrl), publicUrl, signingKey }
   const did = (await findDid(options)) ?? (await createDid(profile, options))
   const rotationKey = did.startsWith('did:plc:') ? await findKey(options.rotationKeyPath) : undefined
-  return { ...profile, did, rotationKey, document: didDocument(did, profile) }
+  const neighbours = did.startsWith('did:web:') ? (options.neighbours ?? []) : []
+  return { ...profile, did, rotationKey, document: didDocument(did, profile, neighbours) }
 }
 
 /** The DID as configured or as kept; undefined before the first run. @throws {SettingsError} */

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 
 import { WebSocketServer, type WebSocket } from 'ws'
 
+import { networkOf } from '../../lib/networks.ts'
 import type { Sequencer } from './sequencer.ts'
 
 const subscriberCountMax = 500
@@ -18,9 +19,15 @@ export class Outbox {
   readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 4096 })
   readonly #stopped = new AbortController()
   readonly #heartbeat: NodeJS.Timeout
+  /** Of the last event that each reader was sent. */
+  readonly #sentSeqs = new Map<WebSocket, number>()
+  readonly #perNetworkMax: number
+  readonly #perNetwork = new Map<string, number>()
 
-  constructor({ sequencer, heartbeatMs }: { sequencer: Sequencer; heartbeatMs?: number }) {
+  constructor(needs: { sequencer: Sequencer; heartbeatMs?: number; perNetworkMax?: number }) {
+    const { sequencer, heartbeatMs, perNetworkMax = 0 } = needs
     this.#sequencer = sequencer
+    this.#perNetworkMax = perNetworkMax === 0 ? Number.POSITIVE_INFINITY : perNetworkMax
     const silent = new WeakSet<WebSocket>()
     this.#heartbeat = setInterval(() => {
       for (const socket of this.#sockets.clients) {
@@ -32,27 +39,49 @@ export class Outbox {
     this.#sockets.on('connection', (socket: WebSocket) => socket.on('pong', () => silent.delete(socket)))
   }
 
+  /** How many events the slowest reader has not been sent. */
+  get lagEvents(): number {
+    const newest = this.#sequencer.newestSeq
+    return Math.max(0, ...[...this.#sentSeqs.values()].map((seq) => newest - seq))
+  }
+
   /** How many readers there are. */
   get subscriberCount(): number {
     return this.#sockets.clients.size
   }
 
-  /** Takes over a connection that asks for the firehose; `false`, and nothing done, when it asks for something else. */
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+  /**
+   * Takes over a connection of a client at `address` that asks for the firehose; `false`, and nothing done, when it asks
+   * for something else.
+   */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address = ''): boolean {
     const url = new URL(request.url ?? '/', 'http://localhost')
     if (url.pathname !== '/xrpc/com.atproto.sync.subscribeRepos') return false
     const cursor = url.searchParams.get('cursor')
+    const network = networkOf(address)
     if (cursor !== null && !/^\d{1,15}$/.test(cursor)) {
       refuse(socket, 400, 'InvalidRequest', 'cursor is a whole number')
     } else if (this.#stopped.signal.aborted || this.subscriberCount >= subscriberCountMax) {
       refuse(socket, 503, 'TooManySubscribers', 'try again later')
+    } else if ((this.#perNetwork.get(network) ?? 0) >= this.#perNetworkMax) {
+      refuse(socket, 429, 'RateLimitExceeded', 'your network has as many connections as it may')
     } else {
+      this.#enter(network, socket)
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
         this.#sockets.emit('connection', webSocket, request)
         void this.#feed(webSocket, cursor === null ? undefined : Number(cursor))
       })
     }
     return true
+  }
+
+  #enter(network: string, socket: Duplex): void {
+    this.#perNetwork.set(network, (this.#perNetwork.get(network) ?? 0) + 1)
+    socket.once('close', () => {
+      const left = (this.#perNetwork.get(network) ?? 1) - 1
+      if (left === 0) this.#perNetwork.delete(network)
+      else this.#perNetwork.set(network, left)
+    })
   }
 
   /** Closes all connections as going away. */
@@ -78,12 +107,16 @@ export class Outbox {
     const stop = () => socket.close(1001, 'going away')
     this.#stopped.signal.addEventListener('abort', stop, { once: true })
     try {
-      for await (const frame of this.#sequencer.subscribe({ cursor, signal })) await send(socket, frame)
+      this.#sentSeqs.set(socket, cursor ?? this.#sequencer.newestSeq)
+      const onSent = (seq: number) => this.#sentSeqs.set(socket, seq)
+      for await (const frame of this.#sequencer.subscribe({ cursor, signal, onSent }))
+        await send(socket, frame)
       if (!signal.aborted) socket.close(1008)
     } catch {
       // Either the reader went away, or the log could not be read; both end the connection, and readers come back.
       socket.terminate()
     } finally {
+      this.#sentSeqs.delete(socket)
       this.#stopped.signal.removeEventListener('abort', stop)
     }
   }
@@ -95,10 +128,13 @@ function send(socket: WebSocket, frame: Uint8Array): Promise<void> {
   })
 }
 
+const retryAfterSeconds = 60
+
 function refuse(socket: Duplex, status: number, error: string, message: string): void {
   const body = JSON.stringify({ error, message })
+  const retry = status === 400 ? '' : `Retry-After: ${retryAfterSeconds}\r\n`
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n${retry}` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
 }

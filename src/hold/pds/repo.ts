@@ -20,6 +20,7 @@ import {
 } from '../db/repo-records.ts'
 import { applyChange, type Change } from './apply-change.ts'
 import { createRepo } from './birth.ts'
+import { repoCommits } from '../metrics.ts'
 import { formatBulkCommit } from './bulk-commit.ts'
 import { carOf } from './car-export.ts'
 import type { CarRecord } from './car-records.ts'
@@ -382,6 +383,7 @@ export class HoldRepo {
       await insertEvents(transaction, rows)
       return change === undefined ? [] : await applyChange(transaction, change, removal)
     })
+    if (change !== undefined) repoCommits.inc()
     if (change !== undefined) this.#mayHoldRemovedBlocks = removal === 'mark'
     if (change !== undefined) {
       const records = new Set(change.plan.flatMap(({ record }) => record?.cid.toString() ?? []))

@@ -16,6 +16,8 @@ export interface SubscribeOptions {
   /** Sequence number of the last event already seen; without it only new events come. */
   cursor?: number | undefined
   signal: AbortSignal
+  /** Told up to which event all was handed over. */
+  onSent?: (seq: number) => void
 }
 
 const windowMs = 72 * 60 * 60 * 1000
@@ -99,7 +101,11 @@ export class Sequencer {
    * Frames for one subscriber: what came after the cursor, then what comes. Ends after an error frame (`FutureCursor`,
    * `ConsumerTooSlow`), and when the signal is aborted.
    */
-  async *subscribe({ cursor, signal }: SubscribeOptions): AsyncGenerator<Uint8Array, void, undefined> {
+  async *subscribe({
+    cursor,
+    signal,
+    onSent,
+  }: SubscribeOptions): AsyncGenerator<Uint8Array, void, undefined> {
     if (cursor !== undefined && cursor > this.#newestSeq) {
       yield errorFrame('FutureCursor', `cursor ${cursor} is ahead of the newest event ${this.#newestSeq}`)
       return
@@ -118,6 +124,7 @@ export class Sequencer {
       if (events.length === 0) {
         // Nothing left up to here, even when the cursor was lower: the rest has been pruned.
         seq = newestSeq
+        onSent?.(seq)
         hasCaughtUp = true
         await this.#waitBeyond(seq, signal)
       }
@@ -129,6 +136,7 @@ export class Sequencer {
         }
         yield event.frame
         seq = event.seq
+        onSent?.(seq)
       }
     }
   }

@@ -64,7 +64,10 @@ export interface BlobStore {
   beginUpload(key: BlobKey): Promise<StoreUpload>
   /** A URL to which one part may be `PUT`; the answer carries its `ETag`. */
   presignPart(upload: StoreUpload, partNumber: number, options: { lifetimeSeconds: number }): Promise<URL>
-  /** Stores a part that flows through this process. A source that throws leaves no part behind. */
+  /**
+   * Stores a part that flows through this process; its chunks are the store's from then on, and may be freed. A source
+   * that throws leaves no part behind.
+   */
   writePart(upload: StoreUpload, partNumber: number, source: AsyncIterable<Uint8Array>): Promise<StoredPart>
   /**
    * Joins the parts, in order of their numbers, under the upload's key; no parts make an empty object.

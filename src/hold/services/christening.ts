@@ -1,4 +1,6 @@
-import { normalizeDid, parseDid } from '../../atproto/syntax.ts'
+import { AtprotoError } from '../../atproto/errors.ts'
+import type { Identities } from '../../atproto/identity.ts'
+import { isDid, normalizeDid, parseHandle, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
 import { SettingsError } from '../../lib/config.ts'
 import { logger } from '../../lib/log.ts'
@@ -12,11 +14,14 @@ const log = logger('hold')
 /** As Bluesky has it. */
 const displayNameLengthMax = 64
 
+type Lookup = Pick<Identities, 'resolveActor'>
+
 /** What the settings say about a hold that is new. */
 export interface NewHold {
   /** What people call it until the captain changes the profile. */
   displayName: string
-  ownerDid: string | undefined
+  /** DID or handle of the captain. */
+  owner: string | undefined
   isPublic: boolean
   allowAllCrew: boolean
   enableBlueskyPosts: boolean
@@ -26,19 +31,20 @@ export interface NewHold {
 
 /**
  * At first start: who the captain is, a profile, and the captain as first of the crew. Afterwards the records rule.
- * @throws {SettingsError} when a new hold is not told its captain
+ * @throws {SettingsError} when a new hold is not told its captain, or one whom nobody knows
  */
 export async function christenHold(
-  { repo, crew, now }: { repo: Pick<HoldRepo, 'applyWrites'>; crew: Crew; now: Now },
+  needs: { repo: Pick<HoldRepo, 'applyWrites'>; crew: Crew; identities: Lookup; now: Now },
   hold: NewHold,
 ): Promise<void> {
+  const { repo, crew, now } = needs
   let ownerDid = (await crew.findCaptain())?.ownerDid
   if (ownerDid === undefined) {
-    if (hold.ownerDid === undefined) {
+    if (hold.owner === undefined) {
       throw new SettingsError(['registration.owner_did: missing; a new hold needs to know its captain'])
     }
     const captain = buildCaptainRecord({
-      ownerDid: normalizeDid(parseDid(hold.ownerDid)),
+      ownerDid: await findOwner(hold.owner, needs.identities),
       isPublic: hold.isPublic,
       allowAllCrew: hold.allowAllCrew,
       enableBlueskyPosts: hold.enableBlueskyPosts,
@@ -63,4 +69,20 @@ export async function christenHold(
   if ((await crew.find(ownerDid)) === undefined) {
     await crew.admit(ownerDid, { role: 'owner', permissions: ['blob:read', 'blob:write', 'crew:admin'] })
   }
+}
+
+/** A handle counts when it leads to an account that says so itself: the captain of a hold is kept for good. */
+async function findOwner(owner: string, identities: Lookup): Promise<Did> {
+  if (isDid(owner)) return normalizeDid(owner)
+  const failure = (why: string) =>
+    new SettingsError([`the owner ${JSON.stringify(owner)} ${why}; a DID (did:plc:…) does as well`])
+  try {
+    const handle = parseHandle(owner.replace(/^@/, ''))
+    const identity = await identities.resolveActor(handle)
+    if (identity.handle === handle) return identity.did
+  } catch (error) {
+    if (!(error instanceof AtprotoError)) throw error
+    if (error.code === 'unreachable') throw failure(`cannot be looked up just now: ${error.message}`)
+  }
+  throw failure('is no handle that leads to an account: see how it is spelled')
 }

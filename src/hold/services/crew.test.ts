@@ -25,12 +25,13 @@ beforeEach(async () => {
   const switches = { isPublic: false, allowAllCrew: false, enableBlueskyPosts: false }
   const hold = {
     displayName: 'hold.example',
-    ownerDid: captainDid,
+    owner: captainDid,
     ...switches,
     region: 'north',
     successorDid: undefined,
   }
-  await christenHold({ repo, crew, now }, hold)
+  const identities = { resolveActor: () => Promise.reject(new Error('a DID is not looked up')) }
+  await christenHold({ repo, crew, identities, now }, hold)
 })
 afterEach(() => database.destroy())
 

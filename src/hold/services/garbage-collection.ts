@@ -8,6 +8,7 @@ import { listUploaders } from '../db/blob-uploaders.ts'
 import { countManifests, findGcOwner, listLayerOwners } from '../db/gc-owners.ts'
 import { findGcRun, putGcRun } from '../db/gc-runs.ts'
 import type { StorageTables } from '../db/storage-tables.ts'
+import { gcDeletedBlobs, gcDeletedBytes, gcRuns } from '../metrics.ts'
 import type { BlobSweep } from './blob-sweep.ts'
 import type { Crew } from './crew.ts'
 import { gcSteps, noCounts, toGcProgress, toGcRun, toGcRunRow, type GcProgress, type GcRun, type GcStep } from './gc-progress.ts' // prettier-ignore
@@ -103,6 +104,7 @@ export class GarbageCollection implements AsyncDisposable {
       run.finishedAt = this.#needs.now().toISOString()
       await this.#save(run).catch((err: unknown) => log.error({ err }, 'the failure could not be noted'))
     }
+    if (!run.isDryRun && run.state !== 'running') gcRuns.inc({ outcome: run.state })
     return toGcProgress(run, false)
   }
 
@@ -121,7 +123,10 @@ export class GarbageCollection implements AsyncDisposable {
 
   /** One page of the step that the run is at; with its last page the next step begins. */
   async #doPage(run: GcRun, signal: AbortSignal): Promise<void> {
+    const { blobsDeleted, bytesDeleted } = run.counts
     const next = await this.#steps[run.step](run, signal)
+    gcDeletedBlobs.inc(run.counts.blobsDeleted - blobsDeleted)
+    gcDeletedBytes.inc(run.counts.bytesDeleted - bytesDeleted)
     // Not all of the page may have been done; it is done again.
     if (signal.aborted) return
     run.cursor = next ?? ''

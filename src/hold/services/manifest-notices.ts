@@ -1,13 +1,17 @@
 import type { Did } from '../../atproto/syntax.ts'
 import { isTag } from '../../protocol/oci/reference.ts'
 import { isRepositoryName } from '../../protocol/oci/repository-path.ts'
+import { logger } from '../../lib/log.ts'
 import { HoldError } from '../errors.ts'
+import { manifestNotices } from '../metrics.ts'
 import type { Layers, ManifestNotice } from './layers.ts'
 import { manifestUriOf } from './layers.ts'
 import type { Moderation } from './moderation.ts'
 import type { Posts } from './posts.ts'
 import type { PullLimits } from './pull-limits.ts'
 import type { Stats } from './stats.ts'
+
+const log = logger('hold:manifests')
 
 interface Needs {
   layers: Pick<Layers, 'recordPush'>
@@ -36,6 +40,9 @@ export class ManifestNotices {
     const layersCreated = await this.#needs.layers.recordPush(notice, manifest)
     await this.#needs.moderation.notePush(manifestUriOf(notice), notice.repository)
     await this.#needs.stats.count('push', notice)
+    manifestNotices.inc({ operation: 'push' })
+    const { ownerDid: account, repository, digest } = notice
+    log.info({ account, repository, tag, digest, layersCreated }, 'manifest registered')
     const post = tag === undefined ? undefined : await this.#needs.posts.announce({ ...rest, tag })
     return { layersCreated, post }
   }
@@ -51,6 +58,7 @@ export class ManifestNotices {
   ): Promise<boolean> {
     checkName(notice.repository)
     if (!(await this.#needs.stats.isKnown(notice))) return false
+    manifestNotices.inc({ operation: 'pull' })
     const taken = this.#needs.pullLimits.take(reporter, `${notice.ownerDid} ${notice.repository}`, count)
     if (taken > 0) await this.#needs.stats.count('pull', notice, taken)
     return taken > 0

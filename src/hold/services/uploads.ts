@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely'
 import { normalizeDid, type Did } from '../../atproto/syntax.ts'
 import { waitAtMost, type Now } from '../../lib/clock.ts'
 import { randomId } from '../../lib/ids.ts'
+import { logger } from '../../lib/log.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
 import { findBlobRow, insertBlobRow } from '../db/blobs.ts'
 import { keepBlob } from '../db/reservations.ts'
@@ -10,6 +11,7 @@ import { insertBlobUploader } from '../db/blob-uploaders.ts'
 
 import type { StorageTables } from '../db/storage-tables.ts'
 import {
+  countOpenUploads,
   deleteUpload,
   deleteUploadParts,
   findUpload,
@@ -19,6 +21,7 @@ import {
   type UploadRow,
 } from '../db/uploads.ts'
 import { HoldError } from '../errors.ts'
+import * as metrics from '../metrics.ts'
 import type { BlobKey, BlobStore, StoreUpload } from '../ports/blob-store.ts'
 import { blobKey, uploadKey, uploadsPrefix } from '../storage/blob-keys.ts'
 import type { Blob, Blobs } from './blobs.ts'
@@ -29,6 +32,8 @@ export const uploadLifetimeMs = 24 * 3_600_000
 
 const expireBatchMax = 100
 const patienceMs = 2_000
+
+const log = logger('hold:uploads')
 
 export interface UploadStatus {
   uploadId: string
@@ -43,6 +48,8 @@ interface Needs {
   store: BlobStore
   blobs: Blobs
   reservations: Pick<Reservations, 'begin'>
+  /** Begun and not ended, of one account; 0 or not told: any number. */
+  openCountMax?: number
   now: Now
   /** Told when a blob waits to be copied to the key it belongs to. */
   onUnsettled: () => void
@@ -60,7 +67,7 @@ export class Uploads {
     this.#needs = needs
   }
 
-  /** @throws {HoldError} `quota_exceeded` */
+  /** @throws {HoldError} `quota_exceeded`, `rate_limited` */
   async begin(wish: {
     userDid: Did
     mode: UploadRow['mode']
@@ -69,6 +76,7 @@ export class Uploads {
     blobsUrl?: string | undefined
   }): Promise<UploadRow> {
     const now = this.#needs.now()
+    await this.#checkCount(wish.userDid, now)
     const row: UploadRow = {
       id: randomId(),
       user_did: normalizeDid(wish.userDid),
@@ -97,6 +105,14 @@ export class Uploads {
       await deleteUpload(this.#needs.database, row.id)
       throw error
     }
+  }
+
+  async #checkCount(userDid: Did, now: Date): Promise<void> {
+    const { database, openCountMax = 0 } = this.#needs
+    if (openCountMax === 0) return
+    const count = await countOpenUploads(database, normalizeDid(userDid), now.toISOString())
+    if (count < openCountMax) return
+    throw new HoldError('rate_limited', `${openCountMax} uploads of this account are under way; let some of them end first`) // prettier-ignore
   }
 
   /**
@@ -186,6 +202,13 @@ export class Uploads {
       await insertBlobUploader(transaction, blob.digest, normalizeDid(row.user_did as Did))
       return isNew
     })
+    metrics.uploads.inc({ mode: row.mode, outcome: 'stored' })
+    metrics.uploadBytes.inc({ mode: row.mode }, blob.sizeBytes)
+    const durationMs = this.#needs.now().getTime() - Date.parse(row.created_at)
+    log.info(
+      { account: row.user_did, digest: blob.digest, bytes: blob.sizeBytes, how: row.mode, isNew, durationMs },
+      'upload finished',
+    )
     const isUnsettled = isNew && key !== wantedKey
     if (isUnsettled) this.#needs.onUnsettled()
     else if (isTemporary) await store.delete(blob.key)
@@ -199,6 +222,8 @@ export class Uploads {
     // A crash may have come between the store's beginning and the note of it.
     else await this.#needs.store.delete(uploadKey(row.id))
     await deleteUpload(this.#needs.database, row.id)
+    metrics.uploads.inc({ mode: row.mode, outcome: 'discarded' })
+    log.info({ account: row.user_did, how: row.mode }, 'upload discarded')
   }
 
   /** Gives up an upload of an account's, of either mode. @throws {HoldError} `upload_unknown`, `upload_busy` */

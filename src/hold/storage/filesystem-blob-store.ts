@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, readdirSync, renameSync, unlinkSync } from 'node:fs'
+import { closeSync, createReadStream, openSync, readdirSync, renameSync, unlinkSync } from 'node:fs'
 import { copyFile, link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -18,7 +18,8 @@ import type {
   StoreUpload,
 } from '../ports/blob-store.ts'
 import { blobKey, uploadKey, uploadsPrefix } from './blob-keys.ts'
-import { makeFolderDurably, syncFile, syncFolder, writeNewFile } from './durable-files.ts'
+import { makeFolder, makeFolderDurably, syncFile, syncFolders, writeNewFile } from './durable-files.ts'
+import { PartFile, type PartPlace } from './part-file.ts'
 import type { UrlSigner } from './url-signer.ts'
 
 const listPageSizeDefault = 1000
@@ -28,6 +29,23 @@ interface Needs {
   folder: string
   signer: UrlSigner
   listPageSize?: number
+}
+
+/** The file of the parts that lie one behind the other. */
+const sharedName = 'parts'
+
+interface ArrivingPart {
+  partNumber: number
+  source: AsyncIterable<Uint8Array>
+  sizeBytes: number | undefined
+  /** Whether the digest of the whole will be wanted of the store. */
+  isHashed: boolean
+}
+
+/** A part to be put together with others: a file, or a place in one. */
+interface Piece {
+  path: string
+  place?: PartPlace
 }
 
 /** Files looked at in one go, when they are listed. */
@@ -47,6 +65,8 @@ export class FilesystemBlobStore implements BlobStore {
   readonly #signer: UrlSigner
 
   readonly #listPageSize: number
+  /** Of uploads that parts came for lately. */
+  readonly #partFiles = new Map<BlobKey, Promise<PartFile>>()
 
   private constructor(needs: Needs) {
     this.#folder = needs.folder
@@ -119,24 +139,55 @@ export class FilesystemBlobStore implements BlobStore {
     partNumber: number,
     source: AsyncIterable<Uint8Array>,
   ): Promise<StoredPart> {
-    const temporary = this.#temporaryPath()
-    return this.#orCleanUp(temporary, async () => {
-      const sizeBytes = await writeNewFile(temporary, source)
-      return this.#keepPart(upload, temporary, { partNumber, etag: randomId(), sizeBytes })
-    })
+    return this.#takePart(upload, { partNumber, source, sizeBytes: undefined, isHashed: false })
   }
 
-  /** As `writePart`, for a part that came by a signed URL: its ETag is the sha256 of its bytes. */
+  /**
+   * As `writePart`, for a part that came by a signed URL, of `sizeBytes` if that is known, and whose bytes nobody else
+   * hashes.
+   */
   async receivePart(
     upload: StoreUpload,
     partNumber: number,
-    source: AsyncIterable<Uint8Array>,
+    { source, sizeBytes }: { source: AsyncIterable<Uint8Array>; sizeBytes: number | undefined },
+  ): Promise<StoredPart> {
+    return this.#takePart(upload, { partNumber, source, sizeBytes, isHashed: true })
+  }
+
+  async #takePart(upload: StoreUpload, part: ArrivingPart): Promise<StoredPart> {
+    const { partNumber, source, isHashed } = part
+    const shared = await this.#partFile(upload)
+    const startBytes = shared.reserve(partNumber, part.sizeBytes)
+    if (startBytes === undefined) return this.#takeLonePart(upload, shared, part)
+    try {
+      const { sizeBytes, sha256Hex } = await shared.write(partNumber, source, { isHashed })
+      const etag = sha256Hex ?? randomId()
+      this.#keepPart(upload, partNumber, markOf({ partNumber, etag }, { startBytes, sizeBytes }))
+      shared.keep(partNumber, etag)
+      return { partNumber, etag, sizeBytes }
+    } catch (error) {
+      shared.release(partNumber)
+      if (isErrno(error, 'ENOENT')) {
+        if (!shared.isBusy) this.#partFiles.delete(upload.key)
+        throw new HoldError('upload_unknown', 'the upload is over')
+      }
+      return failed(error)
+    }
+  }
+
+  /** A part into a file of its own. */
+  async #takeLonePart(
+    upload: StoreUpload,
+    shared: PartFile,
+    { partNumber, source }: ArrivingPart,
   ): Promise<StoredPart> {
     const temporary = this.#temporaryPath()
-    const hash = createHash('sha256')
     return this.#orCleanUp(temporary, async () => {
-      const sizeBytes = await writeNewFile(temporary, source, hash)
-      return this.#keepPart(upload, temporary, { partNumber, etag: hash.digest('hex'), sizeBytes })
+      const sizeBytes = await writeNewFile(temporary, source, { isOwned: true })
+      const etag = randomId()
+      this.#keepPart(upload, partNumber, `${partNumber}.${etag}`, temporary)
+      shared.supersede(partNumber)
+      return { partNumber, etag, sizeBytes }
     })
   }
 
@@ -145,19 +196,25 @@ export class FilesystemBlobStore implements BlobStore {
     parts: readonly Pick<StoredPart, 'partNumber' | 'etag'>[],
   ): Promise<{ sizeBytes: number; sha256Hex?: string }> {
     const sorted = [...parts].sort((a, b) => a.partNumber - b.partNumber)
-    const paths = await Promise.all(sorted.map((part) => this.#partFile(upload, part)))
-    const [only] = sorted
     const target = this.#path(upload.key)
-    if (only !== undefined && paths.length === 1) {
+    const shared = await this.#partFile(upload)
+    const whole = await shared.seal(sorted)
+    if (whole !== undefined) {
       await rm(target, { force: true })
-      await linkOrCopy(paths[0] as string, target).catch(failed)
-      const { size } = await stat(target)
-      return { sizeBytes: size, ...(only.etag.length === 64 ? { sha256Hex: only.etag } : {}) }
+      await linkOrCopy(shared.path, target).catch(failed)
+      return whole
+    }
+    const pieces = await this.#findParts(upload, sorted)
+    const [only] = pieces
+    if (only !== undefined && only.place === undefined && pieces.length === 1) {
+      await rm(target, { force: true })
+      await linkOrCopy(only.path, target).catch(failed)
+      return { sizeBytes: (await stat(target)).size }
     }
     const temporary = this.#temporaryPath()
     const hash = createHash('sha256')
     return this.#orCleanUp(temporary, async () => {
-      const sizeBytes = await writeNewFile(temporary, concatenated(paths), hash)
+      const sizeBytes = await writeNewFile(temporary, concatenated(pieces), { hash, isOwned: true })
       await rename(temporary, target)
       return { sizeBytes, sha256Hex: hash.digest('hex') }
     })
@@ -179,8 +236,11 @@ export class FilesystemBlobStore implements BlobStore {
 
   async delete(key: BlobKey): Promise<void> {
     const path = this.#path(key)
-    if (key.startsWith(uploadsPrefix))
-      return rm(dirname(path), { recursive: true, force: true }).catch(failed)
+    if (key.startsWith(uploadsPrefix)) {
+      await rm(dirname(path), { recursive: true, force: true }).catch(failed)
+      this.#partFiles.delete(key)
+      return
+    }
     await unlink(path).catch(absent)
     // Another blob may be moving in at this moment; then the folder stays.
     await rmdir(dirname(path)).catch(() => undefined)
@@ -236,42 +296,64 @@ export class FilesystemBlobStore implements BlobStore {
   }
 
   /**
-   * Gives a finished part its name. In one turn of the event loop, so that of two uploads of one part number the
-   * last to finish stays and the other goes.
+   * Gives a finished part its name: to a file of its own, or to a mark that says where it lies in the shared one. In one
+   * turn of the event loop, so that of two uploads of one part number the last to finish stays and the other goes.
    */
-  #keepPart(upload: StoreUpload, temporary: string, part: StoredPart): StoredPart {
+  #keepPart(upload: StoreUpload, partNumber: number, name: string, temporary?: string): void {
     const folder = dirname(this.#path(upload.key))
-    const name = `${part.partNumber}.${part.etag}`
     try {
-      const stale = readdirSync(folder).filter((old) => old.startsWith(`${part.partNumber}.`) && old !== name)
-      renameSync(temporary, join(folder, name))
+      const stale = readdirSync(folder).filter((old) => old.startsWith(`${partNumber}.`) && old !== name)
+      if (temporary === undefined) closeSync(openSync(join(folder, name), 'w', 0o600))
+      else renameSync(temporary, join(folder, name))
       for (const old of stale) unlinkSync(join(folder, old))
     } catch (error) {
       if (isErrno(error, 'ENOENT')) throw new HoldError('upload_unknown', 'the upload is over')
       throw error
     }
-    return part
   }
 
-  async #partFile(upload: StoreUpload, part: Pick<StoredPart, 'partNumber' | 'etag'>): Promise<string> {
-    const path = join(dirname(this.#path(upload.key)), `${part.partNumber}.${part.etag}`)
-    const isName = /^[0-9A-Za-z_-]{1,64}$/.test(part.etag)
-    if (isName && (await stat(path).catch(absent)) !== undefined) return path
-    throw new HoldError('parts_missing', `part ${part.partNumber} has not arrived`)
+  /** The file that parts of an upload share. One for all of them, or two would write to the same place. */
+  #partFile(upload: StoreUpload): Promise<PartFile> {
+    const known = this.#partFiles.get(upload.key)
+    if (known !== undefined) return known
+    const folder = dirname(this.#path(upload.key))
+    const opened = (async () => {
+      const names = (await readdir(folder).catch(absent)) ?? []
+      return PartFile.open(join(folder, sharedName), placesOf(names))
+    })()
+    this.#partFiles.set(upload.key, opened)
+    opened.catch(() => this.#partFiles.delete(upload.key))
+    return opened
+  }
+
+  async #findParts(
+    upload: StoreUpload,
+    parts: readonly Pick<StoredPart, 'partNumber' | 'etag'>[],
+  ): Promise<Piece[]> {
+    const folder = dirname(this.#path(upload.key))
+    const names = (await readdir(folder).catch(absent)) ?? []
+    const places = placesOf(names)
+    return parts.map(({ partNumber, etag }) => {
+      const place = places.get(partNumber)
+      if (place?.etag === etag) return { path: join(folder, sharedName), place }
+      const name = `${partNumber}.${etag}`
+      if (names.includes(name) && !etag.includes('@')) return { path: join(folder, name) }
+      throw new HoldError('parts_missing', `part ${partNumber} has not arrived`)
+    })
   }
 
   /** Runs `move` towards the file of a key, with its folder there before and flushed after. */
   async #intoPlace(key: BlobKey, move: (path: string) => Promise<void>): Promise<void> {
     const path = this.#path(key)
     const folder = dirname(path)
-    await makeFolderDurably(folder)
+    const changed = await makeFolder(folder)
     await move(path).catch(async (error: unknown) => {
       // A delete of the blob that was here took the folder along in between.
       if (!isErrno(error, 'ENOENT')) throw error
-      await makeFolderDurably(folder)
+      changed.push(...(await makeFolder(folder)))
       await move(path)
     })
-    await syncFolder(folder)
+    await syncFolders([folder, ...changed])
   }
 
   async #orCleanUp<T>(temporary: string, action: () => Promise<T>): Promise<T> {
@@ -310,8 +392,29 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
 
-async function* concatenated(paths: readonly string[]): AsyncGenerator<Uint8Array> {
-  for (const path of paths) yield* createReadStream(path, { highWaterMark: readBufferBytes })
+async function* concatenated(pieces: readonly Piece[]): AsyncGenerator<Uint8Array> {
+  for (const { path, place } of pieces) {
+    if (place?.sizeBytes === 0) continue
+    const range = place && { start: place.startBytes, end: place.startBytes + place.sizeBytes - 1 }
+    yield* createReadStream(path, { highWaterMark: readBufferBytes, ...range })
+  }
+}
+
+/** The name of a mark: an empty file that says that a part is there, and where in the shared file. */
+function markOf(part: Pick<StoredPart, 'partNumber' | 'etag'>, place: PartPlace): string {
+  return `${part.partNumber}.${part.etag}@${place.startBytes}+${place.sizeBytes}`
+}
+
+/** What the marks among the names in a folder say. */
+function placesOf(names: readonly string[]): Map<number, PartPlace & { etag: string }> {
+  const places = new Map<number, PartPlace & { etag: string }>()
+  for (const name of names) {
+    const match = /^(\d+)\.([0-9A-Za-z_-]{1,64})@(\d+)\+(\d+)$/.exec(name)
+    if (match === null) continue
+    const [, partNumber, etag, startBytes, sizeBytes] = match as unknown as [string, string, string, string, string] // prettier-ignore
+    places.set(Number(partNumber), { etag, startBytes: Number(startBytes), sizeBytes: Number(sizeBytes) })
+  }
+  return places
 }
 
 function isErrno(error: unknown, ...codes: string[]): boolean {

@@ -18,6 +18,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 
+import { measureUpstream } from '../../atproto/observed-fetch.ts'
 import type { Secret } from '../../lib/secret.ts'
 import { collectBytes } from '../../lib/streams.ts'
 import type { Digest } from '../../protocol/oci/digest.ts'
@@ -87,10 +88,31 @@ export class S3BlobStore implements BlobStore {
       maxAttempts: 3,
       requestHandler: { connectionTimeout: connectTimeoutMs, socketTimeout: silenceTimeoutMs },
     })
+    this.#measure()
   }
 
   [Symbol.dispose](): void {
     this.#client.destroy()
+  }
+
+  /** Each attempt is a call of its own. */
+  #measure(): void {
+    this.#client.middlewareStack.add(
+      (next) => async (call) => {
+        const startedAtMs = performance.now()
+        const note = (status: number | undefined) =>
+          measureUpstream({ program: 'hold', target: 'storage' }, status, startedAtMs)
+        try {
+          const answer = await next(call)
+          note((answer.response as { statusCode?: number }).statusCode)
+          return answer
+        } catch (error) {
+          note(error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined)
+          throw error
+        }
+      },
+      { step: 'deserialize', priority: 'low', name: 'measure' },
+    )
   }
 
   async findSize(key: BlobKey): Promise<number | undefined> {

@@ -14,6 +14,7 @@ export const uploadAnswers: Record<HoldErrorCode, OciErrorCode> = {
   parts_missing: 'BLOB_UPLOAD_INVALID',
   // The spec has no word for a quota; clients show the message of a DENIED.
   quota_exceeded: 'DENIED',
+  rate_limited: 'TOOMANYREQUESTS',
   range_invalid: 'RANGE_INVALID',
   registration_disabled: 'DENIED',
   request_invalid: 'BLOB_UPLOAD_INVALID',
@@ -33,7 +34,10 @@ export function toOciError(error: unknown): OciError {
   return new OciError(uploadAnswers[known.code], known.message, { cause: error, detail: known.detail })
 }
 
+const retryAfterSeconds: Record<number, string> = { 429: '60', 503: '10' }
+
 export function ociErrorResponse(error: OciError, headers: Record<string, string> = {}): Response {
-  const retryAfter = error.status === 503 ? { 'retry-after': '10' } : {}
+  const seconds = retryAfterSeconds[error.status]
+  const retryAfter = seconds === undefined ? {} : { 'retry-after': seconds }
   return Response.json(ociErrorBody(error), { status: error.status, headers: { ...retryAfter, ...headers } })
 }

@@ -130,7 +130,10 @@ async function putPart(
     if (body.wasCut) throw new HoldError('request_invalid', 'the body ended early')
   }
   const upload = { key: uploadKey(uploadId), storeUploadId: '' }
-  const { etag } = await store.receivePart(upload, partNumber, whole())
+  const { etag } = await store.receivePart(upload, partNumber, {
+    source: whole(),
+    sizeBytes: contentLength(incoming),
+  })
   return new Response(null, { status: 200, headers: { etag: `"${etag}"`, 'content-length': '0' } })
 }
 

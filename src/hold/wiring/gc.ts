@@ -1,3 +1,4 @@
+import { observedFetch } from '../../atproto/observed-fetch.ts'
 import { createOutboundFetch, type Fetch } from '../../atproto/outbound-fetch.ts'
 import type { Now } from '../../lib/clock.ts'
 import { version } from '../../lib/version.ts'
@@ -32,19 +33,35 @@ export function createGc(
     | 'moderation'
     | 'publicUrl'
     | 'registration'
+    | 'settings'
     | 'store'
   > & { now: Now },
   fetch: Fetch | undefined,
   stack: AsyncDisposableStack,
 ) {
-  const { config, identity, identities, database, store, blobs, layers, access, moderation, crew, now } =
-    needs
-  const { enabled, grace: graceMs, interval: intervalMs } = config.gc
+  const {
+    config,
+    settings,
+    identity,
+    identities,
+    database,
+    store,
+    blobs,
+    layers,
+    access,
+    moderation,
+    crew,
+    now,
+  } = needs
   const outbound = { userAgent: `atcr-hold/${version}`, allowPrivateNetwork: config.server.test_mode }
   const limits = { timeoutMs: ownerAnswerMsMax, responseBytesMax: ownerAnswerBytesMax }
   const owners = new OwnerManifestsClient({
     identities,
-    fetch: fetch ?? createOutboundFetch(outbound, limits),
+    fetch: observedFetch(fetch ?? createOutboundFetch(outbound, limits), {
+      program: 'hold',
+      target: 'pds',
+      tells: 'trace',
+    }),
   })
   const { publicUrl } = needs
   const adoption = new ManifestAdoption({
@@ -62,15 +79,33 @@ export function createGc(
     layers,
     adoption,
     legacyLayers,
-    graceMs,
+    get graceMs() {
+      return settings.current.gc.grace
+    },
     now,
   })
-  const blobSweep = new BlobSweep({ database, store, blobs, graceMs, now })
-  const storeSweep = new StoreSweep({ database, store, blobs, graceMs, now })
+  const blobSweep = new BlobSweep({
+    database,
+    store,
+    blobs,
+    get graceMs() {
+      return settings.current.gc.grace
+    },
+    now,
+  })
+  const storeSweep = new StoreSweep({
+    database,
+    store,
+    blobs,
+    get graceMs() {
+      return settings.current.gc.grace
+    },
+    now,
+  })
   const gc = stack.use(
     new GarbageCollection({ database, marking: manifestMarking, blobSweep, storeSweep, crew, now }),
   )
-  const scheduledGc = enabled ? stack.use(gcJob({ gc, intervalMs })) : undefined
+  const scheduledGc = stack.use(gcJob({ gc, settings: () => settings.current.gc }))
   const verification = new BlobVerification({ database, store })
   const maintenance = new Maintenance({
     gc,

@@ -5,6 +5,7 @@ import { ServiceAuth } from '../../atproto/service-auth.ts'
 import type { Now } from '../../lib/clock.ts'
 import type { HoldConfig, HoldPaths } from '../config.ts'
 import { DocumentKeeper } from '../pds/document-keeper.ts'
+import type { DocumentService } from '../pds/did-document.ts'
 import { loadHoldIdentity, type HoldIdentity } from '../pds/identity.ts'
 import type { UsedTokens } from '../services/used-tokens.ts'
 
@@ -16,8 +17,9 @@ export async function createIdentity(needs: {
   paths: HoldPaths
   publicUrl: string
   fetch: Fetch
+  neighbours: readonly DocumentService[]
 }): Promise<{ identity: HoldIdentity; keeper: DocumentKeeper }> {
-  const { paths, publicUrl, fetch } = needs
+  const { paths, publicUrl, fetch, neighbours } = needs
   const { did, did_method: didMethod, plc_directory_url: url } = needs.config.database
   const directory = new PlcDirectory({ fetch, url })
   const identity = await loadHoldIdentity({
@@ -28,6 +30,7 @@ export async function createIdentity(needs: {
     keyPath: paths.signingKey,
     rotationKeyPath: paths.rotationKey,
     directory,
+    neighbours,
   })
   return { identity, keeper: new DocumentKeeper({ identity, directory }) }
 }

@@ -37,6 +37,8 @@ export function createAdmin(needs: Needs & Pick<HoldContext, 'database'>): Admin
   const oauth = lazyClient(needs, {
     scope: 'atproto',
     redirectPath: '/admin/oauth/callback',
+    // Keys under a path that no other program at this address has.
+    documentPaths: { metadataPath: '/oauth/client-metadata.json', jwksPath: '/admin/oauth/jwks.json' },
     lifetimeSeconds: adminLoginSecondsMax,
     entryCountMax: 1000,
     handleResolverUrl: async () => config.database.handle_resolver_url ?? null,

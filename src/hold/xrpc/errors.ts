@@ -19,6 +19,7 @@ export const xrpcAnswers: Record<HoldErrorCode, { status: number; error: string 
   part_number_invalid: { status: 400, error: 'InvalidPartNumber' },
   parts_missing: { status: 400, error: 'MissingParts' },
   quota_exceeded: { status: 403, error: 'QuotaExceeded' },
+  rate_limited: { status: 429, error: 'RateLimitExceeded' },
   range_invalid: { status: 400, error: 'InvalidRequest' },
   registration_disabled: { status: 403, error: 'RegistrationDisabled' },
   request_invalid: { status: 400, error: 'InvalidRequest' },
@@ -62,6 +63,7 @@ function holdError(error: HoldError): XrpcError {
   const headers = {
     ...(status === 401 ? challenge(name) : {}),
     ...(status === 503 ? { 'retry-after': '10' } : {}),
+    ...(status === 429 ? { 'retry-after': '60' } : {}),
   }
   return new XrpcError(status, name, error.message, { cause: error, headers })
 }

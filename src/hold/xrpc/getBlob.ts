@@ -9,6 +9,7 @@ import type { HoldContext } from '../context.ts'
 import { checkIsOwnDid } from '../pds/context.ts'
 import type { PdsBlobContent } from '../pds/blobs.ts'
 import { toXrpcError } from './errors.ts'
+import { presigned } from './presigned-log.ts'
 import { answerAnyone, type CallerNeeds } from './authenticate.ts'
 
 type Needs = CallerNeeds & Pick<HoldContext, 'access' | 'blobs' | 'pdsBlobs' | 'identity'>
@@ -39,7 +40,9 @@ async function answer(context: Context<ServerEnv>, needs: Needs): Promise<Respon
   return answerAnyone({ nsid, context }, needs, async (callerDid) => {
     await needs.access.check(callerDid, 'blob:read')
     if (!/^sha\d/i.test(cid)) return pdsBlobResponse(cid, await findPdsBlob(context, needs, cid))
-    const url = await needs.blobs.presignGet(parseDigest(cid), method)
+    const digest = parseDigest(cid)
+    const url = await needs.blobs.presignGet(digest, method)
+    presigned({ what: 'read', account: callerDid, digest, method })
     return { url }
   })
 }

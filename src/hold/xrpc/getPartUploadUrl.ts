@@ -1,6 +1,7 @@
 import { xrpcMethod } from '../../http/xrpc-routes.ts'
 import * as getPartUploadUrl from '../../protocol/lexicon/generated/io/atcr/hold/getPartUploadUrl.ts'
 import type { HoldContext } from '../context.ts'
+import { presigned } from './presigned-log.ts'
 import { answerCaller, type CallerNeeds } from './authenticate.ts'
 
 /** A presigned URL for one part of an upload of the caller's. */
@@ -10,6 +11,7 @@ export const getPartUploadUrlMethod = (context: CallerNeeds & Pick<HoldContext, 
       await context.access.check(callerDid, 'blob:write')
       const { uploadId, partNumber } = call.input
       const url = await context.relayUploads.presignPart(callerDid, uploadId, partNumber)
+      presigned({ what: 'part', account: callerDid, uploadId, partNumber, method: 'PUT' })
       return { url, method: 'PUT' }
     }),
   )

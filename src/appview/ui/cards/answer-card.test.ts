@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { pagesFixture } from '../../../../test/e2e/pages-fixture.ts'
-import type { Card } from '../views/card.ts'
+import type { BrandedCard } from '../views/card.ts'
 import { Cards } from './answer-card.ts'
 import { CardRenderer } from './card-renderer.ts'
 
@@ -43,7 +43,8 @@ test('pages name their card', async () => {
   expect(await (await get('/')).text()).toContain('https://registry.example/card.png')
 })
 
-const card = (name: string): Card => ({ above: undefined, names: [name], description: undefined, facts: [], host: 'x' }) // prettier-ignore
+const brand = { name: 'ATCR', accent: '#7cc0ee', hasShip: true }
+const card = (name: string): BrandedCard => ({ above: undefined, names: [name], description: undefined, facts: [], host: 'x', brand }) // prettier-ignore
 
 test('one network draws so many and then waits; what is drawn is there for all', async () => {
   const cards = new Cards({ renderer: new CardRenderer(), now: () => new Date(0) })

@@ -6,7 +6,8 @@ import { AttemptLimit } from '../../../lib/attempt-limit.ts'
 import type { Now } from '../../../lib/clock.ts'
 import { sha256Hex } from '../../../lib/ids.ts'
 import { networkOf } from '../../../lib/networks.ts'
-import type { Card } from '../views/card.ts'
+import type { Assets } from '../assets.ts'
+import type { BrandedCard, Card } from '../views/card.ts'
 import type { CardRenderer, Png } from './card-renderer.ts'
 
 /** Changes with what the drawing looks like. */
@@ -27,7 +28,11 @@ export class Cards {
   }
 
   /** The picture, or for how many seconds not to ask again, and why. */
-  get(key: string, card: Card, address: string): Promise<Png> | { status: 429 | 503; waitSeconds: number } {
+  get(
+    key: string,
+    card: BrandedCard,
+    address: string,
+  ): Promise<Png> | { status: 429 | 503; waitSeconds: number } {
     const drawn = this.#renderer.find(key)
     if (drawn !== undefined) return drawn
     const waitSeconds = this.#limit.take(networkOf(address))
@@ -39,10 +44,13 @@ export class Cards {
 /** Answers with the picture of a card; who has it already is told so without a drawing. */
 export async function answerCard(
   context: Context<ServerEnv>,
-  { cards }: { cards: Cards },
-  card: Card | undefined,
+  { assets, cards }: { assets: Pick<Assets, 'brand'>; cards: Cards },
+  plain: Card | undefined,
 ): Promise<Response> {
-  if (card === undefined) return context.text('there is no such card', 404)
+  if (plain === undefined) return context.text('there is no such card', 404)
+  const { accent, logo, shortName } = assets.brand
+  const brand = { name: shortName, accent: accent.dark, hasShip: logo === undefined }
+  const card: BrandedCard = { ...plain, brand }
   const key = sha256Hex(JSON.stringify([drawingVersion, card])).slice(0, 32)
   const etag = `"${key}"`
   const headers = { etag, 'cache-control': `public, max-age=${freshSeconds}` }

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 
-import type { Card } from '../views/card.ts'
+import type { BrandedCard } from '../views/card.ts'
 import type { CardJob, CardResult } from './card-worker.ts'
 
 /** Cards that wait while one is drawn; a drawing takes some 100 ms. */
@@ -34,7 +34,7 @@ export class CardRenderer {
   }
 
   /** Draws a card; `key` is the same for cards that look the same. Undefined when too many wait already. */
-  draw(key: string, card: Card): Promise<Png> | undefined {
+  draw(key: string, card: BrandedCard): Promise<Png> | undefined {
     const kept = this.#kept.get(key)
     if (kept !== undefined) return kept
     if (this.#waiting.length >= waitingCountMax) return undefined

@@ -1,5 +1,5 @@
 import { html, type Html } from '../../../http/html.ts'
-import type { Card } from '../views/card.ts'
+import type { BrandedCard } from '../views/card.ts'
 import type { Font } from './font.ts'
 import { cut, showable, widthOf, wrap } from './text.ts'
 
@@ -17,14 +17,13 @@ const colors = {
   line: '#2a3743',
   text: '#e4ebf1',
   quiet: '#9dadba',
-  accent: '#7cc0ee',
   warm: '#eaa650',
 }
 const margin = 80
 const room = cardSize.width - 2 * margin
 
 /** The picture that shared links show, as SVG. Everything in it is text that was measured, cut and escaped. */
-export async function cardSvg(card: Card, fonts: CardFonts): Promise<string> {
+export async function cardSvg(card: BrandedCard, fonts: CardFonts): Promise<string> {
   const document = await html`<svg
     xmlns="http://www.w3.org/2000/svg"
     width="${cardSize.width}"
@@ -33,8 +32,8 @@ export async function cardSvg(card: Card, fonts: CardFonts): Promise<string> {
     font-family="Inter"
   >
     <rect width="100%" height="100%" fill="${colors.paper}" />
-    <g transform="translate(690 96) scale(17)">${ship(colors.surface, colors.surface)}</g>
-    <rect width="100%" height="10" fill="${colors.accent}" />
+    ${card.brand.hasShip && html`<g transform="translate(690 96) scale(17)">${ship(colors.surface, colors.surface)}</g>`}
+    <rect width="100%" height="10" fill="${card.brand.accent}" />
     <rect width="180" height="10" fill="${colors.warm}" />
     ${header(card, fonts)} ${title(card, fonts)} ${facts(card, fonts)}
   </svg>`
@@ -64,16 +63,22 @@ function ship(hull: string, cargo: string): Html {
     ${boxes.map(([x, y, fill]) => html`<rect x="${x}" y="${y}" width="6" height="5.5" rx="1.2" fill="${fill}" />`)}`
 }
 
-function header({ host }: Card, { regular }: CardFonts) {
+function header({ brand, host }: BrandedCard, { bold, regular }: CardFonts) {
   const size = 30
   const name = cut(regular, host, { width: room / 2, size })
-  return html`<g transform="translate(${margin} 62) scale(1.8)">${ship(colors.accent, colors.warm)}</g>
-    ${text(margin + 76, 106, { size: 40, fill: colors.text, weight: 700 }, 'ATCR')}
-    ${text(cardSize.width - margin - widthOf(regular, name, size), 104, { size, fill: colors.quiet }, name)}`
+  // Without the ship, whose place is then the name's: another picture would have to be read for each card.
+  const emblem = html`<g transform="translate(${margin} 62) scale(1.8)"
+    >${ship(brand.accent, colors.warm)}</g
+  >`
+  const nameAt = brand.hasShip ? margin + 76 : margin
+  const shownName = showable(bold, brand.name) ?? ''
+  return html`${brand.hasShip && emblem}
+  ${text(nameAt, 106, { size: 40, fill: colors.text, weight: 700 }, cut(bold, shownName, { width: room / 2 - 76, size: 40 }))}
+  ${text(cardSize.width - margin - widthOf(regular, name, size), 104, { size, fill: colors.quiet }, name)}`
 }
 
 /** Name and description share the middle: a long name leaves less to the description. */
-function title({ above, names, description }: Card, { bold, regular }: CardFonts) {
+function title({ above, brand, names, description }: BrandedCard, { bold, regular }: CardFonts) {
   const name = names.map((name) => showable(bold, name)).find((name) => name !== undefined) ?? ''
   const top = above === undefined ? 250 : 290
   const size = widthOf(bold, name, 84) <= room ? 84 : 62
@@ -84,12 +89,12 @@ function title({ above, names, description }: Card, { bold, regular }: CardFonts
     shown === undefined
       ? []
       : wrap(regular, shown, { width: room, size: 36, lineCountMax: lines.length > 1 ? 2 : 3 })
-  return html`${above !== undefined && text(margin, 190, { size: 40, fill: colors.accent }, cut(regular, above, { width: room, size: 40 }))}
+  return html`${above !== undefined && text(margin, 190, { size: 40, fill: brand.accent }, cut(regular, above, { width: room, size: 40 }))}
   ${lines.map((line, index) => text(margin, top + index * size * 1.15, { size, fill: colors.text, weight: 700 }, line))}
   ${descriptionLines.map((line, index) => text(margin, below + 72 + index * 50, { size: 36, fill: colors.quiet }, line))}`
 }
 
-function facts(card: Card, { regular }: CardFonts) {
+function facts(card: BrandedCard, { regular }: CardFonts) {
   const size = 32
   const gap = 44
   let x = margin

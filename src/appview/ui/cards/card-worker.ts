@@ -5,14 +5,14 @@ import { parentPort } from 'node:worker_threads'
 
 import { initWasm, Resvg } from '@resvg/resvg-wasm'
 
-import type { Card } from '../views/card.ts'
+import type { BrandedCard } from '../views/card.ts'
 import { cardSvg } from './card-svg.ts'
 import { readFont } from './font.ts'
 
 /** `id` is the caller's, and comes back. */
 export interface CardJob {
   id: number
-  card: Card
+  card: BrandedCard
 }
 
 export type CardResult = { id: number; png: Uint8Array<ArrayBuffer> } | { id: number; error: string }
@@ -32,7 +32,7 @@ parentPort?.on('message', ({ id, card }: CardJob) => {
   )
 })
 
-async function draw(card: Card): Promise<Uint8Array<ArrayBuffer>> {
+async function draw(card: BrandedCard): Promise<Uint8Array<ArrayBuffer>> {
   const svg = await cardSvg(card, fonts)
   const resvg = new Resvg(svg, { font: { fontBuffers: [regular, bold], defaultFontFamily: 'Inter' } })
   const image = resvg.render()

@@ -55,6 +55,7 @@ test('text of strangers is text in the picture, too', async () => {
       description: '"><image href="file:///etc/passwd"/>',
       facts: ['<b>'],
       host: 'registry.example',
+      brand: { name: '</text><script>', accent: '#7cc0ee', hasShip: true },
     },
     { regular: font, bold: font },
   )

@@ -42,13 +42,16 @@ export class Markdown {
     this.#needs = { deadlineMs: 2000, patienceMs: 6000, ...needs }
   }
 
-  /** `baseUrl`: where relative links of the text lead, if that is known. */
-  async render(text: string, { baseUrl }: { baseUrl?: string | undefined } = {}): Promise<Html> {
+  /** `baseUrl`: where relative links of the text lead, if that is known; `topLevel`: of its headings, 3 unless told. */
+  async render(
+    text: string,
+    { baseUrl, topLevel }: { baseUrl?: string | undefined; topLevel?: 2 | 3 } = {},
+  ): Promise<Html> {
     const source = Buffer.from(text).subarray(0, markdownBytesMax).toString('utf8')
-    const key = sha256Hex(JSON.stringify([source, baseUrl, this.#needs.images]))
+    const key = sha256Hex(JSON.stringify([source, baseUrl, topLevel, this.#needs.images]))
     const nowMs = this.#needs.now().getTime()
     const rendering = this.#cache.get(key, nowMs, async () => {
-      const html = await this.#turn.run(() => this.#render(source, baseUrl))
+      const html = await this.#turn.run(() => this.#render(source, { baseUrl, topLevel }))
       const freshMs = html === undefined ? failureFreshMs : Number.MAX_SAFE_INTEGER
       return { value: { html }, bytes: (html?.length ?? 0) + 100, freshMs }
     })
@@ -59,10 +62,13 @@ export class Markdown {
       : trustedHtml(rendered)
   }
 
-  async #render(text: string, baseUrl: string | undefined): Promise<string | undefined> {
+  async #render(
+    text: string,
+    about: Pick<MarkdownJob['options'], 'baseUrl' | 'topLevel'>,
+  ): Promise<string | undefined> {
     const { imagePath, images } = this.#needs
     const nonce = `n${randomId().replaceAll(/[^a-zA-Z0-9]/g, '')}`
-    const answer = await this.#ask({ text, options: { nonce, baseUrl, images } })
+    const answer = await this.#ask({ text, options: { nonce, images, ...about } })
     if (answer === 'failed' || answer.html.length > htmlLengthMax) return undefined
     return answer.html.replaceAll(new RegExp(`${nonce}-image-(\\d+)`, 'g'), (_, index: string) =>
       escapeAttribute(imagePath(answer.images[Number(index)] as string)),

@@ -7,6 +7,8 @@ export interface SanitizeOptions {
   baseUrl: string | undefined
   /** Whether pictures of other sites are shown (by way of ours), or are links. */
   images: 'proxy' | 'link'
+  /** The level of its highest headings, below the page's own. Default: 3. */
+  topLevel?: 2 | 3 | undefined
 }
 
 /** HTML, and the pictures in it: the address of number n stands there as `<nonce>-image-n`. */
@@ -20,8 +22,6 @@ const idPrefix = 'readme-'
 const imageCountMax = 100
 const nestingMax = 60
 const headings = ['h1', 'h2', 'h3', 'h4', 'h5', 'h6']
-/** Its headings stand below the page's own `h2`. */
-const topLevel = 3
 
 const wordsOf = (text: string) => text.split(' ')
 const allowedTags = wordsOf(
@@ -36,7 +36,7 @@ const aligned = ['p', 'div', 'td', 'th', 'img', ...headings]
  */
 export function sanitize(html: string, options: SanitizeOptions): Sanitized {
   const images: string[] = []
-  const text = sanitizeHtml(html, optionsFor(options, images, levelShift(html)))
+  const text = sanitizeHtml(html, optionsFor(options, images, levelShift(html, options.topLevel ?? 3)))
   return {
     // The serializer writes these tags in no other way, and nothing else so.
     html: text
@@ -47,7 +47,7 @@ export function sanitize(html: string, options: SanitizeOptions): Sanitized {
 }
 
 /** By how much headings move, so that the highest is the first below ours. */
-function levelShift(html: string): number {
+function levelShift(html: string, topLevel: number): number {
   const levels = [...html.matchAll(/<h([1-6])[\s>]/gi)].map(([, level]) => Number(level))
   return levels.length === 0 ? 0 : topLevel - Math.min(...levels)
 }

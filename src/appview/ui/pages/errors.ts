@@ -56,12 +56,12 @@ export function unknownHoldPage(shell: Shell, named: string): Html {
 }
 
 /** Something failed on our side; the request's id finds it in the log. */
-export function failurePage(shell: Shell, requestId: string | undefined): Html {
+export function failurePage(shell: Shell, requestId: string | undefined, status: 500 | 503 = 500): Html {
   return layout(shell, {
     title: 'Something went wrong',
     main: html`
       <section class="failure">
-        <p class="status">500</p>
+        <p class="status">${status}</p>
         <h1>Something went wrong</h1>
         <p>The fault is on our side. Try again in a moment; pulling images is not affected by it.</p>
         ${

@@ -4,10 +4,11 @@ import type { RegistryAddress } from '../views/pull-commands.ts'
 import { exampleOwner, layout, type Shell } from './layout.ts'
 import { command, repositoryList } from './parts.ts'
 
-const sentence =
-  'ATCR is a container registry where your images are yours: manifests are records in your own AT Protocol data repo, layers rest in a hold that anyone can run.'
+const sentenceOf = (name: string) =>
+  `${name} is a container registry where your images are yours: manifests are records in your own AT Protocol data repo, layers rest in a hold that anyone can run.`
 
 export function homePage(shell: Shell, view: HomeView & { registry: RegistryAddress }): Html {
+  const sentence = sentenceOf(shell.assets.brand.name)
   return layout(shell, {
     title: '',
     description: sentence,

@@ -47,13 +47,14 @@ export function layout(
   },
 ): Html {
   const { assets, canonicalUrl } = shell
+  const { brand } = assets
   return html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
-        <title>${page.title === '' ? 'ATCR' : `${page.title} · ATCR`}</title>
+        <title>${page.title === '' ? brand.name : `${page.title} · ${brand.name}`}</title>
         ${page.description && html`<meta name="description" content="${page.description}" />`}
         ${canonicalUrl && html`<link rel="canonical" href="${canonicalUrl}" />`} ${shared(shell, page)}
         ${page.isUnlisted && html`<meta name="robots" content="noindex" />`}
@@ -61,8 +62,17 @@ export function layout(
           ({ path, title, type }) =>
             html`<link rel="alternate" type="${type}" title="${title}" href="${path}" />`,
         )}
-        <link rel="search" type="application/opensearchdescription+xml" title="ATCR" href="/opensearch.xml" />
-        <link rel="icon" href="${assets.path('logo.svg')}" type="image/svg+xml" />
+        <link
+          rel="search"
+          type="application/opensearchdescription+xml"
+          title="${brand.shortName}"
+          href="/opensearch.xml"
+        />
+        <link
+          rel="icon"
+          href="${assets.path('icon.svg')}"
+          type="${brand.favicon?.contentType ?? 'image/svg+xml'}"
+        />
         <link rel="stylesheet" href="${assets.path('atcr.css')}" />
         <script type="module" src="${assets.path('copy.js')}"></script>
         <script type="module" src="${assets.path('keys.js')}"></script>
@@ -72,7 +82,7 @@ export function layout(
         <a class="skip" href="#main">Skip to content</a>
         <header class="site-header">
           <div class="column">
-            <a class="brand" href="/">${logo}<span>ATCR</span></a>
+            <a class="brand" href="/">${brandLogo(assets)}<span>${brand.shortName}</span></a>
             ${searchForm(page.searched)} ${accountNav(shell.account)}
           </div>
         </header>
@@ -80,14 +90,12 @@ export function layout(
         <main id="main" class="column" tabindex="-1">${page.main}</main>
         <footer class="site-footer">
           <div class="column">
-            <p>
-              Image manifests are signed records in their owners’ own data repos. This page follows the
-              network’s event stream.
-            </p>
+            <p>${brand.footerText ?? footerText}</p>
             <ul class="footer-links">
               <li><a href="/install">Install</a></li>
               <li><a href="/terms">Terms</a></li>
               <li><a href="/privacy">Privacy</a></li>
+              ${brand.footerLinks.map(({ text, url }) => html`<li><a href="${url}">${text}</a></li>`)}
               <li><button class="plain" type="button" data-opens="keys" hidden>Keyboard</button></li>
             </ul>
           </div>
@@ -98,9 +106,19 @@ export function layout(
     </html>`
 }
 
+const footerText =
+  'Image manifests are signed records in their owners’ own data repos. This page follows the network’s event stream.'
+
+/** Beside the name, which says what it is. */
+function brandLogo(assets: Assets): Html {
+  return assets.brand.logo === undefined
+    ? logo
+    : html`<img class="logo" src="${assets.path('logo.svg')}" alt="" width="30" height="30" />`
+}
+
 /** What a shared link shows, in the words of the Open Graph protocol. */
 function shared(
-  { canonicalUrl }: Shell,
+  { assets, canonicalUrl }: Shell,
   {
     card,
     description,
@@ -109,8 +127,8 @@ function shared(
 ): Html | '' {
   if (canonicalUrl === undefined) return ''
   return html`<meta property="og:type" content="website" />
-    <meta property="og:site_name" content="ATCR" />
-    <meta property="og:title" content="${title === '' ? 'ATCR' : title}" />
+    <meta property="og:site_name" content="${assets.brand.name}" />
+    <meta property="og:title" content="${title === '' ? assets.brand.name : title}" />
     <meta property="og:url" content="${canonicalUrl}" />
     ${description && html`<meta property="og:description" content="${description}" />`}
     ${

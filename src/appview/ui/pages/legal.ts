@@ -155,6 +155,17 @@ const choicesPart = (host: string, operator: string, jurisdiction: string | unde
     }`,
 })
 
+/** The operator's own text, which says its headings itself. */
+export function ownLegalPage(shell: Shell, title: string, text: Html): Html {
+  return layout(shell, {
+    title,
+    main: html`
+      <header class="page-header"><h1>${title}</h1></header>
+      <article class="markdown reading">${text}</article>
+    `,
+  })
+}
+
 function legalPage(
   shell: Shell,
   page: { title: string; lead: Html; parts: readonly { id: string; title: string; text: Html }[] },

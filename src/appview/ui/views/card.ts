@@ -7,7 +7,7 @@ import { countStars } from '../../db/stars.ts'
 import type { ShownSums } from '../../services/shown-sums.ts'
 import { describeManifests } from './manifest.ts'
 import { findOwner, readActor, readRepositoryPath, type ViewNeeds } from './owner.ts'
-import { registryAddress } from './pull-commands.ts'
+import { registryAddress, type RegistryPlace } from './pull-commands.ts'
 import { ownDescription } from './repository-list.ts'
 
 /** What the picture of a shared link says. */
@@ -23,7 +23,12 @@ export interface Card {
   host: string
 }
 
-type Needs = Omit<ViewNeeds, 'viewer'> & { baseUrl: string; shownSums: Pick<ShownSums, 'ofRepository'> }
+/** A card in the colours and under the name of its registry. */
+export interface BrandedCard extends Card {
+  brand: { name: string; accent: string; hasShip: boolean }
+}
+
+type Needs = Omit<ViewNeeds, 'viewer'> & RegistryPlace & { shownSums: Pick<ShownSums, 'ofRepository'> }
 
 const repositoryCountMax = 100
 const textLengthMax = 300
@@ -55,7 +60,7 @@ export async function viewRepositoryCard(needs: Needs, pathText: string): Promis
       ...(pullCount > 0 ? [formatCount(pullCount, 'pull')] : []),
       ...(manifest?.platforms ?? []),
     ],
-    host: registryAddress(needs.baseUrl).host,
+    host: registryAddress(needs).host,
   }
 }
 
@@ -80,18 +85,18 @@ export async function viewOwnerCard(needs: Needs, actorText: string): Promise<Ca
         : `${count} ${count === 1 ? 'repository' : 'repositories'}`,
       ...(repositories[0] === undefined ? [] : [`last pushed ${repositories[0].updatedAt.slice(0, 10)}`]),
     ],
-    host: registryAddress(needs.baseUrl).host,
+    host: registryAddress(needs).host,
   }
 }
 
 /** The card of the registry itself. */
-export function viewSiteCard({ baseUrl }: Pick<Needs, 'baseUrl'>): Card {
+export function viewSiteCard(place: RegistryPlace): Card {
   return {
     above: undefined,
     names: ['Container images, in your own name'],
     description:
       'Manifests are records in your own AT Protocol data repo; layers rest in a hold that anyone can run.',
     facts: ['docker', 'podman', 'containerd', 'Helm', 'oras'],
-    host: registryAddress(baseUrl).host,
+    host: registryAddress(place).host,
   }
 }

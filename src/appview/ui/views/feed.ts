@@ -6,7 +6,7 @@ import type { Digest } from '../../../protocol/oci/digest.ts'
 import { findShownRepository, listShownMoves, type ShownMove } from '../../db/listings.ts'
 import { describeManifests, type ManifestView } from './manifest.ts'
 import { findOwner, readActor, readRepositoryPath, type OwnerView, type ViewNeeds } from './owner.ts'
-import { pullCommands, registryAddress, type RegistryAddress } from './pull-commands.ts'
+import { pullCommands, registryAddress, type RegistryAddress, type RegistryPlace } from './pull-commands.ts'
 import { repositoryPath } from './repository-list.ts'
 
 /** A tag that was pushed or moved. */
@@ -35,7 +35,7 @@ export interface FeedView {
 
 export const feedEntryCountMax = 50
 
-type Needs = Omit<ViewNeeds, 'viewer'> & { baseUrl: string }
+type Needs = Omit<ViewNeeds, 'viewer'> & RegistryPlace
 
 /** The feed of an account; undefined when there is no such account. */
 export async function viewOwnerFeed(needs: Needs, actorText: string): Promise<FeedView | undefined> {
@@ -86,7 +86,7 @@ async function listEntries(needs: Needs, owner: OwnerView, name: string | undefi
   )
   const digests = [...new Set(moves.map((move) => move.digest))]
   const manifests = await describeManifests(needs.db, { ownerDid: owner.did }, digests)
-  const registry = registryAddress(needs.baseUrl)
+  const registry = registryAddress(needs)
   return moves.map((move) => entryOf(registry, owner, move, manifests.get(move.digest)))
 }
 

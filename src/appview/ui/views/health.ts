@@ -14,7 +14,7 @@ export interface HealthNeeds {
   db: AppViewDb
   now: () => Date
   /** How long an answer counts. */
-  healthBelievedMs: number
+  healthBelievedMs: () => number
 }
 
 const detailLengthMax = 120
@@ -25,7 +25,7 @@ export async function viewHealth(
   holdDids: readonly Did[],
 ): Promise<ReadonlyMap<Did, HealthView>> {
   const known = await findHoldHealth(db, holdDids)
-  return new Map(holdDids.map((did) => [did, healthOf(known.get(did), now(), healthBelievedMs)]))
+  return new Map(holdDids.map((did) => [did, healthOf(known.get(did), now(), healthBelievedMs())]))
 }
 
 function healthOf(health: HoldHealth | undefined, now: Date, believedMs: number): HealthView {

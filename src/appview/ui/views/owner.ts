@@ -47,6 +47,18 @@ export function readActor(text: string): string | undefined {
   return readRepositoryPath(`${text.toLowerCase()}/x`)?.owner
 }
 
+/** Whether {@link findOwner} answers without asking anybody over the network. */
+export async function isOwnerKnown(
+  { db, identities }: Pick<ViewNeeds, 'db'> & { identities: Pick<Identities, 'isCached'> },
+  actor: string,
+): Promise<boolean> {
+  if (identities.isCached(actor)) return true
+  const known = isDid(actor)
+    ? await findIdentity(db, normalizeDid(actor))
+    : await findIdentityByHandle(db, actor)
+  return known !== undefined
+}
+
 /**
  * The account of a handle or DID: by the index, else over the network, else by a handle it had once. Undefined when there is none, when it is
  * away, and when nobody could say.

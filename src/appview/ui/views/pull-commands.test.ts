@@ -3,8 +3,8 @@ import { expect, test } from 'vitest'
 import { parseDigest } from '../../../protocol/oci/digest.ts'
 import { pullCommands, pullGuides, registryAddress, type PullTarget } from './pull-commands.ts'
 
-const registry = registryAddress('https://registry.example')
-const local = registryAddress('http://127.0.0.1:5000')
+const registry = registryAddress({ baseUrl: 'https://registry.example' })
+const local = registryAddress({ baseUrl: 'http://127.0.0.1:5000' })
 const image = { kind: 'image', reference: { tag: 'v1' }, isPrivate: false, isSigned: false, user: 'alice.test' } satisfies PullTarget // prettier-ignore
 
 /** All lines of all guides, by client. */
@@ -43,7 +43,7 @@ test('plain HTTP is told to those who want to know', () => {
   expect(lines['cosign']).toEqual([`cosign verify --allow-http-registry --key cosign.pub ${name}`])
   expect(linesOf(local, { kind: 'artifact' })['oras']).toEqual([`oras pull --plain-http ${name}`])
   // Docker takes loopback for insecure by itself, and nothing else.
-  const notes = (address: string) => pullGuides(registryAddress(address), 'a/b', image)[0]?.note
+  const notes = (address: string) => pullGuides(registryAddress({ baseUrl: address }), 'a/b', image)[0]?.note
   expect(notes('http://127.0.0.1:5000')).toBeUndefined()
   expect(notes('http://registry.lan:5000')).toContain('insecure-registries')
 })

@@ -9,9 +9,15 @@ export interface RegistryAddress {
   isPlainHttp: boolean
 }
 
-export function registryAddress(baseUrl: string): RegistryAddress {
+/** Where this registry is, and what its images are called after, if that is another name. */
+export interface RegistryPlace {
+  baseUrl: string
+  imageHost?: string | undefined
+}
+
+export function registryAddress({ baseUrl, imageHost }: RegistryPlace): RegistryAddress {
   const { host, protocol } = new URL(baseUrl)
-  return { host, isPlainHttp: protocol === 'http:' }
+  return { host: imageHost ?? host, isPlainHttp: protocol === 'http:' }
 }
 
 /** How one client gets a thing. */

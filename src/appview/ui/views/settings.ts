@@ -21,6 +21,7 @@ interface Needs {
   pdsSessions: Pick<PdsSessions, 'session'>
   identities: Pick<Identities, 'resolveDid'>
   baseUrl: string
+  imageHost?: string | undefined
   now: Now
 }
 
@@ -42,10 +43,10 @@ export async function viewAccount(needs: Needs, did: Did) {
   }
 }
 
-export async function viewDevices({ baseUrl, devices, now }: Needs, did: Did) {
+export async function viewDevices({ baseUrl, devices, imageHost, now }: Needs, did: Did) {
   return {
     devices: (await devices.list(did)).map(withPlainAddress),
-    loginCommand: `docker-credential-atcr login ${registryAddress(baseUrl).host}`,
+    loginCommand: `docker-credential-atcr login ${registryAddress({ baseUrl, imageHost }).host}`,
     now: now(),
   }
 }
@@ -75,7 +76,7 @@ export async function viewAppPasswords(
   { did, handle }: { did: Did; handle: string | undefined },
 ) {
   const [kept, pdsUrl] = await Promise.all([needs.pdsAccounts.find(did), findPdsUrl(needs, did)])
-  const commands = loginCommands(registryAddress(needs.baseUrl), handle ?? did)
+  const commands = loginCommands(registryAddress(needs), handle ?? did)
   return { commands, kept, pdsUrl, now: needs.now() }
 }
 

@@ -1,0 +1,14 @@
+import { counter } from './metrics.ts'
+
+const lookups = counter({
+  name: 'atcr_cache_lookups_total',
+  help: 'Look-ups in caches in memory, by whether it was there (hit) or had to be fetched (miss).',
+  labels: ['cache', 'result'],
+})
+
+/** Counts the look-ups of one cache. */
+export function cacheLookups(cache: string): (isHit: boolean) => void {
+  const hit = lookups.labels(cache, 'hit')
+  const miss = lookups.labels(cache, 'miss')
+  return (isHit) => (isHit ? hit : miss).inc()
+}
