@@ -3,7 +3,11 @@ import { dirname, join, resolve } from 'node:path'
 
 import { run } from '../command.ts'
 
-const programs = { 'atcr-hold': 'src/hold/main.ts', 'atcr-appview': 'src/appview/main.ts' }
+const programs = {
+  atcr: 'src/all-in-one/main.ts',
+  'atcr-hold': 'src/hold/main.ts',
+  'atcr-appview': 'src/appview/main.ts',
+}
 
 /** What `systemctl start`, `stop` and `restart` do here: units are files with the line that starts them. */
 const systemctl = `#!/bin/bash
@@ -19,7 +23,7 @@ for unit in "$@"; do
   if [ "$verb" != stop ]; then
     : > "$UNITS/$unit.log"
     bash "$UNITS/$unit" > "$UNITS/$unit.log" 2>&1 & echo $! > "$pid"
-    until grep -Eq 'hold is ready|the AppView is up' "$UNITS/$unit.log"; do
+    until grep -Eq 'hold is ready|the AppView is up|the registry is ready' "$UNITS/$unit.log"; do
       kill -0 "$(cat "$pid")" || { cat "$UNITS/$unit.log" >&2; exit 1; }
       sleep 0.1
     done
@@ -64,7 +68,10 @@ export class Sandbox implements AsyncDisposable {
     { names, environment }: { names: Record<string, string>; environment: Record<string, string> },
   ) {
     this.folder = folder
-    const places = { '/var/lib/atcr': join(folder, 'var/lib/atcr'), '/mnt/backup': join(folder, 'mnt/backup') }
+    const places = {
+      '/var/lib/atcr': join(folder, 'var/lib/atcr'),
+      '/mnt/backup': join(folder, 'mnt/backup'),
+    }
     // The longer name first: `registry.example.com` is not `registry.example`.
     const all = Object.entries({ ...names, ...places }).toSorted(([a], [b]) => b.length - a.length)
     this.#names = new Map(all)
@@ -89,10 +96,13 @@ export class Sandbox implements AsyncDisposable {
   /** Runs a line as it stands on the page, but for its names; a program that serves goes on as a unit of its name. */
   async follow(line: string): Promise<string> {
     const command = this.#translate(line)
-    const serving = /\b(atcr\S*) serve\b/.exec(command)
+    const serving = /(?:^| )(atcr[a-z-]*) serve\b/.exec(command)
     if (serving === null) return this.#bash(command)
     const unit = serving[1] as string
-    await writeFile(this.path('units', unit), `cd ${this.path('work')}\n${command.replace(unit, `exec ${unit}`)}\n`)
+    await writeFile(
+      this.path('units', unit),
+      `cd ${this.path('work')}\n${command.replace(unit, `exec ${unit}`)}\n`,
+    )
     return this.#bash(`systemctl restart ${unit}`)
   }
 
