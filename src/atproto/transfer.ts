@@ -53,7 +53,7 @@ export function createTransfer(options: OutboundOptions): Transfer {
     scheduling: 'lifo',
     maxFreeSockets: idleSocketCountMax,
     timeout: idleTimeoutMs,
-    ...(options.allowPrivateNetwork ? {} : { lookup: unicastLookup as NonNullable<AgentOptions['lookup']> }),
+    ...(options.allowPrivateNetwork ? {} : { lookup: unicastLookup }),
   }
   const agents = (also: AgentOptions) => ({
     'http:': new Agent({ ...shared, ...also }),
