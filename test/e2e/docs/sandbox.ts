@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 
 import { run } from '../command.ts'
@@ -111,7 +111,9 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const unit of Object.keys(programs)) await this.stop(unit)
+    const running = await readdir(this.path('units'))
+    for (const name of running.filter((file) => file.endsWith('.pid')))
+      await this.stop(name.replace('.pid', ''))
   }
 
   async #bash(command: string): Promise<string> {
