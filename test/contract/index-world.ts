@@ -30,14 +30,14 @@ export type Step =
 
 const time = '2026-11-22T09:00:00Z'
 const tagCollection = 'io.atcr.tag'
-const tagPut = (did: Did, name: string, tag: string, letter: string): Happening => ({
+export const tagPut = (did: Did, name: string, tag: string, letter: string): Happening => ({
   did,
   kind: 'put',
   collection: tagCollection,
   rkey: `${name}_${tag}`,
   record: { repository: name, tag, manifestDigest: sha(letter), createdAt: time, updatedAt: time },
 })
-const manifestPut = (did: Did, letter: string, name: string): Happening => ({
+export const manifestPut = (did: Did, letter: string, name: string): Happening => ({
   did,
   kind: 'put',
   collection: 'io.atcr.manifest',

@@ -2,6 +2,7 @@ import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { run, type CommandResult } from '../e2e/command.ts'
+import { commandsIn } from '../e2e/docs/commands.ts'
 
 const project = join(import.meta.dirname, '../..')
 
@@ -10,10 +11,7 @@ export async function readCommands(page: string, heading: string): Promise<strin
   const text = await readFile(join(project, page), 'utf8')
   const section = text.split(/^(?=## )/m).find((it) => it.startsWith(`## ${heading}\n`))
   if (section === undefined) throw new Error(`${page} has no heading "${heading}"`)
-  return [...section.matchAll(/^```sh\n([^]*?)^```/gm)]
-    .flatMap(([, block]) => (block as string).split('\n'))
-    .map((line) => line.replace(/\s+# .*$/, '').trim())
-    .filter((line) => line !== '' && !line.startsWith('#'))
+  return commandsIn(section)
 }
 
 /** What stands in for a machine's tools: `sudo` does as it is told, by whoever runs the tests; owners stay as they are. */

@@ -61,7 +61,8 @@ export async function readRepo(
     }
     if (isWhole) await removeOthers(needs.db, { did, collection, rev, rkeys })
   }
-  if (isWhole) await putReadRev(needs.db, did, rev)
+  // What is not in the rows is still to come by its events, however old they are.
+  if (isWhole && reading.failedCount === 0) await putReadRev(needs.db, did, rev)
   const newestRev = await getLatestRev(target, did)
   if (newestRev !== rev) return { ...reading, newerRev: newestRev }
   const readAt = recordTime('', rev)
@@ -104,26 +105,28 @@ async function applyPage(
   try {
     await applyAll(db, prepared)
   } catch (error) {
-    let failedCount = 0
-    for (const record of prepared) if (!(await isApplied(db, record))) failedCount++
+    const failed = await applyOneByOne(db, prepared)
     // Not one went through: it is the database.
-    if (failedCount === prepared.length) throw error
+    if (failed.length === prepared.length) throw error
+    // Once more, since others went through: the database may have been away for a moment.
+    const { length: failedCount } = await applyOneByOne(db, failed)
+    if (failedCount === 0) return
     reading.failedCount += failedCount
     log.error({ err: error, did, collection, failedCount }, 'records could not be stored')
   }
+}
+
+/** Each in a transaction of its own; gives back those that failed. */
+async function applyOneByOne(db: AppViewDb, records: readonly PreparedRecord[]): Promise<PreparedRecord[]> {
+  const failed: PreparedRecord[] = []
+  for (const record of records) await applyAll(db, [record]).catch(() => failed.push(record))
+  return failed
 }
 
 function applyAll(db: AppViewDb, records: readonly PreparedRecord[]): Promise<void> {
   return db.transaction().execute(async (tx) => {
     for (const record of records) await record.apply(tx)
   })
-}
-
-async function isApplied(db: AppViewDb, record: PreparedRecord): Promise<boolean> {
-  return applyAll(db, [record]).then(
-    () => true,
-    () => false,
-  )
 }
 
 /** What we have of a collection and the repo has no more was deleted while nobody told us. */
