@@ -1,3 +1,5 @@
+import { tokenOf } from './search-words.ts'
+
 /** What a repository is, by its newest manifest: few words, which people filter by. */
 export type SearchKind = 'image' | 'helm' | 'wasm' | 'artifact'
 
@@ -24,4 +26,12 @@ export function searchKindOf({ artifactType }: { artifactType?: string | undefin
 /** A fact of a document as a word that nobody types: letters and digits, like all words of the index. */
 export function facetToken(facet: 'type' | 'kind' | 'platform' | 'owner', value: string): string {
   return `${facet}${value.toLowerCase().replaceAll(/[^a-z0-9]/g, '')}`
+}
+
+/**
+ * A word of a person's names as a word of its own: to find people, those of repositories are not gone through. Prefixes stay
+ * prefixes.
+ */
+export function personToken(word: string): string {
+  return `person${tokenOf(word)}`
 }

@@ -14,9 +14,10 @@ export interface IndexedWords {
 }
 
 /** One thing that must be true of a document: it has one of these words. */
-export type SearchTerm =
-  | { in: 'text' | 'owner'; anyOf: readonly { word: string; isPrefix: boolean }[] }
-  | { in: 'facets'; anyOf: readonly { word: string; isPrefix: false }[] }
+export interface SearchTerm {
+  in: 'text' | 'owner' | 'facets'
+  anyOf: readonly { word: string; isPrefix: boolean }[]
+}
 
 /**
  * The words of documents, in the full-text index of either database: a contentless FTS5 table, or a `tsvector` beside

@@ -12,7 +12,13 @@ import { findPersonFacts, findSearchFacts, type PersonFacts, type SearchFacts } 
 import { reindexWords, type IndexedWords } from '../db/search-index.ts'
 import { forgetWords, learnWords } from '../db/search-vocabulary.ts'
 import { wordsOf } from '../db/search-words.ts'
-import { facetToken, searchKindOf, searchKindWords, type SearchKind } from '../db/search-facets.ts'
+import {
+  facetToken,
+  personToken,
+  searchKindOf,
+  searchKindWords,
+  type SearchKind,
+} from '../db/search-facets.ts'
 
 /** A repository to be looked at, and the number of what changed. */
 export interface StaleDocument extends RepositoryKey {
@@ -87,8 +93,9 @@ async function refreshPerson(
     kind: 'person',
     platforms: [],
   }
-  const facets = [facetToken('type', 'person'), facetToken('owner', person.did)]
-  const words = { name: [], owner: ownerWords(document), body: [], facets }
+  const owner = ownerWords(document)
+  const facets = [facetToken('type', 'person'), facetToken('owner', person.did), ...owner.map(personToken)]
+  const words = { name: [], owner, body: [], facets }
   await putDocument(tx, document, words, moves)
 }
 

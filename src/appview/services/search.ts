@@ -5,7 +5,7 @@ import { findMatches, findNamed, type SearchDocument } from '../db/search-docume
 import type { SearchTerm } from '../db/search-index.ts'
 import { findSimilarWords, findWordsContaining } from '../db/search-vocabulary.ts'
 import type { AppViewDb } from '../db/schema.ts'
-import { facetToken, type SearchKind } from '../db/search-facets.ts'
+import { facetToken, personToken, type SearchKind } from '../db/search-facets.ts'
 import type { SearchQuery } from './search-query.ts'
 import { rankMatches } from './search-ranking.ts'
 
@@ -30,7 +30,7 @@ export interface SearchResults {
 }
 
 /** Matches that are ranked, counted and paged through. */
-export const matchCountMax = 500
+export const matchCountMax = 250
 const namedCountMax = 50
 const personCountMax = 5
 /** With fewer results than this, words that only contain what was typed count too. */
@@ -105,7 +105,7 @@ export class Search {
     const people =
       fixed.length > 0 || terms.length === 0
         ? []
-        : await findMatches(db, [...terms, facet('type', 'person')], namedCountMax)
+        : await findMatches(db, termsOf(words).map(ofPeople), namedCountMax)
     return { repositories, people, isCut: repositories.length >= matchCountMax }
   }
 
@@ -186,6 +186,11 @@ function filterTerms({ kind, ownerDid, platform }: SearchFilters): SearchTerm[] 
     ...(ownerDid === undefined ? [] : [facet('owner', ownerDid)]),
   ]
 }
+
+const ofPeople = ({ anyOf }: SearchTerm): SearchTerm => ({
+  in: 'facets',
+  anyOf: anyOf.map(({ isPrefix, word }) => ({ word: personToken(word), isPrefix })),
+})
 
 const facet = (name: Parameters<typeof facetToken>[0], value: string): SearchTerm => ({
   in: 'facets',
