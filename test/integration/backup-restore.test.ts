@@ -325,7 +325,7 @@ test('in one process both are backed up by the unit, and restored into one folde
   const settings = {
     address: `http://localhost:${ports.appview}`,
     addr: `127.0.0.1:${ports.appview}`,
-    owner: accounts.alice.did,
+    owner: accounts.bob.did,
     data_folder: machine.path('var/lib/atcr'),
     test_mode: true,
     log_level: 'warn',
@@ -342,10 +342,11 @@ test('in one process both are backed up by the unit, and restored into one folde
     await daemon.untilReady(() => fetch(`${urlOf('appview')}/health`).then((it) => it.ok, () => false), waitSecondsMax) // prettier-ignore
   }
   await serve()
-  const { handle, appPassword } = accounts.alice
+  // Not whoever pushed before: that profile names a hold that is no more.
+  const { handle, appPassword } = accounts.bob
   const image = await newImage()
   const owner = new OciClient({ registryUrl: settings.address, username: handle, password: appPassword })
-  await owner.pushImage('alice.test/in-one', image, 'v1')
+  await owner.pushImage('bob.test/in-one', image, 'v1')
 
   const unit = await readFile(join(import.meta.dirname, '../../deploy/systemd/atcr-backup.service'), 'utf8')
   const lines = [...unit.matchAll(/^ExecStart=\/usr\/local\/bin\/(.*)$/gm)].map(([, line]) => line as string)
@@ -362,9 +363,9 @@ test('in one process both are backed up by the unit, and restored into one folde
     await machine.mustRun(line)
   await serve()
   const anyone = new OciClient({ registryUrl: settings.address })
-  expect((await anyone.pullManifest('alice.test/in-one', 'v1')).digest).toBe(image.digest)
+  expect((await anyone.pullManifest('bob.test/in-one', 'v1')).digest).toBe(image.digest)
   for (const { digest } of image.blobs) {
-    const response = await anyone.pullBlob('alice.test/in-one', digest)
+    const response = await anyone.pullBlob('bob.test/in-one', digest)
     expect(blobOf(new Uint8Array(await response.arrayBuffer())).digest).toBe(digest)
   }
 }, 600_000) // prettier-ignore

@@ -8,6 +8,7 @@ import { Secp256k1Keypair } from '@atproto/crypto'
 import type { Fetch } from '../../src/atproto/outbound-fetch.ts'
 import type { Did } from '../../src/atproto/syntax.ts'
 import { holdConfig, type HoldConfig } from '../../src/hold/config.ts'
+import { setLogLevel } from '../../src/lib/log.ts'
 import { startHold, type RunningHold } from '../../src/hold/start.ts'
 import { Gates, type Faults } from '../network/faults.ts'
 import { findFreePort } from '../network/listening.ts'
@@ -74,6 +75,7 @@ export class TestHold implements AsyncDisposable {
   #offsetMs = 0
 
   static async start(options: TestHoldOptions = {}): Promise<TestHold> {
+    setLogLevel('silent')
     const folder = await mkdtemp(join(tmpdir(), 'atcr-hold-'))
     const accounts = {
       captain: new TestAccount('did:plc:captain', await Secp256k1Keypair.create()),
