@@ -77,7 +77,7 @@ function pushSteps({ host }: RegistryAddress, owner: string): { text: Html; line
       label: 'Copy the tag command',
     },
     {
-      text: html`Push. Anyone can pull it by the same name.`,
+      text: html`Push. Whoever may read in your hold can pull it by the same name.`,
       line: `docker push ${image}`,
       label: 'Copy the push command',
     },
