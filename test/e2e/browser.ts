@@ -24,6 +24,14 @@ export function launchChromium(): Promise<Browser> {
   return chromium.launch(chromiumLaunch)
 }
 
+/** What was copied, as somebody pastes it into the search field: pages themselves may not read the clipboard. */
+export async function pasted(page: Page): Promise<string> {
+  const field = page.locator('.site-header input[name=q]')
+  await field.focus()
+  await page.keyboard.press('ControlOrMeta+V')
+  return field.inputValue()
+}
+
 /** A page in a browser context of its own, closed with `await using`; what its console complains of is kept. */
 export async function openPage(browser: Browser, options: Parameters<Browser['newContext']>[0] = {}) {
   const context: BrowserContext = await browser.newContext(options)

@@ -7,7 +7,7 @@ import { people } from '../network/demo/people.ts'
 import { hasDemo, openDemo } from '../network/demo/seed.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { signIn } from '../network/web-login.ts'
-import { expectAccessible, expectNoSidewaysScroll, launchChromium, rulesOfLooks } from './browser.ts'
+import { expectAccessible, expectNoSidewaysScroll, launchChromium, rulesOfLooks, pasted } from './browser.ts'
 import { demoPages, urlOf, viewerOf, type DemoPage } from './demo-pages.ts'
 import { DemoStage } from './demo-stage.ts'
 
@@ -97,7 +97,7 @@ function mainText(page: Page): Promise<string[]> {
 
 describe('with keys alone', () => {
   const open = async (path: string) => {
-    const opened = await stage.openAs(browser, 'alice', { viewport: wide, permissions: ['clipboard-read', 'clipboard-write'] }) // prettier-ignore
+    const opened = await stage.openAs(browser, 'alice', { viewport: wide, permissions: ['clipboard-write'] }) // prettier-ignore
     await opened.page.goto(new URL(path, stage.network.appview.url).href)
     return opened
   }
@@ -155,7 +155,7 @@ describe('with keys alone', () => {
     await page.waitForURL((url) => url.pathname.startsWith('/r/alice.test/'))
     await page.keyboard.press('y')
     await page.getByText('Copied.').waitFor()
-    expect(await page.evaluate('navigator.clipboard.readText()')).toContain('alice.test/')
+    expect(await pasted(page)).toContain('alice.test/')
   })
 })
 

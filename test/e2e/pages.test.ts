@@ -5,7 +5,7 @@ import type { Account } from '../network/accounts.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { imageOfFiles, indexOf } from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
-import { expectGoodLooks, launchChromium, openPage as openPageIn } from './browser.ts'
+import { expectGoodLooks, launchChromium, openPage as openPageIn, pasted } from './browser.ts'
 import { pagesFixture } from './pages-fixture.ts'
 
 const wide = { width: 1440, height: 900 }
@@ -150,12 +150,12 @@ test('pages read the same without JavaScript, and copy with it', async () => {
     expect(await opened.page.getByRole('button').count()).toBe(0)
   }
   {
-    await using opened = await openPage({ permissions: ['clipboard-read', 'clipboard-write'] })
+    await using opened = await openPage({ permissions: ['clipboard-write'] })
     await opened.page.goto(url)
     await opened.page.getByRole('button', { name: copyName }).focus()
     await opened.page.keyboard.press('Enter')
     await opened.page.getByText('Copied.').waitFor()
-    expect(await opened.page.evaluate('navigator.clipboard.readText()')).toBe(command)
+    expect(await pasted(opened.page)).toBe(command)
   }
 })
 
