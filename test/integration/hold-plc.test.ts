@@ -178,7 +178,9 @@ test('a directory that is away does not keep a hold from starting, and is asked 
 })
 
 test('a registry on a did:plc hold: push, pull, restart, and the index knows', async () => {
-  await using network = await TestNetwork.create({ hold: { database: { did: undefined, did_method: 'plc' } } })
+  await using network = await TestNetwork.create({
+    hold: { database: { did: undefined, did_method: 'plc' } },
+  })
   const { did } = network.hold
   expect(did).toMatch(/^did:plc:/)
   const { handle, appPassword } = network.accounts.alice
