@@ -21,7 +21,8 @@ interface Needs<Name extends string> {
  */
 export class RequestLimits<Name extends string> {
   readonly #rates: Map<Name, Rate>
-  readonly #exempt: BlockList
+  /** Undefined when there are none: every read of the registry would ask an empty list. */
+  readonly #exempt: BlockList | undefined
   readonly #memory: MemoryRateCounter
   readonly #counter: RateCounter
 
@@ -30,7 +31,7 @@ export class RequestLimits<Name extends string> {
     this.#rates = new Map(
       limited.map(([name, count]) => [name as Name, { name, countMax: count, everySeconds: 60 / count }]),
     )
-    this.#exempt = exempt
+    this.#exempt = exempt.rules.length > 0 ? exempt : undefined
     this.#memory = new MemoryRateCounter({ now })
     this.#counter = counter ?? this.#memory
   }
@@ -56,6 +57,7 @@ export class RequestLimits<Name extends string> {
   }
 
   #isExempt(address: string): boolean {
+    if (this.#exempt === undefined) return false
     const family = isIP(address)
     return family !== 0 && this.#exempt.check(address, family === 4 ? 'ipv4' : 'ipv6')
   }
