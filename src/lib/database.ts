@@ -151,7 +151,17 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
       return statement
     },
   }
-  const version = () => `${ownWrites} ${String(othersVersion.get()?.['data_version'])}`
+  // Asking takes locks on the file, and requests ask several times each: what others wrote is looked for once in a turn of
+  // the event loop, for nobody is told of it within one.
+  let others: unknown
+  const forget = () => (others = undefined)
+  const version = () => {
+    if (others === undefined) {
+      others = othersVersion.get()?.['data_version']
+      setImmediate(forget)
+    }
+    return `${ownWrites} ${String(others)}`
+  }
   return { driver: new SqliteDialect({ database }), version }
 }
 
