@@ -5,10 +5,12 @@ import { DatabaseSync } from 'node:sqlite'
 import {
   Kysely,
   PostgresDialect,
+  sql,
   SqliteDialect,
   type Dialect,
   type SqliteDatabase,
   type SqliteStatement,
+  type Transaction,
 } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 
@@ -25,6 +27,11 @@ export type Database<Schema> = Kysely<Schema> & {
    * cannot be told without asking a server (PostgreSQL, libSQL).
    */
   readonly version: (() => string) | undefined
+  /**
+   * A transaction like any other, whose rows can be had anew from where they came: nobody waits for the disk, and a crash
+   * of the machine, though not one of the program, may undo it.
+   */
+  readonly cacheTransaction: <T>(work: (tx: Transaction<Schema>) => Promise<T>) => Promise<T>
   /** How connections are used; undefined for a file. */
   readonly connections: (() => { total: number; idle: number; waiting: number }) | undefined
 }
@@ -41,9 +48,10 @@ export async function openDatabase<Schema>(
   migrations: Migrations,
 ): Promise<Database<Schema>> {
   const dialect = 'path' in location ? 'sqlite' : 'postgres'
-  const { connections, driver, version } = await openDialect(location)
+  const { connections, driver, unhurried, version } = await openDialect(location)
   const kysely = new Kysely<Schema>({ dialect: driver })
-  const database = Object.assign(kysely, { dialect, version, connections } as const)
+  const cacheTransaction: Database<Schema>['cacheTransaction'] = (work) => unhurried(kysely, work)
+  const database = Object.assign(kysely, { dialect, version, connections, cacheTransaction } as const)
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) {
@@ -53,8 +61,15 @@ export async function openDatabase<Schema>(
   return database
 }
 
+type Unhurried = <Schema, T>(
+  db: Kysely<Schema>,
+  work: (tx: Transaction<Schema>) => Promise<T>,
+) => Promise<T>
+
 interface OpenedDialect extends Partial<Pick<Database<unknown>, 'version' | 'connections'>> {
   driver: Dialect
+  /** {@link Database.cacheTransaction} */
+  unhurried: Unhurried
 }
 
 async function openDialect(location: DatabaseLocation): Promise<OpenedDialect> {
@@ -62,7 +77,9 @@ async function openDialect(location: DatabaseLocation): Promise<OpenedDialect> {
   makeFolderOf(location.path)
   if (location.libsql === undefined) return sqliteDialect(location.path)
   const { openLibsql } = await import('./libsql-database.ts')
-  return { driver: new SqliteDialect({ database: await openLibsql(location.path, location.libsql) }) }
+  const database = await openLibsql(location.path, location.libsql)
+  // What is written there waits for a server anyway.
+  return { driver: new SqliteDialect({ database }), unhurried: (db, work) => db.transaction().execute(work) }
 }
 
 function makeFolderOf(path: string): void {
@@ -110,7 +127,7 @@ export function isDatabaseAway(error: unknown): boolean {
 const pageCacheKiB = 64 * 1024
 
 /** `node:sqlite` in the shape Kysely's SQLite dialect expects. WAL, and every commit on disk before it is answered. */
-function sqliteDialect(path: string): { driver: Dialect; version: () => string } {
+function sqliteDialect(path: string): OpenedDialect {
   const sqlite = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true })
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
   sqlite.exec(`PRAGMA cache_size = -${pageCacheKiB}`)
@@ -162,8 +179,25 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
     }
     return `${ownWrites} ${String(others)}`
   }
-  return { driver: new SqliteDialect({ database }), version }
+  return { driver: new SqliteDialect({ database }), version, unhurried: unhurriedSqlite }
 }
+
+/** The connection is the only one, and nobody else's meanwhile. The next commit of others takes this one to the disk too. */
+const unhurriedSqlite: Unhurried = (db, work) =>
+  db.connection().execute(async (connection) => {
+    await sql`PRAGMA synchronous = NORMAL`.execute(connection)
+    try {
+      return await connection.transaction().execute(work)
+    } finally {
+      await sql`PRAGMA synchronous = FULL`.execute(connection)
+    }
+  })
+
+const unhurriedPostgres: Unhurried = (db, work) =>
+  db.transaction().execute(async (tx) => {
+    await sql`SET LOCAL synchronous_commit = off`.execute(tx)
+    return work(tx)
+  })
 
 /** For a connection, or for one of those that there may be. */
 const connectTimeoutMs = 20_000
@@ -177,5 +211,5 @@ async function postgresDialect(url: string): Promise<OpenedDialect> {
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
   const connections = () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount })
-  return { driver: new PostgresDialect({ pool }), connections }
+  return { driver: new PostgresDialect({ pool }), connections, unhurried: unhurriedPostgres }
 }
