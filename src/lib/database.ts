@@ -61,10 +61,7 @@ export async function openDatabase<Schema>(
   return database
 }
 
-type Unhurried = <Schema, T>(
-  db: Kysely<Schema>,
-  work: (tx: Transaction<Schema>) => Promise<T>,
-) => Promise<T>
+type Unhurried = <Schema, T>(db: Kysely<Schema>, work: (tx: Transaction<Schema>) => Promise<T>) => Promise<T>
 
 interface OpenedDialect extends Partial<Pick<Database<unknown>, 'version' | 'connections'>> {
   driver: Dialect
