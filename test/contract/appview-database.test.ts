@@ -73,14 +73,14 @@ test.each(['postgres', 'sqlite'] as const)(
     const [never, waits] = dialect === 'postgres' ? ['off', 'on'] : [1, 2]
     await database.cacheTransaction(async (tx) => {
       expect(await sync(tx)).toBe(never)
-      await put(tx, 'a')
+      await put(tx, 'e')
     })
     const failed = database.cacheTransaction(async (tx) => {
-      await put(tx, 'b')
+      await put(tx, 'f')
       throw new Error('half-way')
     })
     await expect(failed).rejects.toThrow('half-way')
-    expect([await has('a'), await has('b')]).toEqual([true, false])
+    expect([await has('e'), await has('f')]).toEqual([true, false])
     await database.transaction().execute(async (tx) => expect(await sync(tx)).toBe(waits))
   },
 )
