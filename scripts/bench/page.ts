@@ -19,6 +19,7 @@ const titles: Record<string, string> = {
   B6: 'Pulls',
   B7: 'Pulls and pushes at once',
   B8: 'Many layers',
+  B15: 'A large image by a real client',
 }
 
 /** How many times as good as the peer; undefined where there is none to compare with. */
@@ -42,8 +43,8 @@ of each round's p99). Every program is a process of its own; CPU seconds and pea
 - The peer runs with file storage, descriptors cached in memory, **no authentication** and no access log; ATCR checks
   a token with every request, keeps every manifest in the owner's PDS, and shares the machine with that PDS.
 - *direct*: layers go straight to the hold, pulls are redirected there. *relay*: everything passes through the AppView.
-- Load: wrk for GET of small things, a client of our own (\`scripts/bench/client.ts\`, a process of its own) for everything
-  else. Every push is of bytes never seen before.
+- Load: wrk for GET of small things, skopeo for B15, a client of our own (\`scripts/bench/client.ts\`, a process of its own)
+  for everything else. Every push is of bytes never seen before.
 ${facts.isQuick ? '- **A quick run: too short for its figures to mean anything.**\n' : ''}${facts.caveats.map((text) => `- **${text}**\n`).join('')}
 ![How many times the peer](benchmarks.svg)
 
@@ -80,7 +81,7 @@ What the profiles of these runs say, for whoever takes up the next one:
   owner also looks up handle, DID document and hold.
 `
 
-/** What does not fit into a run of ten minutes. */
+/** What does not fit into the run. */
 const soak = `
 ## B18 Half an hour of it
 
