@@ -70,6 +70,7 @@ export async function openDoor<Schema extends LogSettings>(
   program: Program<Schema>,
   environment: Record<string, string | undefined>,
 ): Promise<void> {
+  process.stdout.on('error', allowEnoughRead)
   try {
     await createCommand(program, environment).parseAsync()
   } catch (error) {
@@ -77,6 +78,11 @@ export async function openDoor<Schema extends LogSettings>(
     // It has said by itself what is wrong, and what may have been meant.
     process.exitCode = error.exitCode === 0 ? 0 : usageExitCode
   }
+}
+
+/** `config init | head`: whoever reads what we say may go when he has seen enough. */
+function allowEnoughRead(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
 }
 
 const usageExitCode = 2
