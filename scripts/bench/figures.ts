@@ -31,6 +31,8 @@ export interface Sample {
   p99Ms?: number
   /** CPU seconds by process, for the whole of the round. */
   cpuSeconds: readonly number[]
+  /** CPU seconds meanwhile of what the network consists of besides: PDS, directory, event stream. */
+  networkCpuSeconds: number
   /** Work done in the round, for CPU per unit of work. */
   amount: number
 }

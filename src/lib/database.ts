@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -12,6 +13,7 @@ import {
 } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 
+import { DurableSqliteDialect, type CommitLog } from './durable-sqlite.ts'
 import type { LibsqlOptions } from './libsql-database.ts'
 
 /** Where a program keeps its rows: one file (or `:memory:`), which may be a libSQL replica, or a PostgreSQL server. */
@@ -109,11 +111,18 @@ export function isDatabaseAway(error: unknown): boolean {
 /** Pages of an SQLite file kept in memory: all of a small index, the upper levels of a large one. */
 const pageCacheKiB = 64 * 1024
 
+/**
+ * Pages that the write-ahead log takes before SQLite carries them over, 16 MiB. Most are written again and again, and go
+ * once.
+ */
+const checkpointPages = 4000
+
 /** `node:sqlite` in the shape Kysely's SQLite dialect expects. WAL, and every commit on disk before it is answered. */
-function sqliteDialect(path: string): { driver: Dialect; version: () => string } {
+async function sqliteDialect(path: string): Promise<{ driver: Dialect; version: () => string }> {
   const sqlite = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true })
-  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
-  sqlite.exec(`PRAGMA cache_size = -${pageCacheKiB}`)
+  // NORMAL leaves it to us to have commits on disk: see DurableSqliteDialect.
+  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;')
+  sqlite.exec(`PRAGMA cache_size = -${pageCacheKiB}; PRAGMA wal_autocheckpoint = ${checkpointPages}`)
   const othersVersion = sqlite.prepare('PRAGMA data_version')
   const statements = new Map<string, SqliteStatement>()
   let ownWrites = 0
@@ -140,8 +149,12 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
       iterate: (parameters) => sqlite.prepare(sql).iterate(...(parameters as never[])),
     }
   }
+  const commitLog = path === ':memory:' ? undefined : await openCommitLog(sqlite, path)
   const database: SqliteDatabase = {
-    close: () => sqlite.close(),
+    close: () => {
+      sqlite.close()
+      void commitLog?.close()
+    },
     prepare: (sql) => {
       const known = statements.get(sql)
       if (known !== undefined) return known
@@ -152,7 +165,31 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
     },
   }
   const version = () => `${ownWrites} ${String(othersVersion.get()?.['data_version'])}`
-  return { driver: new SqliteDialect({ database }), version }
+  const driver =
+    commitLog === undefined
+      ? new SqliteDialect({ database })
+      : new DurableSqliteDialect({ database, commitLog })
+  return { driver, version }
+}
+
+/** The write-ahead log of a file, which stays the same one as long as the file is open. */
+async function openCommitLog(
+  sqlite: DatabaseSync,
+  path: string,
+): Promise<CommitLog & { close(): Promise<void> }> {
+  const othersVersion = sqlite.prepare('PRAGMA data_version')
+  const changes = sqlite.prepare('SELECT total_changes() AS count')
+  const synchronous = sqlite.prepare('PRAGMA synchronous')
+  // Whoever reads first makes it.
+  sqlite.exec('SELECT count(*) FROM sqlite_schema')
+  const file = await open(`${path}-wal`, 'r+')
+  return {
+    version: () => `${String(changes.get()?.['count'])} ${String(othersVersion.get()?.['data_version'])}`,
+    flush: async () => {
+      if (synchronous.get()?.['synchronous'] !== 0) await file.datasync()
+    },
+    close: () => file.close(),
+  }
 }
 
 /** For a connection, or for one of those that there may be. */

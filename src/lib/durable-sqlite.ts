@@ -1,0 +1,149 @@
+import {
+  SqliteAdapter,
+  SqliteDialect,
+  type DatabaseConnection,
+  type DialectAdapter,
+  type Driver,
+  type SqliteDatabase,
+  type TransactionSettings,
+} from 'kysely'
+
+import { logger } from './log.ts'
+
+const log = logger('database')
+
+/** What the driver asks of the file that commits are written to, SQLite's write-ahead log. */
+export interface CommitLog {
+  /** A text that is another one after anything was written, by whichever process. */
+  version(): string
+  /** Has everything that was written before the call on disk when it answers. */
+  flush(): Promise<void>
+}
+
+/**
+ * SQLite whose commits are on disk before anybody is told of them, and before anybody is shown what they changed, as with
+ * `synchronous = FULL`. There SQLite waits for the disk within the commit: the whole program does, and every commit by
+ * itself. Here commits are only written, and then flushed beside the program's work, with one flush for all that came
+ * while the last one ran.
+ */
+export class DurableSqliteDialect extends SqliteDialect {
+  readonly #commitLog: CommitLog
+
+  constructor({ database, commitLog }: { database: SqliteDatabase; commitLog: CommitLog }) {
+    super({ database })
+    this.#commitLog = commitLog
+  }
+
+  override createDriver(): Driver {
+    return new DurableDriver(super.createDriver(), this.#commitLog)
+  }
+
+  override createAdapter(): DialectAdapter {
+    return new DurableAdapter()
+  }
+}
+
+/** There is one connection, but it is the driver that lets one after the other have it. */
+class DurableAdapter extends SqliteAdapter {
+  override get supportsMultipleConnections(): boolean {
+    return true
+  }
+}
+
+class DurableDriver implements Driver {
+  readonly #driver: Driver
+  readonly #flushes: SharedFlushes
+  readonly #waiting: (() => void)[] = []
+  #isTaken = false
+
+  constructor(driver: Driver, commitLog: CommitLog) {
+    this.#driver = driver
+    this.#flushes = new SharedFlushes(commitLog)
+  }
+
+  init(): Promise<void> {
+    return this.#driver.init()
+  }
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    if (this.#isTaken) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    this.#isTaken = true
+    return this.#driver.acquireConnection()
+  }
+
+  /**
+   * Kysely waits for this before it hands over a result, of a transaction or of a single statement. The next in turn does
+   * not, so that it may share the flush.
+   */
+  async releaseConnection(): Promise<void> {
+    const flushed = this.#flushes.upToNow()
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#isTaken = false
+    else next()
+    await flushed
+  }
+
+  beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
+    return this.#driver.beginTransaction(connection, settings)
+  }
+
+  commitTransaction(connection: DatabaseConnection): Promise<void> {
+    return this.#driver.commitTransaction(connection)
+  }
+
+  rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    return this.#driver.rollbackTransaction(connection)
+  }
+
+  destroy(): Promise<void> {
+    return this.#driver.destroy()
+  }
+}
+
+/** Flushes for whoever waits, one at a time. */
+class SharedFlushes {
+  readonly #commitLog: CommitLog
+  /** The version when the connection was last given back: with no transaction open, all of it was written. */
+  #written: string | undefined
+  #flushed: string | undefined
+  #running: { version: string | undefined; ended: Promise<void> } | undefined
+  #next: Promise<void> | undefined
+  /** What the disk lost in a flush that failed, no later one brings there. */
+  #failure: { error: unknown } | undefined
+
+  constructor(commitLog: CommitLog) {
+    this.#commitLog = commitLog
+  }
+
+  /** Answers once all that was written is on disk; to be asked while no transaction is open. */
+  upToNow(): Promise<void> | undefined {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure.error)
+    this.#written = this.#commitLog.version()
+    if (this.#written === this.#flushed) return undefined
+    if (this.#written === this.#running?.version) return this.#running.ended
+    // What is under way may have begun too early.
+    const before = this.#running?.ended ?? Promise.resolve()
+    return (this.#next ??= before.then(() => this.#begin()))
+  }
+
+  #begin(): Promise<void> {
+    const version = this.#written
+    const ended = this.#flush(version)
+    this.#next = undefined
+    this.#running = { version, ended }
+    return ended
+  }
+
+  async #flush(version: string | undefined): Promise<void> {
+    try {
+      await this.#commitLog.flush()
+      this.#flushed = version
+    } catch (error) {
+      this.#failure = { error }
+      log.error({ err: error }, 'the database cannot be flushed to disk: nothing is answered from it until a restart') // prettier-ignore
+      throw error
+    } finally {
+      this.#running = undefined
+    }
+  }
+}
