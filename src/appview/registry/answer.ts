@@ -20,7 +20,7 @@ export function toResponse({ status, headers, body }: Answer): Response {
   return new Response((body as string | Uint8Array<ArrayBuffer> | undefined) ?? null, { status, headers })
 }
 
-/** Bodies up to this size go out in one piece with the head of their answer, which costs the kernel half as much. */
+/** Bodies up to this size go out in one piece with the head of their answer: a plain write in place of a gathering one. */
 const onePieceBytesMax = 64 * 1024
 
 /** Writes an answer to a GET or HEAD, with the length of its body and with headers that all answers have. */
