@@ -11,7 +11,6 @@ import {
 } from '../../protocol/oci/content-range.ts'
 import { parseDigest } from '../../protocol/oci/digest.ts'
 import { OciError } from '../../protocol/oci/errors.ts'
-import type { UploadRow } from '../db/uploads.ts'
 import { HoldError } from '../errors.ts'
 import type { HoldContext } from '../context.ts'
 import { directUploadPath } from '../services/capabilities.ts'
@@ -98,7 +97,10 @@ export async function deleteUpload(call: UploadCall, { directUploads }: Needs): 
 }
 
 /** The upload of a capability. @throws {HoldError} `upload_unknown`; `access_denied` when its beginner left the crew */
-async function authorize(capability: string, needs: Needs): Promise<UploadRow> {
+async function authorize(
+  capability: string,
+  needs: Needs,
+): Promise<{ id: string; blobs_url: string | null }> {
   const uploadId = needs.capabilities.verify(capability)
   if (uploadId === undefined) throw new HoldError('upload_unknown', 'no such upload')
   const upload = await needs.directUploads.get(uploadId)
