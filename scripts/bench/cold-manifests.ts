@@ -100,7 +100,7 @@ interface ColdCalls {
 async function coldCalls({ programs }: Bench, { did, handle }: Account): Promise<ColdCalls> {
   const { pds, plc } = programs.network
   const record = (collection: string, rkey: string) =>
-    `/xrpc/com.atproto.repo.getRecord?${new URLSearchParams({ repo: did, collection, rkey })}`
+    `/xrpc/com.atproto.repo.getRecord?${new URLSearchParams({ repo: did, collection, rkey }).toString()}`
   const read = async (path: string) =>
     ((await (await fetch(pds.url + path)).json()) as { value: Record<string, unknown> }).value
   const images: ColdCalls['images'] = []
@@ -114,7 +114,11 @@ async function coldCalls({ programs }: Bench, { did, handle }: Account): Promise
     )
     const { manifestBlob } = (await read(manifest)) as { manifestBlob: { ref: { $link: string } } }
     const cid = manifestBlob.ref.$link
-    images.push([tag, manifest, `/xrpc/com.atproto.sync.getBlob?${new URLSearchParams({ did, cid })}`])
+    images.push([
+      tag,
+      manifest,
+      `/xrpc/com.atproto.sync.getBlob?${new URLSearchParams({ did, cid }).toString()}`,
+    ])
   }
   return {
     pdsUrl: pds.url,

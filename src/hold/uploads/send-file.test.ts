@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { open, mkdtempDisposable, writeFile } from 'node:fs/promises'
-import { createServer, get, type IncomingMessage } from 'node:http'
+import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,11 +18,14 @@ test('files of all sizes arrive whole, side by side, one after the other, and af
   const files = sizes.map((size) => ({ path: join(folder.path, String(size)), bytes: randomBytes(size) }))
   for (const { path, bytes } of files) await writeFile(path, bytes)
   const failures: string[] = []
-  const server = createServer(async (request, response) => {
-    await using file = await open(join(folder.path, request.url ?? ''))
+  const answer = async (path: string, response: ServerResponse) => {
+    await using file = await open(path)
     const end = (await file.stat()).size - 1
     response.writeHead(200, { 'content-length': String(end) })
     await sendFile(file, { start: 1, end }, response).catch((error: unknown) => failures.push(String(error)))
+  }
+  const server = createServer((request, response) => {
+    void answer(join(folder.path, request.url ?? ''), response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
