@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -14,6 +15,7 @@ import {
 } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 
+import { DurableSqliteDialect, type CommitLog } from './durable-sqlite.ts'
 import type { LibsqlOptions } from './libsql-database.ts'
 
 /** Where a program keeps its rows: one file (or `:memory:`), which may be a libSQL replica, or a PostgreSQL server. */
@@ -23,7 +25,8 @@ export type DatabaseLocation = { path: string; libsql?: LibsqlOptions | undefine
 export type Database<Schema> = Kysely<Schema> & {
   readonly dialect: 'sqlite' | 'postgres'
   /**
-   * A text that is another one after anything was written, by this process or by any other; undefined where that
+   * A text that is another one after anything was written, by this process or, before this turn of the event loop, by any
+   * other; undefined where that
    * cannot be told without asking a server (PostgreSQL, libSQL).
    */
   readonly version: (() => string) | undefined
@@ -76,7 +79,7 @@ async function openDialect(location: DatabaseLocation): Promise<OpenedDialect> {
   const { openLibsql } = await import('./libsql-database.ts')
   const database = await openLibsql(location.path, location.libsql)
   // What is written there waits for a server anyway.
-  return { driver: new SqliteDialect({ database }), unhurried: (db, work) => db.transaction().execute(work) }
+  return { driver: new SqliteDialect({ database }), unhurried: ordinary }
 }
 
 function makeFolderOf(path: string): void {
@@ -123,11 +126,18 @@ export function isDatabaseAway(error: unknown): boolean {
 /** Pages of an SQLite file kept in memory: all of a small index, the upper levels of a large one. */
 const pageCacheKiB = 64 * 1024
 
+/**
+ * Pages that the write-ahead log takes before SQLite carries them over, 16 MiB. Most are written again and again, and go
+ * once.
+ */
+const checkpointPages = 4000
+
 /** `node:sqlite` in the shape Kysely's SQLite dialect expects. WAL, and every commit on disk before it is answered. */
-function sqliteDialect(path: string): OpenedDialect {
+async function sqliteDialect(path: string): Promise<OpenedDialect> {
   const sqlite = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true })
-  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
-  sqlite.exec(`PRAGMA cache_size = -${pageCacheKiB}`)
+  // NORMAL leaves it to us to have commits on disk: see DurableSqliteDialect.
+  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;')
+  sqlite.exec(`PRAGMA cache_size = -${pageCacheKiB}; PRAGMA wal_autocheckpoint = ${checkpointPages}`)
   const othersVersion = sqlite.prepare('PRAGMA data_version')
   const statements = new Map<string, SqliteStatement>()
   let ownWrites = 0
@@ -154,8 +164,12 @@ function sqliteDialect(path: string): OpenedDialect {
       iterate: (parameters) => sqlite.prepare(sql).iterate(...(parameters as never[])),
     }
   }
+  const commitLog = path === ':memory:' ? undefined : await openCommitLog(sqlite, path)
   const database: SqliteDatabase = {
-    close: () => sqlite.close(),
+    close: () => {
+      sqlite.close()
+      void commitLog?.close()
+    },
     prepare: (sql) => {
       const known = statements.get(sql)
       if (known !== undefined) return known
@@ -176,19 +190,40 @@ function sqliteDialect(path: string): OpenedDialect {
     }
     return `${ownWrites} ${String(others)}`
   }
-  return { driver: new SqliteDialect({ database }), version, unhurried: unhurriedSqlite }
+  if (commitLog === undefined)
+    return { driver: new SqliteDialect({ database }), version, unhurried: ordinary }
+  const driver = new DurableSqliteDialect({ database, commitLog })
+  return { driver, version, unhurried: (db, work) => driver.cacheTransaction(db, work) }
 }
 
-/** The connection is the only one, and nobody else's meanwhile. The next commit of others takes this one to the disk too. */
-const unhurriedSqlite: Unhurried = (db, work) =>
-  db.connection().execute(async (connection) => {
-    await sql`PRAGMA synchronous = NORMAL`.execute(connection)
-    try {
-      return await connection.transaction().execute(work)
-    } finally {
-      await sql`PRAGMA synchronous = FULL`.execute(connection)
-    }
-  })
+/** The write-ahead log of a file, which stays the same one as long as the file is open. */
+async function openCommitLog(
+  sqlite: DatabaseSync,
+  path: string,
+): Promise<CommitLog & { close(): Promise<void> }> {
+  const othersVersion = sqlite.prepare('PRAGMA data_version')
+  const changes = sqlite.prepare('SELECT total_changes() AS count')
+  const synchronous = sqlite.prepare('PRAGMA synchronous')
+  // Whoever reads first makes it.
+  sqlite.exec('SELECT count(*) FROM sqlite_schema')
+  const file = await open(`${path}-wal`, 'r+')
+  await syncFolder(dirname(path))
+  return {
+    version: () => `${String(changes.get()?.['count'])} ${String(othersVersion.get()?.['data_version'])}`,
+    flush: async () => {
+      if (synchronous.get()?.['synchronous'] !== 0) await file.datasync()
+    },
+    close: () => file.close(),
+  }
+}
+
+/** Has the names of new files on disk, without which their bytes are lost. */
+async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path)
+  await folder.sync()
+}
+
+const ordinary: Unhurried = (db, work) => db.transaction().execute(work)
 
 const unhurriedPostgres: Unhurried = (db, work) =>
   db.transaction().execute(async (tx) => {
