@@ -26,8 +26,7 @@ export type Database<Schema> = Kysely<Schema> & {
   readonly dialect: 'sqlite' | 'postgres'
   /**
    * A text that is another one after anything was written, by this process or, before this turn of the event loop, by any
-   * other; undefined where that
-   * cannot be told without asking a server (PostgreSQL, libSQL).
+   * other; undefined where that cannot be told without asking a server (PostgreSQL, libSQL).
    */
   readonly version: (() => string) | undefined
   /**

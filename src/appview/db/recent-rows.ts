@@ -6,8 +6,9 @@ const countMax = 20_000
 
 /**
  * Answers of one query, kept in memory until anything at all is written to the database, by whomever: never older than
- * asking again would be; what other processes wrote, than asking at the beginning of this turn of the event loop. Where the database cannot tell that for nothing (PostgreSQL, with its several AppViews) every
- * question is asked. Not for use within a transaction.
+ * asking again would be, and of what other processes wrote than asking early in this turn of the event loop. Where the
+ * database cannot tell that for nothing (PostgreSQL, with its several AppViews) every question is asked. Not for use
+ * within a transaction.
  */
 export class RecentRows<V> {
   readonly #version: (() => string) | undefined
