@@ -78,7 +78,7 @@ What the profiles of these runs say, for whoever takes up the next one:
 - **Relay (B5).** The bytes cross two hops and are hashed at both. Parts lie one behind the other in one file of the hold and are not written again
   ([decision 40](adr/0040-bytes-are-touched-once.md)); of parts that came side by side the digest is made from the page cache.
 - **Streamed pulls (B6).** Redirects are the default; where they are off, every byte is received and sent once more, in pieces of 64 KiB, which is what
-  Node reads from a socket at a time, and its HTTP parser copies each. Nothing is hashed on the way: clients do that. A socket that is read without the parser, in
+  Node reads from a socket at a time, and gives to its HTTP parser. Nothing is hashed on the way: clients do that. A socket that is read without the parser, in
   pieces of 256 KiB, took 0.45 CPU-s/GiB where this takes 1.05, on plain HTTP; through the parser the larger pieces are worth a fifth. A client for HTTP of our own would be the way.
 - **Cold manifests (B3).** The last two rows are the floor: the same calls, made by a client that does nothing with the answers. The PDS's own time, and its share of two cores,
   is in it. The first image of an owner also looks up his handle, which here is a third round trip to the PDS, and his DID document. The first of all also waits for what a
