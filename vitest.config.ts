@@ -1,13 +1,24 @@
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** Files that take minutes begin first, so that the second worker does not wait for them in the end. */
+/** Files that take longest begin first, so that no worker waits for another one in the end. */
 const longest = [
   'hold-crash-s3',
   'hold-crash-disk',
   'hold-migrate',
   'credential-helper-login',
   'backup-restore',
+  'official-suite',
+  'every-page',
+  'docs-commands',
+  'container-images',
+  'login',
+  'admin',
+  'all-in-one',
+  'settings',
+  'client-matrix',
+  'credential-helper',
+  'helper',
 ]
 
 class LongestFirst extends BaseSequencer {
@@ -24,11 +35,18 @@ class LongestFirst extends BaseSequencer {
 const onBothDatabases = ['indexer-backfill', 'manifest-pages', 'people', 'repository-pages']
 
 /**
- * Six projects, by what they need. `unit` shares one process per worker (fast; no global state in units); the others start
- * real programs, so a file has a process to itself. Two files of `contract` and `integration` run at a time, since they wait a lot
- * (for disks, clocks and programs that start); those of the rest one after another. Of several projects each has its turn.
+ * Six projects, by what they need. Two files run at a time whatever the machine, since they wait a lot (for disks, clocks
+ * and programs that start), and files share a process: most of their time would go into loading the same modules again. So
+ * what a file changes for its process (variables, certificates it believes in) it changes back. Projects of one order
+ * follow each other without a pause.
  */
-const own = { isolate: true, fileParallelism: false, testTimeout: 60_000, hookTimeout: 120_000 }
+const own = {
+  isolate: false,
+  fileParallelism: true,
+  maxWorkers: 2,
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+}
 
 export default defineConfig({
   test: {
@@ -37,9 +55,9 @@ export default defineConfig({
     projects: [
       {
         test: {
+          ...own,
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/*.test.ts'],
-          isolate: false,
           sequence: { groupOrder: 1 },
           testTimeout: 15_000,
         },
@@ -49,8 +67,6 @@ export default defineConfig({
           ...own,
           name: 'contract',
           include: ['test/contract/**/*.test.ts'],
-          fileParallelism: true,
-          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },
@@ -59,8 +75,6 @@ export default defineConfig({
           ...own,
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          fileParallelism: true,
-          maxWorkers: 2,
           sequence: { groupOrder: 3 },
         },
       },
@@ -70,8 +84,6 @@ export default defineConfig({
           name: 'postgres',
           include: onBothDatabases.map((name) => `test/integration/${name}.test.ts`),
           env: { TEST_DATABASE: 'postgres' },
-          fileParallelism: true,
-          maxWorkers: 2,
           sequence: { groupOrder: 4 },
         },
       },
@@ -81,7 +93,7 @@ export default defineConfig({
           name: 'conformance',
           include: ['test/conformance/**/*.test.ts'],
           testTimeout: 600_000,
-          sequence: { groupOrder: 5 },
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -90,7 +102,7 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 300_000,
-          sequence: { groupOrder: 6 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],

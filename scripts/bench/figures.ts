@@ -1,6 +1,6 @@
 /** One line of the table: what was measured, on both sides, and the bar it is held to. */
 export interface Figure {
-  /** `B1` … `B8`. */
+  /** `B1` … `B15`. */
   benchmark: string
   work: string
   unit: 'req/s' | 'images/s' | 'MB/s' | 'ms' | 's' | 'ratio'

@@ -256,7 +256,7 @@ async function warm(
 }
 
 /** Every push is of bytes nobody saw before, so what was pushed only takes room from then on. */
-async function forgetBlobs(bench: Bench): Promise<void> {
+export async function forgetBlobs(bench: Bench): Promise<void> {
   for (const folder of [bench.programs.blobsFolder, bench.peer.dataFolder]) {
     for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue

@@ -76,6 +76,7 @@ export async function openDoor<Schema extends LogSettings>(
   program: Program<Schema>,
   environment: Record<string, string | undefined>,
 ): Promise<void> {
+  process.stdout.on('error', allowEnoughRead)
   // Read once, when the first file is asked for.
   environment['UV_THREADPOOL_SIZE'] ??= String(fileThreadCount)
   try {
@@ -85,6 +86,11 @@ export async function openDoor<Schema extends LogSettings>(
     // It has said by itself what is wrong, and what may have been meant.
     process.exitCode = error.exitCode === 0 ? 0 : usageExitCode
   }
+}
+
+/** `config init | head`: whoever reads what we say may go when he has seen enough. */
+function allowEnoughRead(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
 }
 
 const usageExitCode = 2

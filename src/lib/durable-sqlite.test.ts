@@ -25,6 +25,7 @@ class SlowDisk {
 }
 
 let sqlite: DatabaseSync
+let dialect: DurableSqliteDialect
 let disk: SlowDisk
 let db: Kysely<Tables>
 
@@ -60,7 +61,8 @@ function opened(): Kysely<Tables> {
       }
     },
   }
-  return new Kysely({ dialect: new DurableSqliteDialect({ database, commitLog }) })
+  dialect = new DurableSqliteDialect({ database, commitLog })
+  return new Kysely({ dialect })
 }
 
 /** Everything has happened that needs no disk. */
@@ -148,6 +150,49 @@ test('nobody is shown what is not on disk, and who reads only costs no flush', a
   expect([write.isOver, reader.isOver]).toEqual([true, true])
   expect(await read()).toEqual([{ text: 'a' }])
   expect(disk.begun).toHaveLength(1)
+})
+
+const noteInPassing = (text: string) =>
+  dialect.cacheTransaction(db, (transaction) => transaction.insertInto('notes').values({ text }).execute())
+
+test('what can be had anew is over at once, shown to all, and goes to the disk with what others write', async () => {
+  await noteInPassing('cached')
+  expect(await read()).toEqual([{ text: 'cached' }])
+  expect(disk.begun).toHaveLength(0)
+  const write = watched(note('a'))
+  await settled()
+  expect([disk.begun.length, write.isOver]).toEqual([1, false])
+  await noteInPassing('while the disk is busy')
+  const [reader, other] = [watched(read()), watched(note('b'))]
+  await settled()
+  expect([write.isOver, reader.isOver, other.isOver, disk.begun.length]).toEqual([false, false, false, 1])
+  disk.begun[0]?.resolve()
+  await settled()
+  expect([write.isOver, reader.isOver, other.isOver, disk.begun.length]).toEqual([true, true, false, 2])
+  await noteInPassing('while others wait')
+  disk.begun[1]?.resolve()
+  await settled()
+  expect([other.isOver, disk.begun.length]).toEqual([true, 2])
+})
+
+test('what can be had anew and fails is undone, and others wait for the disk as ever', async () => {
+  const failed = watched(
+    dialect.cacheTransaction(db, async (transaction) => {
+      await transaction.insertInto('notes').values({ text: 'no' }).execute()
+      throw new Error('it was not there')
+    }),
+  )
+  await settled()
+  disk.begun[0]?.resolve()
+  await settled()
+  expect(failed.failure).toEqual(new Error('it was not there'))
+  expect(await read()).toEqual([])
+  const write = watched(note('a'))
+  await settled()
+  expect(write.isOver).toBe(false)
+  disk.begun.at(-1)?.resolve()
+  await settled()
+  expect(write.isOver).toBe(true)
 })
 
 test('after a flush that failed nothing is answered any more', async () => {

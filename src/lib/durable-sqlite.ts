@@ -4,7 +4,9 @@ import {
   type DatabaseConnection,
   type DialectAdapter,
   type Driver,
+  type Kysely,
   type SqliteDatabase,
+  type Transaction,
   type TransactionSettings,
 } from 'kysely'
 
@@ -27,15 +29,24 @@ export interface CommitLog {
  * while the last one ran.
  */
 export class DurableSqliteDialect extends SqliteDialect {
-  readonly #commitLog: CommitLog
+  readonly #flushes: SharedFlushes
 
   constructor({ database, commitLog }: { database: SqliteDatabase; commitLog: CommitLog }) {
     super({ database })
-    this.#commitLog = commitLog
+    this.#flushes = new SharedFlushes(commitLog)
   }
 
   override createDriver(): Driver {
-    return new DurableDriver(super.createDriver(), this.#commitLog)
+    return new DurableDriver(super.createDriver(), this.#flushes)
+  }
+
+  /** A transaction that neither its caller nor any reader waits for: the next flush of others takes it along. */
+  cacheTransaction<Schema, T>(db: Kysely<Schema>, work: (tx: Transaction<Schema>) => Promise<T>): Promise<T> {
+    return db.connection().execute(async (connection) => {
+      const result = await connection.transaction().execute(work)
+      this.#flushes.pass()
+      return result
+    })
   }
 
   override createAdapter(): DialectAdapter {
@@ -56,9 +67,9 @@ class DurableDriver implements Driver {
   readonly #waiting: (() => void)[] = []
   #isTaken = false
 
-  constructor(driver: Driver, commitLog: CommitLog) {
+  constructor(driver: Driver, flushes: SharedFlushes) {
     this.#driver = driver
-    this.#flushes = new SharedFlushes(commitLog)
+    this.#flushes = flushes
   }
 
   init(): Promise<void> {
@@ -108,6 +119,7 @@ class SharedFlushes {
   #flushed: string | undefined
   #running: { version: string | undefined; ended: Promise<void> } | undefined
   #next: Promise<void> | undefined
+  #isPassed = false
   /** What the disk lost in a flush that failed, no later one brings there. */
   #failure: { error: unknown } | undefined
 
@@ -115,29 +127,44 @@ class SharedFlushes {
     this.#commitLog = commitLog
   }
 
+  /** Nobody need wait for what whoever has the connection wrote. */
+  pass(): void {
+    this.#isPassed = true
+  }
+
   /** Answers once all that was written is on disk; to be asked while no transaction is open. */
   upToNow(): Promise<void> | undefined {
     if (this.#failure !== undefined) return Promise.reject(this.#failure.error)
+    const before = this.#written
     this.#written = this.#commitLog.version()
+    if (this.#isPassed) return this.#takeAsFlushed(before)
     if (this.#written === this.#flushed) return undefined
     if (this.#written === this.#running?.version) return this.#running.ended
     // What is under way may have begun too early.
-    const before = this.#running?.ended ?? Promise.resolve()
-    return (this.#next ??= before.then(() => this.#begin()))
+    const earlier = this.#running?.ended ?? Promise.resolve()
+    return (this.#next ??= earlier.then(() => this.#begin()))
+  }
+
+  /** What was written since `before` counts as on disk as soon as that does. */
+  #takeAsFlushed(before: string | undefined): undefined {
+    this.#isPassed = false
+    if (before === undefined) return
+    if (before === this.#flushed) this.#flushed = this.#written
+    else if (before === this.#running?.version) this.#running.version = this.#written
   }
 
   #begin(): Promise<void> {
-    const version = this.#written
-    const ended = this.#flush(version)
+    const running = { version: this.#written, ended: Promise.resolve() }
     this.#next = undefined
-    this.#running = { version, ended }
-    return ended
+    this.#running = running
+    running.ended = this.#flush(running)
+    return running.ended
   }
 
-  async #flush(version: string | undefined): Promise<void> {
+  async #flush(running: { version: string | undefined }): Promise<void> {
     try {
       await this.#commitLog.flush()
-      this.#flushed = version
+      this.#flushed = running.version
     } catch (error) {
       this.#failure = { error }
       log.error({ err: error }, 'the database cannot be flushed to disk: nothing is answered from it until a restart') // prettier-ignore

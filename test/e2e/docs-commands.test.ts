@@ -8,7 +8,7 @@ import { s3Bucket, s3Credentials } from '../network/infrastructure.ts'
 import { findFreePort } from '../network/listening.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { commandsIn, commandsOf, documentedPages, type DocumentedCommand } from './docs/commands.ts'
-import { Sandbox } from './docs/sandbox.ts'
+import { bundlePrograms, Sandbox } from './docs/sandbox.ts'
 import { OciLayout } from './oci-layout.ts'
 import { makeTemporaryFolder } from './temporary-folder.ts'
 
@@ -62,9 +62,11 @@ const keyOf = ({ page, line }: DocumentedCommand) => `${page}: ${line}`
 
 let folder: string
 let network: TestNetwork
+let programs: Awaited<ReturnType<typeof bundlePrograms>>
 
 beforeAll(async () => {
   folder = await makeTemporaryFolder('atcr-docs')
+  programs = await bundlePrograms(`${folder}/programs`)
   network = await TestNetwork.create({ storage: 's3' })
 })
 afterAll(async () => {
@@ -93,6 +95,7 @@ test('clients do what README and the page on CI say', async () => {
   const registry = new URL(network.appview.url).host
   const { appPassword, handle } = network.accounts.alice
   await using sandbox = await Sandbox.create(`${folder}/clients`, {
+    programs,
     names: {
       '127.0.0.1:5000': registry,
       'registry.example': registry,
@@ -135,6 +138,7 @@ describe('whoever runs a hold', () => {
     const address = `127.0.0.1:${port}`
     const path = `${folder}/hold/var/lib/atcr/hold.db`
     sandbox = await Sandbox.create(`${folder}/hold`, {
+      programs,
       names: { '127.0.0.1:8080': address },
       // What a reader would write into the file.
       environment: {
@@ -221,6 +225,7 @@ test('whoever runs an AppView can type each example of the commands', async () =
   const data = `${folder}/appview/var/lib/atcr`
   await mkdir(data, { recursive: true })
   await using sandbox = await Sandbox.create(`${folder}/appview`, {
+    programs,
     names: { '127.0.0.1:5000': address },
     environment: appViewEnvironment(address, data),
   })
@@ -249,6 +254,7 @@ test('whoever runs both in one can follow its page, from the first start to a re
   const address = `127.0.0.1:${await findFreePort()}`
   const data = `${folder}/one/var/lib/atcr`
   await using sandbox = await Sandbox.create(`${folder}/one`, {
+    programs,
     names: { '127.0.0.1:5000': address },
     environment: {
       ATCR_ADDRESS: `http://${address}`,

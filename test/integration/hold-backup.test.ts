@@ -5,6 +5,7 @@ import { join } from 'node:path'
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
+import { bareEnvironment } from '../network/bare-environment.ts'
 import { s3Bucket, s3Credentials } from '../network/infrastructure.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { blobOf, imageOfLayers, randomLayer, type SampleImage } from '../network/sample-image.ts'
@@ -52,7 +53,10 @@ async function writeSettings(): Promise<string> {
 async function backUp(...options: string[]) {
   const main = join(import.meta.dirname, '../../src/hold/main.ts')
   const parameters = [main, 'backup', backupFolder(), ...options, '--config', await writeSettings()]
-  const { status, stdout, stderr } = spawnSync(process.execPath, parameters, { env: {}, encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync(process.execPath, parameters, {
+    env: bareEnvironment(),
+    encoding: 'utf8',
+  })
   return { status, stdout, stderr }
 }
 

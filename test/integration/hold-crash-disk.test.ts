@@ -1,6 +1,9 @@
 import { test } from 'vitest'
 
 import { dieAtEveryPoint } from './crash/every-point.ts'
+import { useHoldProcesses } from './crash/process.ts'
+
+useHoldProcesses()
 
 test.each([
   { mode: 'direct', driver: 'filesystem', layerBytes: 300_000, cutAt: 100_000 },

@@ -1,6 +1,9 @@
 import { test } from 'vitest'
 
 import { dieAtEveryPoint } from './crash/every-point.ts'
+import { useHoldProcesses } from './crash/process.ts'
+
+useHoldProcesses()
 
 const mebibyte = 1024 * 1024
 

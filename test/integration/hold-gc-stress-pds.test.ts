@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createAccount } from '../network/accounts.ts'
 import { TestPds } from '../network/pds.ts'
 import { PlcDirectory } from '../network/plc.ts'
+import { useHoldProcesses } from './crash/process.ts'
 import type { Caller } from './crash/push.ts'
 import { GcStress, keyOf, recordOf, type Image, type Owner } from './gc-stress.ts'
 
@@ -15,6 +16,8 @@ import { GcStress, keyOf, recordOf, type Image, type Owner } from './gc-stress.t
  * Goal: as in `hold-gc-stress.test.ts`, where the word on which manifests there are is that of a real PDS: the reference
  * PDS with a DID directory, whose records are really written and deleted, and which signs the tokens of its account.
  */
+
+useHoldProcesses()
 
 let folder: string
 

@@ -7,6 +7,7 @@ import { Secp256k1Keypair } from '@atproto/crypto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { listen } from '../network/listening.ts'
+import { useHoldProcesses } from './crash/process.ts'
 import { GcStress, keyOf, recordOf, type Image, type Owner } from './gc-stress.ts'
 import { TestAccount } from './test-hold.ts'
 
@@ -16,6 +17,8 @@ import { TestAccount } from './test-hold.ts'
  * everything else. Method: rounds of chance, see `gc-stress.ts`, for each way of an upload with each kind of store. The
  * owner's PDS is played here, so that a round takes a second; beside a real one it is in `hold-gc-stress-pds.test.ts`.
  */
+
+useHoldProcesses()
 
 let folder: string
 

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { holdConfig } from '../../src/hold/config.ts'
 import { startHold } from '../../src/hold/start.ts'
+import { bareEnvironment } from '../network/bare-environment.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { blobOf, imageOfLayers, randomLayer } from '../network/sample-image.ts'
 import { TestNetwork } from '../network/test-network.ts'
@@ -58,7 +59,10 @@ async function prepare(ownerDid: string) {
   const places = ['--config', join(folder, 'old.yaml'), '--to', join(folder, 'next.yaml')]
   return (...options: string[]) => {
     const parameters = [main, 'migrate', ...places, ...options]
-    const { status, stdout, stderr } = spawnSync(process.execPath, parameters, { env: {}, encoding: 'utf8' })
+    const { status, stdout, stderr } = spawnSync(process.execPath, parameters, {
+      env: bareEnvironment(),
+      encoding: 'utf8',
+    })
     return { status, stdout, stderr }
   }
 }

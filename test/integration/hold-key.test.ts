@@ -13,6 +13,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { holdConfig } from '../../src/hold/config.ts'
 import { startHold, type RunningHold } from '../../src/hold/start.ts'
+import { bareEnvironment } from '../network/bare-environment.ts'
 import { Gates } from '../network/faults.ts'
 import { PlcDirectory } from '../network/plc.ts'
 import { freePort } from './test-hold.ts'
@@ -50,13 +51,13 @@ async function command(method: Method, ...words: string[]): Promise<{ code: numb
   const main = join(import.meta.dirname, '../../src/hold/main.ts')
   const child = spawn(process.execPath, [main, ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
+    env: bareEnvironment({
       HOLD_SERVER_PUBLIC_URL: `http://localhost:${port}`,
       HOLD_SERVER_TEST_MODE: 'true',
       HOLD_DATABASE_PATH: join(folder, 'hold.db'),
       HOLD_DATABASE_DID_METHOD: method,
       HOLD_DATABASE_PLC_DIRECTORY_URL: plc.url,
-    },
+    }),
   })
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
   return { code: code as number, out, err }

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { holdConfig, holdPaths } from '../../src/hold/config.ts'
 import { createContext } from '../../src/hold/context.ts'
 import { lockFolder } from '../../src/lib/folder-lock.ts'
+import { bareEnvironment } from '../network/bare-environment.ts'
 import { startPostgres } from '../network/postgres.ts'
 
 /** Goal: two holds never work on one data folder or database. Method: real processes, one of them killed with -9. */
@@ -32,13 +33,13 @@ function run(
   // prettier-ignore
   const child = spawn(process.execPath, [main, ...command], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
+    env: bareEnvironment({
       HOLD_SERVER_ADDR: '127.0.0.1:0',
       HOLD_SERVER_PUBLIC_URL: 'http://localhost:4999',
       HOLD_SERVER_TEST_MODE: 'true',
       HOLD_REGISTRATION_OWNER_DID: 'did:plc:captain',
       HOLD_DATABASE_PATH: join(folder, 'hold.db'),
-    },
+    }),
   })
   running.add(child)
   child.once('exit', () => running.delete(child))

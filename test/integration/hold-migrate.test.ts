@@ -12,6 +12,7 @@ import type { BlobStore } from '../../src/hold/ports/blob-store.ts'
 import { startHold, type RunningHold } from '../../src/hold/start.ts'
 import { blobKey } from '../../src/hold/storage/blob-keys.ts'
 import type { Digest } from '../../src/protocol/oci/digest.ts'
+import { bareEnvironment } from '../network/bare-environment.ts'
 import { S3StandIn } from '../network/s3.ts'
 import { digestOf, freePort, patterned } from './test-hold.ts'
 
@@ -68,7 +69,7 @@ async function run(parameters: string[], started: (pid: number) => void = () => 
     [join(import.meta.dirname, '../../src/hold/main.ts'), ...parameters],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: {},
+      env: bareEnvironment(),
     },
   )
   started(child.pid as number)

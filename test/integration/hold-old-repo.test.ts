@@ -15,6 +15,7 @@ import type { GcProgress } from '../../src/hold/services/garbage-collection.ts'
 import { startHold, type RunningHold } from '../../src/hold/start.ts'
 import { crewRkey } from '../../src/protocol/lexicon/crew-record.ts'
 import { statsRkey } from '../../src/protocol/lexicon/stats-record.ts'
+import { bareEnvironment } from '../network/bare-environment.ts'
 import { createAccount } from '../network/accounts.ts'
 import { Gates } from '../network/faults.ts'
 import { TestPds } from '../network/pds.ts'
@@ -147,7 +148,7 @@ const putManifest = (name: Name, image: Image, record: object = recordOf(holdDid
   })
 
 async function command(...parameters: string[]) {
-  const child = spawn(process.execPath, [main, ...parameters, '--config', join(folder, 'hold.yaml')], { env: {} }) // prettier-ignore
+  const child = spawn(process.execPath, [main, ...parameters, '--config', join(folder, 'hold.yaml')], { env: bareEnvironment() }) // prettier-ignore
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
   return { code: child.exitCode, out, err }
 }
@@ -240,7 +241,7 @@ test('the command takes in the repo, and the program serves it as it was', { tim
   const { code, out, err } = await command('repo', 'import', join(folder, 'old.car'))
   expect([code, err]).toEqual([0, ''])
   expect(out).toContain(`data repo of ${holdDid()}: 14 new, 1 replaced, 0 as they were`)
-  const child = spawn(process.execPath, [main, 'serve', '--config', join(folder, 'hold.yaml')], { env: {}, stdio: 'ignore' }) // prettier-ignore
+  const child = spawn(process.execPath, [main, 'serve', '--config', join(folder, 'hold.yaml')], { env: bareEnvironment(), stdio: 'ignore' }) // prettier-ignore
   const ended = once(child, 'exit')
   try {
     const health = () => fetch(`http://127.0.0.1:${port}/health`).then(({ status }) => status).catch(() => 0) // prettier-ignore

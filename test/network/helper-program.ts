@@ -3,6 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { bareEnvironment } from './bare-environment.ts'
+
 export interface HelperResult {
   status: number | null
   stdout: string
@@ -73,6 +75,6 @@ export class HelperProgram implements AsyncDisposable {
   }
 
   #environment(more: Record<string, string>): Record<string, string> {
-    return { PATH: process.env['PATH'] ?? '', HOME: this.home, ...more }
+    return bareEnvironment({ PATH: process.env['PATH'] ?? '', HOME: this.home, ...more })
   }
 }

@@ -57,13 +57,19 @@ export async function adopt(server: http.Server, where: Where): Promise<Listenin
   }
 }
 
+/** Each process of a test run chooses among ports of its own, so that no other gets one that is not listened on yet. */
+const firstPort = 15_000
+const portsOfProcess = 3_000
+const processes = 5
+const from = firstPort + portsOfProcess * (Number(process.env['VITEST_POOL_ID'] ?? 0) % processes)
+
 /**
  * A port nobody listens on, for servers that must know their address before they listen. It is none of those that systems
  * give out by themselves, so that nobody else gets it in between.
  */
 export async function findFreePort(host = '127.0.0.1'): Promise<number> {
   for (;;) {
-    const port = randomInt(15_000, 30_000)
+    const port = randomInt(from, from + portsOfProcess)
     try {
       await assertPortFree({ host, port, what: 'a server' })
       return port

@@ -11,6 +11,7 @@ import tls from 'node:tls'
 
 import { sleep } from '../../src/lib/clock.ts'
 import type { Accounts } from './accounts.ts'
+import { bareEnvironment } from './bare-environment.ts'
 import { environmentOf, readCompose, readEnvTemplate, type ComposeService } from './compose.ts'
 import type { Daemon } from './daemon.ts'
 import { listen } from './listening.ts'
@@ -45,7 +46,7 @@ const secondsToStart = 120
 /**
  * AppViews and a hold as their compose file configures them, each a process, on a {@link Machine} behind Caddy with the
  * committed `deploy/Caddyfile`: https at public names, no `test_mode`. The test process believes in these names and in the
- * CA too, by a proxy that it asks for everything that is not on loopback. One process to a test file.
+ * CA too, by a proxy that it asks for everything that is not on loopback. One at a time in a process.
  */
 export class PublicNetwork implements AsyncDisposable {
   readonly folder: string
@@ -88,7 +89,9 @@ export class PublicNetwork implements AsyncDisposable {
     const root = join(folder, 'caddy/caddy/pki/authorities/local/root.crt')
     const certificates = readFileSync(root, 'utf8')
     await writeFile(caFile, certificates)
-    tls.setDefaultCACertificates([...tls.getCACertificates('default'), certificates])
+    const authorities = tls.getCACertificates('default')
+    tls.setDefaultCACertificates([...authorities, certificates])
+    stack.defer(() => tls.setDefaultCACertificates(authorities))
     const doorSocket = join(folder, 'door')
     const { world, accounts } = await startWorld(machine, { folder, caFile, doorSocket })
     stack.defer(async () => {
@@ -232,7 +235,7 @@ const directories = (prefix: string) => ({ [`${prefix}PLC_DIRECTORY_URL`]: `http
 /** Nothing of this process's own settings reaches the programs. */
 function programEnvironment(caFile: string, settings: Record<string, string>): NodeJS.ProcessEnv {
   const { PATH, HOME } = process.env
-  return { PATH, HOME, NODE_EXTRA_CA_CERTS: caFile, ...settings }
+  return { PATH, HOME, NODE_EXTRA_CA_CERTS: caFile, ...bareEnvironment(settings) }
 }
 
 function caddyEnvironment(folder: string, settings: Record<string, string>): NodeJS.ProcessEnv {

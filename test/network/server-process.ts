@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
+import { bareEnvironment } from './bare-environment.ts'
+
 /** A program of ours as an operator starts it: a process with a file of settings, spoken to by signals. */
 export class ServerProcess {
   readonly #child: ChildProcess
@@ -9,7 +11,10 @@ export class ServerProcess {
 
   constructor(main: string, config: string, environment: Record<string, string> = {}) {
     const words = [main, 'serve', '--config', config]
-    this.#child = spawn(process.execPath, words, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = spawn(process.execPath, words, {
+      env: bareEnvironment(environment),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.on('data', (chunk: Buffer) => {
         this.#log += chunk.toString()

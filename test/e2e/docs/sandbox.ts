@@ -1,13 +1,9 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 
+import { bundleProgram } from '../../../scripts/release/bundle.ts'
+import { releasedPrograms } from '../../../scripts/release/programs.ts'
 import { run } from '../command.ts'
-
-const programs = {
-  atcr: 'src/all-in-one/main.ts',
-  'atcr-hold': 'src/hold/main.ts',
-  'atcr-appview': 'src/appview/main.ts',
-}
 
 /** What `systemctl start`, `stop` and `restart` do here: units are files with the line that starts them. */
 const systemctl = `#!/bin/bash
@@ -43,6 +39,14 @@ const skopeo = `#!/bin/sh
 exec /usr/bin/skopeo --tls-verify=false "$@"
 `
 
+/** The programs as they are released, which start three times as fast as their sources; by their names. */
+export async function bundlePrograms(folder: string): Promise<ReadonlyMap<string, string>> {
+  const bundles = new Map<string, string>()
+  for (const program of releasedPrograms)
+    bundles.set(program.name, (await bundleProgram(program, join(folder, program.name))).main)
+  return bundles
+}
+
 /**
  * A machine to follow a page on: a folder with the programs on its PATH, where the names and places that pages speak of
  * stand for ones that are there.
@@ -54,15 +58,19 @@ export class Sandbox implements AsyncDisposable {
 
   static async create(
     folder: string,
-    options: { names: Record<string, string>; environment: Record<string, string> },
+    options: {
+      programs: ReadonlyMap<string, string>
+      names: Record<string, string>
+      environment: Record<string, string>
+    },
   ): Promise<Sandbox> {
     const sandbox = new Sandbox(folder, options)
     for (const part of ['bin', 'units', 'work', 'var/lib', 'mnt/backup']) {
       await mkdir(join(folder, part), { recursive: true })
     }
     const { execPath } = process
-    for (const [name, main] of Object.entries(programs)) {
-      await sandbox.#writeProgram(name, `#!/bin/sh\nexec ${execPath} ${resolve(main)} "$@"\n`)
+    for (const [name, main] of options.programs) {
+      await sandbox.#writeProgram(name, `#!/bin/sh\nexec ${execPath} ${main} "$@"\n`)
     }
     await sandbox.#writeProgram('systemctl', systemctl)
     await sandbox.#writeProgram('skopeo', skopeo)

@@ -1,17 +1,21 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 import { rolldown } from 'rolldown'
-import { afterAll } from 'vitest'
+
+export interface Bundle {
+  folder: string
+  script: string
+  compileCache: string
+}
 
 /**
- * `child.ts` with all that it imports in a few files, until the tests of this file are over. A hold is 1,500 modules, and
+ * `child.ts` with all that it imports in a few files of a new folder. A hold is 1,500 modules, and
  * who starts three hundred of them one after another mostly waits for modules: it is four times as fast from a bundle.
  */
-export async function bundleChild(): Promise<{ script: string; compileCache: string }> {
+export async function bundleChild(): Promise<Bundle> {
   const folder = await mkdtemp(join(tmpdir(), 'atcr-crash-child-'))
-  afterAll(() => rm(folder, { recursive: true, force: true }))
   await using bundled = await rolldown({
     input: join(import.meta.dirname, 'child.ts'),
     platform: 'node',
@@ -21,7 +25,7 @@ export async function bundleChild(): Promise<{ script: string; compileCache: str
     plugins: [{ name: 'places', transform: withPlace }],
   })
   await bundled.write({ dir: folder, entryFileNames: '[name].mjs', chunkFileNames: '[name]-[hash].mjs' })
-  return { script: join(folder, 'child.mjs'), compileCache: join(folder, 'compile-cache') }
+  return { folder, script: join(folder, 'child.mjs'), compileCache: join(folder, 'compile-cache') }
 }
 
 /** Modules find their files where they were. */

@@ -1,11 +1,22 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
+
+import { afterAll, beforeAll } from 'vitest'
 
 import type { GcProgress } from '../../../src/hold/services/garbage-collection.ts'
-import { bundleChild } from './bundle.ts'
+import { bundleChild, type Bundle } from './bundle.ts'
 import type { Findings, Request } from './child.ts'
 
-const { script, compileCache } = await bundleChild()
+let bundle: Bundle
+
+/** For a test file that starts holds: what they are started from is there until its tests are over. */
+export function useHoldProcesses(): void {
+  beforeAll(async () => {
+    bundle = await bundleChild()
+  })
+  afterAll(() => rm(bundle.folder, { recursive: true, force: true }))
+}
 
 /** A hold in a process of its own; see `child.ts`. */
 export class HoldProcess {
@@ -14,11 +25,11 @@ export class HoldProcess {
   #stderr = ''
 
   constructor() {
-    this.#process = fork(script, {
+    this.#process = fork(bundle.script, {
       // Nothing of the test runner's own options.
       execArgv: [],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
+      env: { ...process.env, NODE_COMPILE_CACHE: bundle.compileCache },
     })
     this.#process.stderr?.on('data', (text) => (this.#stderr += String(text)))
     this.#loaded = this.#answer()
