@@ -243,7 +243,8 @@ describe.each<Driver>(['filesystem', 's3'])('direct uploads to %s', (driver) => 
       })
       socket.on('close', () => resolve())
     })
-    await expect.poll(async () => (await send('GET', url)).headers.get('range')).not.toBe('0-0')
+    const rangeOf = async () => (await send('GET', url)).headers.get('range')
+    await expect.poll(rangeOf, { timeout: 10_000 }).not.toBe('0-0')
     const came = Number((await send('GET', url)).headers.get('range')?.split('-')[1]) + 1
     const put = await send('PUT', `${url}?digest=${digestOf(bytes)}`, bytes.subarray(came))
     expect([201, 404]).toContain(put.status)

@@ -35,8 +35,8 @@ export function mountUploads(app: Hono<ServerEnv>, needs: Needs): void {
   app.all(directUploadPath(':capability'), async (context) => {
     const location = `${needs.publicUrl}${directUploadPath(context.req.param('capability'))}`
     try {
-      const { id, blobs_url: blobsUrl } = await authorize(context.req.param('capability'), needs)
-      return await answer({ uploadId: id, blobsUrl: blobsUrl ?? undefined, location, context }, needs)
+      const upload = await authorize(context.req.param('capability'), needs)
+      return await answer({ ...upload, location, context }, needs)
     } catch (error) {
       return errorResponse(error, location, context)
     }
@@ -100,12 +100,12 @@ export async function deleteUpload(call: UploadCall, { directUploads }: Needs): 
 async function authorize(
   capability: string,
   needs: Needs,
-): Promise<{ id: string; blobs_url: string | null }> {
+): Promise<Pick<UploadCall, 'uploadId' | 'blobsUrl'>> {
   const uploadId = needs.capabilities.verify(capability)
   if (uploadId === undefined) throw new HoldError('upload_unknown', 'no such upload')
-  const upload = await needs.directUploads.get(uploadId)
-  await needs.access.check(upload.user_did as Did, 'blob:write')
-  return upload
+  const { user_did, blobs_url: blobsUrl } = await needs.directUploads.get(uploadId)
+  await needs.access.check(user_did as Did, 'blob:write')
+  return { uploadId, blobsUrl: blobsUrl ?? undefined }
 }
 
 function chunkRange(context: Context<ServerEnv>): ChunkRange | undefined {
