@@ -9,6 +9,7 @@ import { selfSignedCertificate } from '../../src/appview/services/certificate.ts
 import { sleep } from '../../src/lib/clock.ts'
 import { version } from '../../src/lib/version.ts'
 import { Infrastructure } from '../network/infrastructure.ts'
+import { lastingFolder } from '../network/lasting-folder.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { mustRun } from './command.ts'
 import { Containers } from './containers.ts'
@@ -30,7 +31,7 @@ const buildOrPush = (...words: string[]) =>
   mustRun(process.execPath, ['scripts/images.ts', '--out', join(folder, 'out'), ...words, ...images], containers.environment) // prettier-ignore
 
 beforeAll(async () => {
-  folder = await makeTemporaryFolder('atcr-images')
+  folder = await makeTemporaryFolder('atcr-images', lastingFolder)
   containers = await Containers.create(join(folder, 'containers'))
   await buildOrPush()
 }, 900_000)
