@@ -1,4 +1,5 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const sharedMemory = '/dev/shm'
@@ -20,6 +21,7 @@ export function setup(): void {
   folder = mkdtempSync(join(sharedMemory, 'atcr-'))
   // PostgreSQL is somebody else, and its folder below.
   chmodSync(folder, 0o711)
+  process.env['LASTING_TMPDIR'] = tmpdir()
   process.env['TMPDIR'] = folder
   // Of a run that is interrupted too: memory is not for keeping.
   process.once('exit', teardown)

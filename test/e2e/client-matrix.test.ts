@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { assert } from '../../src/lib/assert.ts'
 import { createAccount } from '../network/accounts.ts'
-import { lastingFolder } from '../network/lasting-folder.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { clientSources } from './clients/all.ts'
@@ -63,7 +62,7 @@ describe.each(['auto', 'relay'] as const)('upload mode %s', (mode) => {
 
 async function startNetwork(mode: UploadMode): Promise<void> {
   uploadMode = mode
-  folder = await makeTemporaryFolder('atcr-matrix', lastingFolder)
+  folder = await makeTemporaryFolder('atcr-matrix')
   network = await TestNetwork.create({ uploadMode })
   alice = { username: network.accounts.alice.handle, password: network.accounts.alice.appPassword }
   plain = new OciClient({ registryUrl: network.appview.url, ...alice })

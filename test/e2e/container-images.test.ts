@@ -9,7 +9,6 @@ import { selfSignedCertificate } from '../../src/appview/services/certificate.ts
 import { sleep } from '../../src/lib/clock.ts'
 import { version } from '../../src/lib/version.ts'
 import { Infrastructure } from '../network/infrastructure.ts'
-import { lastingFolder } from '../network/lasting-folder.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { mustRun } from './command.ts'
 import { Containers } from './containers.ts'
@@ -31,7 +30,7 @@ const buildOrPush = (...words: string[]) =>
   mustRun(process.execPath, ['scripts/images.ts', '--out', join(folder, 'out'), ...words, ...images], containers.environment) // prettier-ignore
 
 beforeAll(async () => {
-  folder = await makeTemporaryFolder('atcr-images', lastingFolder)
+  folder = await makeTemporaryFolder('atcr-images')
   containers = await Containers.create(join(folder, 'containers'))
   await buildOrPush()
 }, 900_000)

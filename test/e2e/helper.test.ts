@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { executableFileName } from '../../src/credential-helper/executable.ts'
 import { createAccount, type Account } from '../network/accounts.ts'
 import { HelperProgram, type HelperResult } from '../network/helper-program.ts'
-import { lastingFolder } from '../network/lasting-folder.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { launchChromium, openPage } from './browser.ts'
 import type { Client, LocalImage } from './clients/client.ts'
@@ -41,7 +40,7 @@ let image: LocalImage
 const before = { PATH: process.env['PATH'], HOME: process.env['HOME'] }
 
 beforeAll(async () => {
-  folder = await makeTemporaryFolder('atcr-helper', lastingFolder)
+  folder = await makeTemporaryFolder('atcr-helper')
   const [program, created] = await Promise.all([buildHelper(), TestNetwork.create()])
   network = created
   registry = new URL(network.appview.url).host

@@ -1,5 +1,7 @@
-import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 
-/** On a real disk, for what is large or wants one, and for what somebody may look at after a test run. */
-export const lastingFolder = existsSync('/var/tmp') ? '/var/tmp' : tmpdir()
+/**
+ * Where temporary files are when they are not in memory (see `fast-disk.ts`): for what is large or wants a disk, and for
+ * what somebody may look at after a test run.
+ */
+export const lastingFolder = process.env['LASTING_TMPDIR'] ?? tmpdir()
