@@ -33,6 +33,7 @@ export const testPackages: Record<string, string> = {
 /** What `npm run bench` needs from Debian, and what for. */
 export const benchPackages: Record<string, string> = {
   'docker-registry': 'the peer that everything is measured against',
+  skopeo: 'a client of its own, for large images',
   wrk: 'load',
 }
 

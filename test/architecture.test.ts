@@ -73,6 +73,7 @@ const rules: [place: string, mayImport: string[]][] = [
   ['src/lib/database.ts', [...lib, 'npm:kysely', 'npm:pg']],
   ['src/lib/command-help.ts', ['type:npm:commander']],
   ['src/lib/database-lock.ts', [...lib, 'npm:kysely']],
+  ['src/lib/durable-sqlite.ts', [...lib, 'npm:kysely']],
   ['src/lib/log.ts', [...lib, 'npm:pino']],
   ['src/lib/metrics.ts', ['npm:@prometheus-io/client']],
   ['src/lib/operation-settings.ts', [...lib, 'npm:zod']],

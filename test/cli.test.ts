@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+
 import type { Command } from 'commander'
 import { CommanderError } from 'commander'
 import { describe, expect, test } from 'vitest'
@@ -90,4 +94,13 @@ describe.each(Object.entries(programs))('%s', (name, create) => {
     expect(exitCode).not.toBe(0)
     expect(said).toContain('Did you mean --config?')
   })
+})
+
+test('whoever has read enough of an answer may go', async () => {
+  const child = spawn(process.execPath, ['src/hold/main.ts', 'config', 'init'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.stdout.destroy()
+  const [said, [exitCode]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+  expect({ said, exitCode }).toEqual({ said: '', exitCode: 0 })
 })

@@ -61,7 +61,16 @@ export interface RequestsJob {
   countMax?: number
 }
 
-export type Job = PushJob | PullJob | MixedJob | RequestsJob
+/** Only what images cost at the PDS of their owner. */
+export interface PdsJob {
+  kind: 'pds'
+  url: string
+  account: { did: string; handle: string; password: string }
+  imageCount: number
+  concurrency: number
+}
+
+export type Job = PushJob | PullJob | MixedJob | RequestsJob | PdsJob
 
 export interface JobResult {
   wallMs: number

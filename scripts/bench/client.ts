@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { Job, JobAnswer, JobResult, MixedJob, PullJob, PushJob, RequestsJob } from './client-jobs.ts'
 import { ImagePuller } from './image-puller.ts'
 import { ImagePusher, makeImage, type Image } from './image-pusher.ts'
+import { pushToPds } from './pds-floor.ts'
 import { RawConnection } from './raw-connection.ts'
 
 process.on('message', (job: Job) => {
@@ -28,6 +29,8 @@ function run(job: Job): Promise<JobResult> {
       return mixed(job)
     case 'requests':
       return requests(job)
+    case 'pds':
+      return pushToPds(job)
   }
 }
 

@@ -1,6 +1,6 @@
 /** One line of the table: what was measured, on both sides, and the bar it is held to. */
 export interface Figure {
-  /** `B1` … `B8`. */
+  /** `B1` … `B15`. */
   benchmark: string
   work: string
   unit: 'req/s' | 'images/s' | 'MB/s' | 'ms' | 's' | 'ratio'
@@ -31,6 +31,8 @@ export interface Sample {
   p99Ms?: number
   /** CPU seconds by process, for the whole of the round. */
   cpuSeconds: readonly number[]
+  /** CPU seconds meanwhile of what the network consists of besides: PDS, directory, event stream. */
+  networkCpuSeconds: number
   /** Work done in the round, for CPU per unit of work. */
   amount: number
 }

@@ -1,7 +1,17 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { interleaved, memoryCell, p99Of, ratioFigure, resetPeaks, targetOf, type Bench } from './bench.ts'
+import {
+  interleaved,
+  memoryCell,
+  p99Of,
+  p99OfSamples,
+  ratioFigure,
+  resetPeaks,
+  targetOf,
+  valueOf,
+  type Bench,
+} from './bench.ts'
 import type { PushShape } from './client-jobs.ts'
 import { cpuPerAmount, median, sum, type Figure, type Sample } from './figures.ts'
 import { perProcess, totalPeak, type Side } from './sides.ts'
@@ -57,7 +67,27 @@ export async function benchPushes(bench: Bench): Promise<Figure[]> {
       peaksByCase.push({ side: ours, mebibytes, peak: await totalPeak(ours) })
     }
   }
-  return [...figures, ...flatMemory(bench, peaksByCase)]
+  return [...figures, ...(await pdsFloor(bench)), ...flatMemory(bench, peaksByCase)]
+}
+
+/** As many images as the PDS of one owner takes: no push can be faster. In MB/s, as if each brought a layer of 1 MiB. */
+async function pdsFloor(bench: Bench): Promise<Figure[]> {
+  const { pds, accounts } = bench.programs.network
+  const figures: Figure[] = []
+  for (const concurrency of bench.isQuick ? [8] : [1, 8]) {
+    const samples = await interleaved(bench, [bench.direct], async () => {
+      const imageCount = concurrency * 8
+      const result = await bench.client.run({ kind: 'pds', url: pds.url, account: accounts.alice, imageCount, concurrency }) // prettier-ignore
+      const value = (imageCount * mebibyte) / 1e3 / result.wallMs
+      return { value, p99Ms: p99Of(result), amount: imageCount }
+    })
+    const rounds = samples.get(bench.direct) ?? []
+    const cpu = `PDS ${(median(rounds.map((it) => it.networkCpuSeconds / it.amount)) * 1024).toFixed(2)} per GiB`
+    const work = `the PDS alone: uploadBlob and applyWrites of as many images as have 1 MiB each, c=${concurrency}`
+    figures.push({ benchmark: 'B5', work, unit: 'MB/s', ours: valueOf(rounds), oursP99Ms: p99OfSamples(rounds), cpu, bar: 'the ceiling of the rows of 1 MiB', isMet: undefined }) // prettier-ignore
+    bench.say(`B5 ${work}: ${valueOf(rounds).toFixed(1)} MB/s`)
+  }
+  return figures
 }
 
 async function pushFigure(
@@ -68,7 +98,8 @@ async function pushFigure(
 ): Promise<Figure> {
   const cpuOf = (side: Side) => cpuPerAmount(samples.get(side) as Sample[], 1)
   const [own, peers] = [cpuOf(ours), cpuOf(bench.peerSide)]
-  const cpu = `${perProcess(ours, own, 2)} / ${perProcess(bench.peerSide, peers, 2)} per GiB`
+  const pds = median((samples.get(ours) ?? []).map((it) => it.networkCpuSeconds / it.amount))
+  const cpu = `${perProcess(ours, own, 2)} (PDS ${pds.toFixed(2)}) / ${perProcess(bench.peerSide, peers, 2)} per GiB`
   const parts = {
     benchmark: 'B5',
     work,
@@ -225,7 +256,7 @@ async function warm(
 }
 
 /** Every push is of bytes nobody saw before, so what was pushed only takes room from then on. */
-async function forgetBlobs(bench: Bench): Promise<void> {
+export async function forgetBlobs(bench: Bench): Promise<void> {
   for (const folder of [bench.programs.blobsFolder, bench.peer.dataFolder]) {
     for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue

@@ -49,15 +49,21 @@ export async function bearer(url: string, repository: string, account?: Account)
   return `Bearer ${await client.fetchToken(`${challenge},scope="repository:${repository}:${actions}"`)}`
 }
 
-/** Runs one round on one side and says what CPU its processes took for it. */
+/** Runs one round on one side and says what CPU its processes took for it, and the network, which runs in this process. */
 export async function sampled(
   side: Side,
   action: () => Promise<{ value: number; p99Ms?: number; amount: number }>,
 ): Promise<Sample> {
   const before = await Promise.all(side.processes.map((it) => it.cpuSeconds()))
+  const networkBefore = process.cpuUsage()
   const done = await action()
+  const { user, system } = process.cpuUsage(networkBefore)
   const after = await Promise.all(side.processes.map((it) => it.cpuSeconds()))
-  return { ...done, cpuSeconds: after.map((seconds, index) => seconds - (before[index] ?? 0)) }
+  return {
+    ...done,
+    cpuSeconds: after.map((seconds, index) => seconds - (before[index] ?? 0)),
+    networkCpuSeconds: (user + system) / 1e6,
+  }
 }
 
 /** `AppView 61, hold 88`: what `describe` says of each process. */

@@ -3,7 +3,6 @@ import { holdProgram } from '../hold/program.ts'
 import { rewordHelp } from '../lib/command-help.ts'
 import type { Program } from '../lib/door.ts'
 import { allInOneSettings, appViewConfigOf, holdConfigOf } from './config.ts'
-import { startAllInOne } from './start.ts'
 
 /** AppView and hold in one, as its command line knows it. */
 export const allInOneProgram = {
@@ -11,7 +10,8 @@ export const allInOneProgram = {
   description: 'A whole ATCR registry in one process: AppView and hold, for a person or a small team.',
   port: 5000,
   settings: allInOneSettings,
-  start: startAllInOne,
+  // Loaded only then: a health check asks every half minute, and needs none of it.
+  start: async (settings) => (await import('./start.ts')).startAllInOne(settings),
   inspect: (config) => appViewProgram.inspect(appViewConfigOf(config)),
   addCommands(command, run) {
     const hold = command.command('hold').description('what can be done with the hold')

@@ -16,7 +16,7 @@ import { mountTokenRoutes } from './auth/token-routes.ts'
 import type { AppContext } from './context.ts'
 import { toResponse } from './registry/answer.ts'
 import { routeClassOf } from './registry/route-classes.ts'
-import { handleRegistry, isRegistryPath, registryListener } from './registry/handler.ts'
+import { handleRegistry, isRegistryPath, registryHeaders, registryListener } from './registry/handler.ts'
 import { loadAssets } from './ui/assets.ts'
 import { loadBrand } from './ui/brand.ts'
 import { Cards } from './ui/cards/answer-card.ts'
@@ -51,8 +51,9 @@ export function createApp(context: AppContext, readiness: Readiness): Hono<Serve
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env
     if (!isRegistryPath(incoming.url ?? '')) return next()
+    for (const [name, value] of Object.entries(registryHeaders)) outgoing.setHeader(name, value)
     const answer = await handleRegistry(
-      { incoming, outgoing, requestId: c.get('requestId'), address: clientAddressOf(c) },
+      { incoming, outgoing, requestId: c.get('requestId'), address: clientAddressOf(c), commonHeaders: {} },
       context,
     )
     return answer instanceof Response ? answer : toResponse(answer)

@@ -214,7 +214,7 @@ export const appViewSettings = {
   },
   // Of a hold that has its settings beside these, and of what starts programs.
   foreignEnvironment: [/^ATCR_(?:HOLD_.+|NODE|FOLDER|VERSION|DATA_FOLDER)$/],
-  reloaded: ['log_level', 'server.trusted_proxies', 'ui.theme', 'branding', 'legal', 'health'],
+  reloaded: ['log_level', 'server.trusted_proxies', 'ui.theme', 'branding', 'legal', 'health', 'limits'],
   contradictions,
 } satisfies SettingsDeclaration<typeof schema>
 

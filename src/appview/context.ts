@@ -214,7 +214,7 @@ export async function createContext(
   const paths = appViewPaths(config, process.getuid?.() === 0)
   const service = new URL(config.server.base_url).host
 
-  const limits = createLimits(config, opened, now)
+  const limits = createLimits(settings, opened, now)
   const network = createNetwork(config, overrides)
   const identities = new Identities({
     fetch: network.metadata,
@@ -343,13 +343,15 @@ export async function createContext(
   )
   const blobs = new Blobs({ db, uploads: holdUploads, holds, now })
   const uploadMode = config.server.upload_mode
-  const openUploads = config.limits.enabled ? config.limits.open_uploads : 0
   const blobUploads = new BlobUploads({
     db,
     uploads: holdUploads,
     holds,
     uploadMode,
-    openCountMax: openUploads,
+    get openCountMax() {
+      const { enabled, open_uploads } = settings.current.limits
+      return enabled ? open_uploads : 0
+    },
     now,
   })
 
@@ -519,12 +521,11 @@ export async function createContext(
 }
 
 function createLimits(
-  { cache, limits }: AppViewConfig,
+  settings: LiveSettings<AppViewConfig>,
   opened: AsyncDisposableStack,
   now: Now,
 ): RequestLimits<LimitName> {
-  const { enabled: isEnabled, exempt_networks: exempt, open_uploads: _, ...perMinute } = limits
-  const url = cache.redis_url?.reveal()
+  const url = settings.current.cache.redis_url?.reveal()
   const counter =
     url === undefined
       ? undefined
@@ -535,13 +536,13 @@ function createLimits(
             log: logger('appview:limits'),
           }),
         )
-  return new RequestLimits({
-    isEnabled,
-    perMinute,
-    exempt: networkList('limits.exempt_networks', exempt),
-    ...(counter && { counter }),
-    now,
+  const requestLimits = new RequestLimits<LimitName>({ ...(counter && { counter }), now })
+  settings.watch(({ limits }) => {
+    const { enabled: isEnabled, exempt_networks, open_uploads: _, ...perMinute } = limits
+    const exempt = networkList('limits.exempt_networks', exempt_networks)
+    return () => requestLimits.apply({ isEnabled, perMinute, exempt })
   })
+  return requestLimits
 }
 
 /**

@@ -1,4 +1,4 @@
-import { counter, watchedCounter, watchedGauge } from '../lib/metrics.ts'
+import { counter, tally, watchedCounter, watchedGauge } from '../lib/metrics.ts'
 
 export const uploads = counter({
   name: 'atcr_appview_uploads_total',
@@ -22,7 +22,7 @@ export const manifestPushes = counter({
   help: 'Manifests that were registered in the data repos of their owners.',
 })
 
-export const pulls = counter({
+export const pulls = tally({
   name: 'atcr_appview_pulls_total',
   help: 'GETs of content that were answered with it. How: manifest, redirect (307 to the hold), stream (through here).',
   labels: ['how'],

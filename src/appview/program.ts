@@ -1,7 +1,6 @@
 import type { Program } from '../lib/door.ts'
 import { addAppViewCommands } from './commands/commands.ts'
 import { appViewSettings } from './config.ts'
-import { startAppView } from './start.ts'
 import { loadBrand } from './ui/brand.ts'
 
 /** The AppView as its command line knows it. */
@@ -10,7 +9,8 @@ export const appViewProgram = {
   description: 'The front of an ATCR registry.',
   port: 5000,
   settings: appViewSettings,
-  start: startAppView,
+  // Loaded only then: a health check asks every half minute, and needs none of it.
+  start: async (settings) => (await import('./start.ts')).startAppView(settings),
   inspect: loadBrand,
   addCommands: addAppViewCommands,
 } satisfies Program<typeof appViewSettings.schema>

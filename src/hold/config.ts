@@ -227,7 +227,7 @@ export const holdSettings = {
   },
   // The host name in files for Compose.
   foreignEnvironment: [/^HOLD_DOMAIN$/],
-  reloaded: ['log_level', 'server.trusted_proxies', 'quota', 'gc'],
+  reloaded: ['log_level', 'server.trusted_proxies', 'quota', 'gc', 'limits'],
   contradictions,
 } satisfies SettingsDeclaration<typeof schema>
 

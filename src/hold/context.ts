@@ -204,7 +204,10 @@ export async function createContext(
   const outbox = stack.use(
     new Outbox({
       sequencer: repo.sequencer,
-      perNetworkMax: config.limits.enabled ? config.limits.subscriptions_per_address : 0,
+      get perNetworkMax() {
+        const { enabled, subscriptions_per_address } = settings.current.limits
+        return enabled ? subscriptions_per_address : 0
+      },
     }),
   )
   const pdsBlobs = new PdsBlobs({ database, repo, now })
@@ -230,8 +233,18 @@ export async function createContext(
   const settle = stack.use(settleJob({ blobs }))
   const { quotas, reservations } = createQuotas({ settings, database, crew, now })
   const onUnsettled = () => settle.kick()
-  const openCountMax = config.limits.enabled ? config.limits.open_uploads : 0
-  const uploads = new Uploads({ database, store, blobs, reservations, openCountMax, now, onUnsettled })
+  const uploads = new Uploads({
+    database,
+    store,
+    blobs,
+    reservations,
+    get openCountMax() {
+      const { enabled, open_uploads } = settings.current.limits
+      return enabled ? open_uploads : 0
+    },
+    now,
+    onUnsettled,
+  })
   const usedTokens = new UsedTokens({ database, now })
   const sweep = stack.use(sweepJob({ uploads, reservations, usedTokens }))
   const document = stack.use(documentJob({ keeper, repo }))
@@ -310,7 +323,7 @@ export async function createContext(
     maintenance,
     gcJob: scheduledGc,
     storageHealth: createStorageChecks(config, paths, store),
-    limits: createLimits(config, now),
+    limits: createLimits(settings, now),
     admin: config.admin.enabled ? createAdmin({ config, paths, publicUrl, database, fetch, now }) : undefined,
     now,
     jobs: {
@@ -326,14 +339,14 @@ export async function createContext(
   return { ...context, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-function createLimits({ limits }: HoldConfig, now: Now): RequestLimits<HoldLimitName> {
-  const { enabled: isEnabled, exempt_networks: exempt, xrpc_calls, repo_exports } = limits
-  return new RequestLimits({
-    isEnabled,
-    perMinute: { xrpc_calls, repo_exports },
-    exempt: networkList('limits.exempt_networks', exempt),
-    now,
+function createLimits(settings: LiveSettings<HoldConfig>, now: Now): RequestLimits<HoldLimitName> {
+  const requestLimits = new RequestLimits<HoldLimitName>({ now })
+  settings.watch(({ limits }) => {
+    const { enabled: isEnabled, exempt_networks, xrpc_calls, repo_exports } = limits
+    const exempt = networkList('limits.exempt_networks', exempt_networks)
+    return () => requestLimits.apply({ isEnabled, perMinute: { xrpc_calls, repo_exports }, exempt })
   })
+  return requestLimits
 }
 
 function createQuotas(needs: {

@@ -1,7 +1,6 @@
 import type { Program } from '../lib/door.ts'
 import { addHoldCommands } from './commands/commands.ts'
 import { holdSettings } from './config.ts'
-import { startHold } from './start.ts'
 
 /** The hold as its command line knows it. */
 export const holdProgram = {
@@ -9,6 +8,7 @@ export const holdProgram = {
   description: 'The storage service of an ATCR registry.',
   port: 8080,
   settings: holdSettings,
-  start: startHold,
+  // Loaded only then: a health check asks every half minute, and needs none of it.
+  start: async (settings) => (await import('./start.ts')).startHold(settings),
   addCommands: addHoldCommands,
 } satisfies Program<typeof holdSettings.schema>

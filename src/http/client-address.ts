@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { isIP, type BlockList } from 'node:net'
+import { isIP, isIPv4, type BlockList } from 'node:net'
 
 import type { Context, MiddlewareHandler } from 'hono'
 
@@ -78,6 +78,7 @@ function isTrusted(address: string, trusted: Proxies): boolean {
 
 /** Without port and brackets; an IPv4 address that came in over IPv6 as what it is. */
 function plainAddress(text: string): string {
+  if (isIPv4(text)) return text
   const bare = text.trim().replace(/^\[(.*)\](?::\d+)?$/, '$1')
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1]
   return mapped ?? bare.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1')

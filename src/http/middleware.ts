@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 
 import type { MiddlewareHandler } from 'hono'
 
@@ -54,7 +54,7 @@ export function logAccess(
 export function securityHeaders(publicUrl: string): MiddlewareHandler<ServerEnv> {
   const all = securityHeadersFor(publicUrl)
   return async (context, next) => {
-    setSecurityHeaders(context.env.outgoing, all)
+    for (const name in all) context.env.outgoing.setHeader(name, all[name] as string)
     await next()
     const { headers } = context.res
     const isForOne = /\b(?:private|no-store)\b/.test(headers.get('cache-control') ?? '')
@@ -80,7 +80,3 @@ const permissionsPolicy =
   'camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()'
 /** Of this host alone: its neighbours are none of our business. */
 const yearSeconds = 365 * 86_400
-
-export function setSecurityHeaders(outgoing: ServerResponse, all: Readonly<Record<string, string>>): void {
-  for (const name in all) outgoing.setHeader(name, all[name] as string)
-}

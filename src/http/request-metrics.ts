@@ -30,8 +30,15 @@ const connections = watchedGauge({
 
 const known = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
-/** Made once for each combination, of which there are few. */
-const observers = new Map<string, { observe: (seconds: number) => void }>()
+interface Observer {
+  observe: (seconds: number) => void
+}
+
+/** By route, method and hundreds of the status: made once for each combination, of which there are few. */
+const observers: Record<ProgramLabel, Map<string, Map<string, Observer[]>>> = {
+  appview: new Map(),
+  hold: new Map(),
+}
 
 export interface MeasuredRequest {
   program: ProgramLabel
@@ -43,21 +50,18 @@ export interface MeasuredRequest {
 }
 
 export function measureRequest({ program, route, incoming, status, startedAtMs }: MeasuredRequest): void {
-  const { method = '' } = incoming
+  const method = nameOf(incoming.method ?? '')
   const kind = Math.floor(status / 100)
-  const key = `${program} ${route} ${method} ${kind}`
-  const observer = observers.get(key) ?? createObserver(key, [program, route, nameOf(method), `${kind}xx`])
+  let ofRoute = observers[program].get(route)
+  if (ofRoute === undefined) observers[program].set(route, (ofRoute = new Map()))
+  let ofMethod = ofRoute.get(method)
+  if (ofMethod === undefined) ofRoute.set(method, (ofMethod = []))
+  const observer = (ofMethod[kind] ??= requestSeconds.labels(program, route, method, `${kind}xx`))
   observer.observe((performance.now() - startedAtMs) / 1000)
   if (status === 429) rateLimited.inc({ program, route })
 }
 
 const nameOf = (method: string) => (known.has(method) ? method : 'other')
-
-function createObserver(key: string, labels: string[]) {
-  const observer = requestSeconds.labels(...labels)
-  observers.set(key, observer)
-  return observer
-}
 
 /** Measures every request that comes through a router. */
 export function requestMetrics(

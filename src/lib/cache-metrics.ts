@@ -1,6 +1,6 @@
-import { counter } from './metrics.ts'
+import { tally } from './metrics.ts'
 
-const lookups = counter({
+const lookups = tally({
   name: 'atcr_cache_lookups_total',
   help: 'Look-ups in caches in memory, by whether it was there (hit) or had to be fetched (miss).',
   labels: ['cache', 'result'],
@@ -8,7 +8,7 @@ const lookups = counter({
 
 /** Counts the look-ups of one cache. */
 export function cacheLookups(cache: string): (isHit: boolean) => void {
-  const hit = lookups.labels(cache, 'hit')
-  const miss = lookups.labels(cache, 'miss')
-  return (isHit) => (isHit ? hit : miss).inc()
+  const hit = lookups({ cache, result: 'hit' })
+  const miss = lookups({ cache, result: 'miss' })
+  return (isHit) => (isHit ? hit() : miss())
 }

@@ -1,17 +1,21 @@
 import { mkdirSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
 import {
   Kysely,
   PostgresDialect,
+  sql,
   SqliteDialect,
   type Dialect,
   type SqliteDatabase,
   type SqliteStatement,
+  type Transaction,
 } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 
+import { DurableSqliteDialect, type CommitLog } from './durable-sqlite.ts'
 import type { LibsqlOptions } from './libsql-database.ts'
 
 /** Where a program keeps its rows: one file (or `:memory:`), which may be a libSQL replica, or a PostgreSQL server. */
@@ -25,6 +29,11 @@ export type Database<Schema> = Kysely<Schema> & {
    * cannot be told without asking a server (PostgreSQL, libSQL).
    */
   readonly version: (() => string) | undefined
+  /**
+   * A transaction like any other, whose rows can be had anew from where they came: nobody waits for the disk, and a crash
+   * of the machine, though not one of the program, may undo it.
+   */
+  readonly cacheTransaction: <T>(work: (tx: Transaction<Schema>) => Promise<T>) => Promise<T>
   /** How connections are used; undefined for a file. */
   readonly connections: (() => { total: number; idle: number; waiting: number }) | undefined
 }
@@ -41,9 +50,10 @@ export async function openDatabase<Schema>(
   migrations: Migrations,
 ): Promise<Database<Schema>> {
   const dialect = 'path' in location ? 'sqlite' : 'postgres'
-  const { connections, driver, version } = await openDialect(location)
+  const { connections, driver, unhurried, version } = await openDialect(location)
   const kysely = new Kysely<Schema>({ dialect: driver })
-  const database = Object.assign(kysely, { dialect, version, connections } as const)
+  const cacheTransaction: Database<Schema>['cacheTransaction'] = (work) => unhurried(kysely, work)
+  const database = Object.assign(kysely, { dialect, version, connections, cacheTransaction } as const)
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) {
@@ -53,8 +63,12 @@ export async function openDatabase<Schema>(
   return database
 }
 
+type Unhurried = <Schema, T>(db: Kysely<Schema>, work: (tx: Transaction<Schema>) => Promise<T>) => Promise<T>
+
 interface OpenedDialect extends Partial<Pick<Database<unknown>, 'version' | 'connections'>> {
   driver: Dialect
+  /** {@link Database.cacheTransaction} */
+  unhurried: Unhurried
 }
 
 async function openDialect(location: DatabaseLocation): Promise<OpenedDialect> {
@@ -62,7 +76,9 @@ async function openDialect(location: DatabaseLocation): Promise<OpenedDialect> {
   makeFolderOf(location.path)
   if (location.libsql === undefined) return sqliteDialect(location.path)
   const { openLibsql } = await import('./libsql-database.ts')
-  return { driver: new SqliteDialect({ database: await openLibsql(location.path, location.libsql) }) }
+  const database = await openLibsql(location.path, location.libsql)
+  // What is written there waits for a server anyway.
+  return { driver: new SqliteDialect({ database }), unhurried: ordinary }
 }
 
 function makeFolderOf(path: string): void {
@@ -109,11 +125,18 @@ export function isDatabaseAway(error: unknown): boolean {
 /** Pages of an SQLite file kept in memory: all of a small index, the upper levels of a large one. */
 const pageCacheKiB = 64 * 1024
 
+/**
+ * Pages that the write-ahead log takes before SQLite carries them over, 16 MiB. Most are written again and again, and go
+ * once.
+ */
+const checkpointPages = 4000
+
 /** `node:sqlite` in the shape Kysely's SQLite dialect expects. WAL, and every commit on disk before it is answered. */
-function sqliteDialect(path: string): { driver: Dialect; version: () => string } {
+async function sqliteDialect(path: string): Promise<OpenedDialect> {
   const sqlite = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true })
-  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;')
-  sqlite.exec(`PRAGMA cache_size = -${pageCacheKiB}`)
+  // NORMAL leaves it to us to have commits on disk: see DurableSqliteDialect.
+  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;')
+  sqlite.exec(`PRAGMA cache_size = -${pageCacheKiB}; PRAGMA wal_autocheckpoint = ${checkpointPages}`)
   const othersVersion = sqlite.prepare('PRAGMA data_version')
   const statements = new Map<string, SqliteStatement>()
   let ownWrites = 0
@@ -140,8 +163,12 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
       iterate: (parameters) => sqlite.prepare(sql).iterate(...(parameters as never[])),
     }
   }
+  const commitLog = path === ':memory:' ? undefined : await openCommitLog(sqlite, path)
   const database: SqliteDatabase = {
-    close: () => sqlite.close(),
+    close: () => {
+      sqlite.close()
+      void commitLog?.close()
+    },
     prepare: (sql) => {
       const known = statements.get(sql)
       if (known !== undefined) return known
@@ -151,9 +178,57 @@ function sqliteDialect(path: string): { driver: Dialect; version: () => string }
       return statement
     },
   }
-  const version = () => `${ownWrites} ${String(othersVersion.get()?.['data_version'])}`
-  return { driver: new SqliteDialect({ database }), version }
+  // Asking takes locks on the file, and requests ask several times each: what others wrote is looked for once in a turn of
+  // the event loop, for nobody is told of it within one.
+  let others: unknown
+  const forget = () => (others = undefined)
+  const version = () => {
+    if (others === undefined) {
+      others = othersVersion.get()?.['data_version']
+      setImmediate(forget)
+    }
+    return `${ownWrites} ${String(others)}`
+  }
+  if (commitLog === undefined)
+    return { driver: new SqliteDialect({ database }), version, unhurried: ordinary }
+  const driver = new DurableSqliteDialect({ database, commitLog })
+  return { driver, version, unhurried: (db, work) => driver.cacheTransaction(db, work) }
 }
+
+/** The write-ahead log of a file, which stays the same one as long as the file is open. */
+async function openCommitLog(
+  sqlite: DatabaseSync,
+  path: string,
+): Promise<CommitLog & { close(): Promise<void> }> {
+  const othersVersion = sqlite.prepare('PRAGMA data_version')
+  const changes = sqlite.prepare('SELECT total_changes() AS count')
+  const synchronous = sqlite.prepare('PRAGMA synchronous')
+  // Whoever reads first makes it.
+  sqlite.exec('SELECT count(*) FROM sqlite_schema')
+  const file = await open(`${path}-wal`, 'r+')
+  await syncFolder(dirname(path))
+  return {
+    version: () => `${String(changes.get()?.['count'])} ${String(othersVersion.get()?.['data_version'])}`,
+    flush: async () => {
+      if (synchronous.get()?.['synchronous'] !== 0) await file.datasync()
+    },
+    close: () => file.close(),
+  }
+}
+
+/** Has the names of new files on disk, without which their bytes are lost. */
+async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path)
+  await folder.sync()
+}
+
+const ordinary: Unhurried = (db, work) => db.transaction().execute(work)
+
+const unhurriedPostgres: Unhurried = (db, work) =>
+  db.transaction().execute(async (tx) => {
+    await sql`SET LOCAL synchronous_commit = off`.execute(tx)
+    return work(tx)
+  })
 
 /** For a connection, or for one of those that there may be. */
 const connectTimeoutMs = 20_000
@@ -167,5 +242,5 @@ async function postgresDialect(url: string): Promise<OpenedDialect> {
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
   const connections = () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount })
-  return { driver: new PostgresDialect({ pool }), connections }
+  return { driver: new PostgresDialect({ pool }), connections, unhurried: unhurriedPostgres }
 }

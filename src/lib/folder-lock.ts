@@ -40,7 +40,7 @@ function inUse(folder: string, pidFile: string): SettingsError {
   const who = pid === undefined ? 'another process' : `process ${pid}`
   return new SettingsError([
     `${resolve(folder)} is in use by ${who}: two at once would damage what is in it. ` +
-      'Stop that one first, or give this one a data folder of its own (database.path)',
+      'Stop that one first, or give this one a folder of its own',
   ])
 }
 

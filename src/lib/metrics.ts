@@ -71,6 +71,23 @@ export interface Watched<Label extends string> {
   watch: (read: Read<Label>) => Disposable
 }
 
+/**
+ * A counter for what happens thousands of times a second. With the values of all labels it gives what counts one: an
+ * addition, and nothing else until somebody looks.
+ */
+export function tally<Label extends string>(
+  declaration: Declaration<Label>,
+): (labels: Record<Label, string>) => () => void {
+  const samples: Required<Sample<Label>>[] = []
+  watchedCounter(declaration).watch(() => samples)
+  return (labels) => {
+    const names = Object.keys(labels) as Label[]
+    let sample = samples.find((known) => names.every((name) => known.labels[name] === labels[name]))
+    if (sample === undefined) samples.push((sample = { labels, value: 0 }))
+    return () => void (sample.value += 1)
+  }
+}
+
 /** A gauge whose value is kept elsewhere: the length of a queue, the age of a cursor. */
 export function watchedGauge<Label extends string = never>(declaration: Declaration<Label>): Watched<Label> {
   const metric: Gauge<string> = gauge<string>(declaration)

@@ -18,7 +18,7 @@ export interface RateCounter {
 /** For one instance. */
 export class MemoryRateCounter implements RateCounter {
   readonly #now: Now
-  readonly #limits = new Map<string, AttemptLimit>()
+  readonly #limits = new Map<string, { rate: Rate; attempts: AttemptLimit }>()
 
   constructor(needs: { now: Now }) {
     this.#now = needs.now
@@ -31,10 +31,11 @@ export class MemoryRateCounter implements RateCounter {
   /** Without waiting, for requests so small that a promise would show. */
   takeNow(rate: Rate, key: string): number | undefined {
     let limit = this.#limits.get(rate.name)
-    if (limit === undefined) {
-      limit = new AttemptLimit({ now: this.#now, countMax: rate.countMax, everySeconds: rate.everySeconds })
+    // Settings may come to allow another rate; then counting begins anew.
+    if (limit?.rate.countMax !== rate.countMax || limit.rate.everySeconds !== rate.everySeconds) {
+      limit = { rate, attempts: new AttemptLimit({ ...rate, now: this.#now }) }
       this.#limits.set(rate.name, limit)
     }
-    return limit.take(key)
+    return limit.attempts.take(key)
   }
 }

@@ -4,12 +4,16 @@ import { networkOf } from './networks.ts'
 import { MemoryRateCounter, type Rate, type RateCounter } from './rate-counter.ts'
 import type { Now } from './clock.ts'
 
-interface Needs<Name extends string> {
+/** How much is allowed. */
+export interface LimitSettings<Name extends string> {
   /** Of each kind, how many a minute; 0: as many as one likes. A minute's worth may come at once. */
   perMinute: Record<Name, number>
   isEnabled: boolean
   /** Addresses without limits. */
   exempt: BlockList
+}
+
+interface Needs {
   /** Shared with other instances; in memory unless told. */
   counter?: RateCounter
   now: Now
@@ -20,20 +24,25 @@ interface Needs<Name extends string> {
  * for how many seconds to wait, or nothing: go on.
  */
 export class RequestLimits<Name extends string> {
-  readonly #rates: Map<Name, Rate>
+  #rates = new Map<Name, Rate>()
   /** Undefined when there are none: every read of the registry would ask an empty list. */
-  readonly #exempt: BlockList | undefined
+  #exempt: BlockList | undefined
   readonly #memory: MemoryRateCounter
   readonly #counter: RateCounter
 
-  constructor({ counter, exempt, isEnabled, now, perMinute }: Needs<Name>) {
+  /** Limits nothing until it is told what. */
+  constructor({ counter, now }: Needs) {
+    this.#memory = new MemoryRateCounter({ now })
+    this.#counter = counter ?? this.#memory
+  }
+
+  /** Goes by these settings from now on. What was taken stays taken of a limit that stays as it was. */
+  apply({ exempt, isEnabled, perMinute }: LimitSettings<Name>): void {
     const limited = Object.entries<number>(perMinute).filter(([, count]) => isEnabled && count > 0)
     this.#rates = new Map(
       limited.map(([name, count]) => [name as Name, { name, countMax: count, everySeconds: 60 / count }]),
     )
     this.#exempt = exempt.rules.length > 0 ? exempt : undefined
-    this.#memory = new MemoryRateCounter({ now })
-    this.#counter = counter ?? this.#memory
   }
 
   /** One more of an address: of its IPv4 address, or of the /64 around an IPv6 address. */

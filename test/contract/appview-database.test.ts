@@ -1,4 +1,9 @@
+import { mkdtempDisposable } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
 import fc from 'fast-check'
+import { sql, type Kysely } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import {
@@ -49,6 +54,36 @@ test('however events are repeated and reordered, the rows are those of SQLite in
     { numRuns: 30 },
   )
 })
+
+test.each(['postgres', 'sqlite'] as const)(
+  'a transaction of what can be had anew is whole or not at all, and the next one waits for the disk again, %s',
+  async (dialect) => {
+    await clear()
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'atcr-cache-'))
+    const path = join(folder.path, 'rows.db')
+    await using sqlite = await openDatabase<AppViewTables>({ path }, migrations)
+    const database = dialect === 'postgres' ? db : sqlite
+    // Of a file `durable-sqlite.test.ts` tells who waits: no setting of the database does.
+    const expectWaiting = async (tx: Kysely<AppViewTables>, setting: 'on' | 'off') => {
+      if (dialect === 'sqlite') return
+      expect((await sql`SHOW synchronous_commit`.execute(tx)).rows).toEqual([{ synchronous_commit: setting }])
+    }
+    const put = (tx: Kysely<AppViewTables>, text: string) =>
+      putManifestBytes(tx, sha(text), { mediaType: text, bytes: Buffer.from(text), cachedAt: new Date(0) })
+    const has = async (text: string) => (await findManifestBytes(database, sha(text))) !== undefined
+    await database.cacheTransaction(async (tx) => {
+      await expectWaiting(tx, 'off')
+      await put(tx, 'c')
+    })
+    const failed = database.cacheTransaction(async (tx) => {
+      await put(tx, 'd')
+      throw new Error('half-way')
+    })
+    await expect(failed).rejects.toThrow('half-way')
+    expect([await has('c'), await has('d')]).toEqual([true, false])
+    await database.transaction().execute((tx) => expectWaiting(tx, 'on'))
+  },
+)
 
 test('two writers at once agree on who was later', async () => {
   await clear()

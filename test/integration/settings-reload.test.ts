@@ -17,11 +17,11 @@ const port = await findFreePort()
 const base = `http://127.0.0.1:${port}`
 
 /** Settings of the hold in JSON, which is YAML. */
-function write(more: { quota?: object; gc?: object; region?: string; path?: string }): void {
-  const { gc = {}, path = join(folder, 'hold.db'), quota = {}, region } = more
+function write(more: { quota?: object; gc?: object; limits?: object; region?: string; path?: string }): void {
+  const { gc = {}, limits = {}, path = join(folder, 'hold.db'), quota = {}, region } = more
   const server = { addr: `127.0.0.1:${port}`, public_url: base, test_mode: true }
   const registration = { owner_did: 'did:plc:captain', region }
-  writeFileSync(file, JSON.stringify({ server, registration, database: { path }, quota, gc }))
+  writeFileSync(file, JSON.stringify({ server, registration, database: { path }, quota, gc, limits }))
 }
 
 const tiers = async () => {
@@ -63,6 +63,33 @@ test('a hold goes by new tiers, refuses nonsense, and says what waits for a rest
   expect(back).toContain('"changed":["log_level","quota.tiers","gc.enabled"]')
   expect(await tiers()).toEqual([])
   await hold.said('listTiers')
+})
+
+test('limits are tightened and loosened while a hold runs', async () => {
+  const statuses = async () => {
+    const answers = []
+    for (let count = 0; count < 3; count++) answers.push(await globalThis.fetch(`${base}/xrpc/io.atcr.hold.listTiers`)) // prettier-ignore
+    return answers.map(({ status }) => status)
+  }
+  write({})
+  await using hold = new ServerProcess(main, file)
+  await hold.said('hold is ready')
+  expect(await statuses()).toEqual([200, 200, 200])
+  write({ limits: { xrpc_calls: 1 } })
+  await hold.signal('SIGHUP', 'the settings were read again')
+  expect(await statuses()).toEqual([200, 429, 429])
+  // What did not change does not begin anew.
+  write({ limits: { xrpc_calls: 1, repo_exports: 5 } })
+  await hold.signal('SIGHUP', 'the settings were read again')
+  expect(await statuses()).toEqual([429, 429, 429])
+  write({ limits: { xrpc_calls: 1, exempt_networks: ['127.0.0.0/8'] } })
+  await hold.signal('SIGHUP', 'the settings were read again')
+  expect(await statuses()).toEqual([200, 200, 200])
+  write({ limits: { exempt_networks: ['nonsense'] } })
+  await hold.signal('SIGHUP', 'the settings stay as they were')
+  write({ limits: { enabled: false } })
+  await hold.signal('SIGHUP', 'the settings were read again')
+  expect(await statuses()).toEqual([200, 200, 200])
 })
 
 test('`config check` tells the same without starting anything', async () => {

@@ -34,9 +34,7 @@ export async function refreshRepository(db: AppViewDb, repository: RepositoryKey
     .values({ ...key, created_at: '', updated_at: '' })
     .onConflict((conflict) => conflict.columns(['owner_did', 'name']).doUpdateSet(key))
     .execute()
-  const first = await timesOf(db, repository, 'asc')
-  const last = await timesOf(db, repository, 'desc')
-  const [created_at, updated_at] = [first.sort()[0], last.sort().at(-1)]
+  const { created_at, updated_at } = await timesOf(db, repository)
   const row = (eb: ExpressionBuilder<AppViewTables, 'repositories'>) => eb.and(key)
   if (created_at === undefined || updated_at === undefined) {
     await db.deleteFrom('repositories').where(row).execute()
@@ -45,41 +43,30 @@ export async function refreshRepository(db: AppViewDb, repository: RepositoryKey
   }
 }
 
-async function timesOf(db: AppViewDb, repository: RepositoryKey, order: 'asc' | 'desc'): Promise<string[]> {
-  const times = [await manifestTime(db, repository, order), await tagTime(db, repository, order)]
-  return times.filter((time) => time !== undefined)
-}
-
-async function manifestTime(
+/** The first and the last time of its manifests and tags. */
+async function timesOf(
   db: AppViewDb,
-  repository: RepositoryKey,
-  order: 'asc' | 'desc',
-): Promise<string | undefined> {
-  const row = await db
+  { ownerDid, name }: RepositoryKey,
+): Promise<{ created_at: string | undefined; updated_at: string | undefined }> {
+  const manifests = db
     .selectFrom('manifest_repositories')
-    .select('created_at')
-    .where('owner_did', '=', repository.ownerDid)
-    .where('repository', '=', repository.name)
-    .orderBy('created_at', order)
-    .limit(1)
-    .executeTakeFirst()
-  return row?.created_at
-}
-
-async function tagTime(
-  db: AppViewDb,
-  repository: RepositoryKey,
-  order: 'asc' | 'desc',
-): Promise<string | undefined> {
-  const row = await db
-    .selectFrom('tags')
-    .select('updated_at')
-    .where('owner_did', '=', repository.ownerDid)
-    .where('repository', '=', repository.name)
-    .orderBy('updated_at', order)
-    .limit(1)
-    .executeTakeFirst()
-  return row?.updated_at
+    .where('owner_did', '=', ownerDid)
+    .where('repository', '=', name)
+  const tags = db.selectFrom('tags').where('owner_did', '=', ownerDid).where('repository', '=', name)
+  // Each by itself, so that each is one look into an index.
+  const times = await db
+    .selectNoFrom([
+      manifests.select(({ fn }) => fn.min('created_at').as('time')).as('first_manifest'),
+      manifests.select(({ fn }) => fn.max('created_at').as('time')).as('last_manifest'),
+      tags.select(({ fn }) => fn.min('updated_at').as('time')).as('first_tag'),
+      tags.select(({ fn }) => fn.max('updated_at').as('time')).as('last_tag'),
+    ])
+    .executeTakeFirstOrThrow()
+  const known = (...values: (string | null)[]) => values.filter((time) => time !== null).sort()
+  return {
+    created_at: known(times.first_manifest, times.first_tag)[0],
+    updated_at: known(times.last_manifest, times.last_tag).at(-1),
+  }
 }
 
 /** Names of an owner's repositories, in alphabetical order. */

@@ -26,6 +26,8 @@ export class PullDays {
   readonly #stop = new AbortController()
   #loop: Promise<void> | undefined
   #sweptDay = ''
+  /** Written out once a day, and not for every pull. */
+  #today = { number: Number.NaN, day: '' }
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -36,8 +38,10 @@ export class PullDays {
   }
 
   note({ ownerDid, name }: RepositoryKey): void {
-    const day = dayOf(this.#needs.now())
-    this.#add({ repository: { ownerDid, name }, day, count: 1 })
+    const now = this.#needs.now()
+    const dayNumber = Math.floor(now.getTime() / dayMs)
+    if (dayNumber !== this.#today.number) this.#today = { number: dayNumber, day: dayOf(now) }
+    this.#add({ repository: { ownerDid, name }, day: this.#today.day, count: 1 })
   }
 
   /** Writes what waits; what cannot be written waits on. */
@@ -67,7 +71,7 @@ export class PullDays {
   async sweep(): Promise<void> {
     const now = this.#needs.now()
     if (this.#sweptDay === dayOf(now)) return
-    await deletePullDaysBefore(this.#needs.db, dayOf(new Date(now.getTime() - keptDays * 86_400_000)))
+    await deletePullDaysBefore(this.#needs.db, dayOf(new Date(now.getTime() - keptDays * dayMs)))
     this.#sweptDay = dayOf(now)
   }
 
@@ -95,3 +99,4 @@ export class PullDays {
 }
 
 const dayOf = (time: Date) => time.toISOString().slice(0, 10)
+const dayMs = 86_400_000

@@ -98,7 +98,8 @@ async function streamBlob(call: RegistryCall, link: BlobLink, url: string, needs
     const value = source.headers[name]
     return value === undefined ? [] : [[name, value] as const]
   })
-  outgoing.writeHead(source.status, { ...blobHeaders(digest), ...Object.fromEntries(passed) })
+  const headers = { ...call.commonHeaders, ...blobHeaders(digest), ...Object.fromEntries(passed) }
+  outgoing.writeHead(source.status, headers)
   try {
     await pipeBytes(source.body, outgoing)
   } catch (err) {

@@ -16,6 +16,8 @@ export interface RegistryCall {
   query: URLSearchParams
   incoming: IncomingMessage
   outgoing: ServerResponse
+  /** What an answer carries besides its own headers when it is written straight to `outgoing`. */
+  commonHeaders: Readonly<Record<string, string>>
 }
 
 /** Who writes; the guard has made sure that there is someone. @throws {AppViewError} `login_required` */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { requestAddress, trustedProxies } from '../../http/client-address.ts'
-import { logAccess, securityHeadersFor, setSecurityHeaders } from '../../http/middleware.ts'
+import { logAccess, securityHeadersFor } from '../../http/middleware.ts'
 import { measureRequest } from '../../http/request-metrics.ts'
 import type { RequestInterceptor } from '../../http/serve.ts'
 import { logger } from '../../lib/log.ts'
@@ -24,47 +24,51 @@ import { getTags } from './tags.ts'
 import { deleteUpload, getUpload, patchUpload, postUpload, putUpload } from './uploads.ts'
 
 type NamedRoute = Exclude<RegistryRoute, { kind: 'base' }>
-type Handler = (call: RegistryCall, context: AppContext) => Promise<Answer | Response>
+type RouteOf<Kind> = Extract<NamedRoute, { kind: Kind }>
+type Handler<Kind> = (
+  call: RegistryCall,
+  context: AppContext,
+  route: RouteOf<Kind>,
+) => Promise<Answer | Response>
 /** What a method of a route wants to do, and what does it. */
-type Methods = Record<string, [RegistryAction, Handler]>
+type Methods<Kind> = Record<string, [RegistryAction, Handler<Kind>]>
 
 const httpLog = logger('appview:http')
 
+const readManifest: Handler<'manifest'> = (call, context, { reference }) =>
+  getManifest(call, reference, context)
+const readReferrers: Handler<'referrers'> = (call, context, { digest }) => getReferrers(call, digest, context)
+const readUpload: Handler<'upload'> = (call, context, { uploadId }) => getUpload(call, uploadId, context)
+
 /** Every endpoint of the distribution spec, once. */
-function methodsOf(route: NamedRoute): Methods {
-  switch (route.kind) {
-    case 'manifest':
-      return {
-        GET: ['pull', (call, context) => getManifest(call, route.reference, context)],
-        HEAD: ['pull', (call, context) => getManifest(call, route.reference, context)],
-        PUT: ['push', (call, context) => putManifest(call, route.reference, context)],
-        DELETE: ['delete', (call, context) => deleteManifest(call, route.reference, context)],
-      }
-    case 'blob':
-      return {
-        GET: ['pull', (call, context) => getBlob(call, route.digest, context)],
-        HEAD: ['pull', (call, context) => headBlob(call, route.digest, context)],
-        DELETE: ['delete', (call, context) => deleteBlob(call, route.digest, context)],
-      }
-    case 'uploads':
-      return { POST: ['push', postUpload] }
-    case 'upload':
-      return {
-        GET: ['push', (call, context) => getUpload(call, route.uploadId, context)],
-        HEAD: ['push', (call, context) => getUpload(call, route.uploadId, context)],
-        PATCH: ['push', (call, context) => patchUpload(call, route.uploadId, context)],
-        PUT: ['push', (call, context) => putUpload(call, route.uploadId, context)],
-        DELETE: ['push', (call, context) => deleteUpload(call, route.uploadId, context)],
-      }
-    case 'tags':
-      return { GET: ['pull', getTags], HEAD: ['pull', getTags] }
-    case 'referrers':
-      return {
-        GET: ['pull', (call, context) => getReferrers(call, route.digest, context)],
-        HEAD: ['pull', (call, context) => getReferrers(call, route.digest, context)],
-      }
-  }
+const methods: { [Kind in NamedRoute['kind']]: Methods<Kind> } = {
+  manifest: {
+    GET: ['pull', readManifest],
+    HEAD: ['pull', readManifest],
+    PUT: ['push', (call, context, { reference }) => putManifest(call, reference, context)],
+    DELETE: ['delete', (call, context, { reference }) => deleteManifest(call, reference, context)],
+  },
+  blob: {
+    GET: ['pull', (call, context, { digest }) => getBlob(call, digest, context)],
+    HEAD: ['pull', (call, context, { digest }) => headBlob(call, digest, context)],
+    DELETE: ['delete', (call, context, { digest }) => deleteBlob(call, digest, context)],
+  },
+  uploads: { POST: ['push', postUpload] },
+  upload: {
+    GET: ['push', readUpload],
+    HEAD: ['push', readUpload],
+    PATCH: ['push', (call, context, { uploadId }) => patchUpload(call, uploadId, context)],
+    PUT: ['push', (call, context, { uploadId }) => putUpload(call, uploadId, context)],
+    DELETE: ['push', (call, context, { uploadId }) => deleteUpload(call, uploadId, context)],
+  },
+  tags: { GET: ['pull', getTags], HEAD: ['pull', getTags] },
+  referrers: { GET: ['pull', readReferrers], HEAD: ['pull', readReferrers] },
 }
+
+/** What every answer below `/v2` carries. */
+export const registryHeaders = { 'docker-distribution-api-version': 'registry/2.0' }
+
+const noQuery = new URLSearchParams()
 
 /** A request below `/v2`, by whichever way it came in. */
 export interface RegistryRequest {
@@ -73,10 +77,13 @@ export interface RegistryRequest {
   requestId: string
   /** Of the client, for limits. */
   address: string
+  /** For an answer that a handler writes straight to `outgoing`. */
+  commonHeaders: Readonly<Record<string, string>>
 }
 
 /** By the raw path: a router would see `/v2/../x` resolved, and names may hold anything. */
-export const isRegistryPath = (url: string) => /^\/v2(?:[/?]|$)/.test(url)
+export const isRegistryPath = (url: string) =>
+  url.startsWith('/v2/') || url === '/v2' || url.startsWith('/v2?')
 
 /**
  * Answers reads below `/v2` before any framework sees them; true when it does. Everything with a body goes the long
@@ -84,29 +91,26 @@ export const isRegistryPath = (url: string) => /^\/v2(?:[/?]|$)/.test(url)
  */
 export function registryListener(context: AppContext): RequestInterceptor {
   const { base_url: publicUrl } = context.config.server
-  const site = { trusted: trustedProxies(context.settings), headers: securityHeadersFor(publicUrl) }
+  const trusted = trustedProxies(context.settings)
+  const headers = { ...securityHeadersFor(publicUrl), ...registryHeaders }
   return (incoming, outgoing) => {
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD'
     if (!isRead || !isRegistryPath(incoming.url ?? '')) return false
     const trace = traceOf(incoming.headers)
-    const address = requestAddress(incoming, site.trusted)
-    const request = { incoming, outgoing, requestId: trace.requestId, address }
-    void withTrace(trace, () => answerRead(request, context, site.headers))
+    const { requestId } = trace
+    const address = requestAddress(incoming, trusted)
+    const commonHeaders = { ...headers, 'x-request-id': requestId }
+    const request = { incoming, outgoing, requestId, address, commonHeaders }
+    void withTrace(trace, () => answerRead(request, context))
     return true
   }
 }
 
-async function answerRead(
-  request: RegistryRequest,
-  context: AppContext,
-  securityHeaders: Readonly<Record<string, string>>,
-): Promise<void> {
+async function answerRead(request: RegistryRequest, context: AppContext): Promise<void> {
   const startedAtMs = performance.now()
   const { incoming, outgoing, requestId } = request
-  outgoing.setHeader('x-request-id', requestId)
-  setSecurityHeaders(outgoing, securityHeaders)
   try {
-    await sendAnswer(outgoing, await handleRegistry(request, context))
+    await sendAnswer(outgoing, await handleRegistry(request, context), request.commonHeaders)
   } catch (err) {
     context.log.error({ err, requestId }, 'an answer could not be sent')
     outgoing.destroy()
@@ -121,8 +125,7 @@ export async function handleRegistry(
   request: RegistryRequest,
   context: AppContext,
 ): Promise<Answer | Response> {
-  const { incoming, outgoing } = request
-  outgoing.setHeader('docker-distribution-api-version', 'registry/2.0')
+  const { incoming, outgoing, commonHeaders } = request
   let wanted: Pick<Wanted, 'name' | 'action'> | undefined
   const { address } = request
   const { limits } = context
@@ -137,7 +140,7 @@ export async function handleRegistry(
       return getBase()
     }
     const repositoryPath = parseRepositoryPath(route.name)
-    const [action, handle] = methodsOf(route)[method] ?? []
+    const [action, handle] = (methods[route.kind] as Methods<typeof route.kind>)[method] ?? []
     if (action === undefined || handle === undefined) throw unsupported(method)
     wanted = { name: route.name, action }
     const holder = await authenticate(context.registryTokens, incoming)
@@ -147,9 +150,9 @@ export async function handleRegistry(
       checkRate(await limits.ofAddress('name_lookups', address), 'your network'),
     )
     await requireAction(context.repositories, holder, { name: route.name, repository, action })
-    const query = new URLSearchParams(search)
-    const call = { method, name: route.name, repository, holder, query, incoming, outgoing }
-    return await handle(call, context)
+    const query = search === '' ? noQuery : new URLSearchParams(search)
+    const call = { method, name: route.name, repository, holder, query, incoming, outgoing, commonHeaders }
+    return await handle(call, context, route)
   } catch (error) {
     return failureAnswer(request.requestId, context, error, wanted)
   }

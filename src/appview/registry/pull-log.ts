@@ -12,6 +12,12 @@ const messages = {
   stream: 'pull: a blob, relayed from the hold',
 } as const
 
+const counts = {
+  manifest: pulls({ how: 'manifest' }),
+  redirect: pulls({ how: 'redirect' }),
+  stream: pulls({ how: 'stream' }),
+} as const
+
 interface Pull {
   what: 'manifest' | 'blob'
   how: keyof typeof messages
@@ -23,7 +29,7 @@ interface Pull {
 
 /** Content was asked for and is given: one line in the log, as far as there is room for it. */
 export function tellPull({ name, repository, holder }: RegistryCall, { how, ...pull }: Pull): void {
-  pulls.inc({ how })
+  counts[how]()
   const room = budget.take(performance.now())
   if (room === undefined) return
   const place = { repository: name, owner: repository.ownerDid, account: holder.did ?? 'anonymous' }

@@ -59,7 +59,7 @@ export class ManifestLookup {
     // A tag that names someone else's manifest is not ours to serve under this owner.
     if (record.manifestOwnerDid !== undefined && record.manifestOwnerDid !== ownerDid) return undefined
     const change = { did: ownerDid, rkey: tagRkey(name, reference.tag), rev: readRev, record }
-    await db.transaction().execute((tx) => applyTag(tx, change))
+    await db.cacheTransaction((tx) => applyTag(tx, change))
     return record.digest
   }
 
@@ -102,7 +102,7 @@ export class ManifestLookup {
       log.warn({ ownerDid, digest, blobCid }, 'the PDS has other bytes than the record promises')
       return undefined
     }
-    await store.put(db, digest, { mediaType, bytes, cachedAt: now() })
+    await db.cacheTransaction((tx) => store.put(tx, digest, { mediaType, bytes, cachedAt: now() }))
     return bytes
   }
 
@@ -128,7 +128,7 @@ export class ManifestLookup {
   async #keep(ownerDid: Did, record: ManifestRecord): Promise<void> {
     const full = record.isComplete ? record : await this.#complete(ownerDid, record)
     const change = { did: ownerDid, rkey: manifestRkey(record.digest), rev: readRev, record: full }
-    await this.#needs.db.transaction().execute((tx) => applyManifest(tx, change))
+    await this.#needs.db.cacheTransaction((tx) => applyManifest(tx, change))
   }
 
   /** A manifest too large for a record is read from its bytes. */

@@ -2,15 +2,16 @@ import { AtprotoError } from '../../atproto/errors.ts'
 import type { Identities } from '../../atproto/identity.ts'
 import { isDid, parseDid, type Did } from '../../atproto/syntax.ts'
 import type { Now } from '../../lib/clock.ts'
+import type { Database } from '../../lib/database.ts'
 import type { RepositoryPath } from '../../protocol/oci/repository-path.ts'
 import { findIdentityByHandle, upsertIdentity } from '../db/identities.ts'
-import type { AppViewDb, RepositoryKey } from '../db/schema.ts'
+import type { AppViewTables, RepositoryKey } from '../db/schema.ts'
 import { AppViewError } from '../errors.ts'
 
 export type { RepositoryKey }
 
 interface Needs {
-  db: AppViewDb
+  db: Database<AppViewTables>
   identities: Pick<Identities, 'isCached' | 'resolveActor'>
   now: Now
 }
@@ -56,7 +57,9 @@ export class Repositories {
 
   async #note(did: Did, handle: string, pdsUrl: string | undefined): Promise<void> {
     if (this.#noted.get(did) === handle) return
-    await upsertIdentity(this.#needs.db, { did, handle, pdsUrl, resolvedAt: this.#needs.now().toISOString() })
+    const { db, now } = this.#needs
+    const resolvedAt = now().toISOString()
+    await db.cacheTransaction((tx) => upsertIdentity(tx, { did, handle, pdsUrl, resolvedAt }))
     this.#noted.set(did, handle)
   }
 }

@@ -21,13 +21,14 @@ export class Outbox {
   readonly #heartbeat: NodeJS.Timeout
   /** Of the last event that each reader was sent. */
   readonly #sentSeqs = new Map<WebSocket, number>()
-  readonly #perNetworkMax: number
+  /** 0: any number. */
+  readonly #needs: { perNetworkMax?: number }
   readonly #perNetwork = new Map<string, number>()
 
   constructor(needs: { sequencer: Sequencer; heartbeatMs?: number; perNetworkMax?: number }) {
-    const { sequencer, heartbeatMs, perNetworkMax = 0 } = needs
+    const { sequencer, heartbeatMs } = needs
+    this.#needs = needs
     this.#sequencer = sequencer
-    this.#perNetworkMax = perNetworkMax === 0 ? Number.POSITIVE_INFINITY : perNetworkMax
     const silent = new WeakSet<WebSocket>()
     this.#heartbeat = setInterval(() => {
       for (const socket of this.#sockets.clients) {
@@ -63,7 +64,7 @@ export class Outbox {
       refuse(socket, 400, 'InvalidRequest', 'cursor is a whole number')
     } else if (this.#stopped.signal.aborted || this.subscriberCount >= subscriberCountMax) {
       refuse(socket, 503, 'TooManySubscribers', 'try again later')
-    } else if ((this.#perNetwork.get(network) ?? 0) >= this.#perNetworkMax) {
+    } else if (!this.#mayEnter(network)) {
       refuse(socket, 429, 'RateLimitExceeded', 'your network has as many connections as it may')
     } else {
       this.#enter(network, socket)
@@ -73,6 +74,11 @@ export class Outbox {
       })
     }
     return true
+  }
+
+  #mayEnter(network: string): boolean {
+    const { perNetworkMax = 0 } = this.#needs
+    return perNetworkMax === 0 || (this.#perNetwork.get(network) ?? 0) < perNetworkMax
   }
 
   #enter(network: string, socket: Duplex): void {

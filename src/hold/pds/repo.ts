@@ -92,6 +92,9 @@ interface State {
 /** What consumers accept in one `#commit` event. */
 const commitCarBytesMax = 2_000_000
 
+/** Records kept in memory until the next commit. Who is captain and crew is asked several times a push. */
+const recentRecordCountMax = 1000
+
 const importChecks: WriteChecks = { validation: 'none', allowsMissingBlobs: true, countMax: Infinity }
 
 /**
@@ -108,6 +111,7 @@ export class HoldRepo {
   #state: State
   /** Set while a commit is made: after a failure the database tells whether it took effect. */
   #isStateUnsure = false
+  #recentRecords: { asOf: RepoHeadRow; byPath: Map<string, StoredRecord | undefined> }
   #pinCount = 0
   #mayHoldRemovedBlocks = true
 
@@ -118,6 +122,7 @@ export class HoldRepo {
     this.#signingKey = options.signingKey
     this.#store = store
     this.#state = state
+    this.#recentRecords = { asOf: state.head, byPath: new Map() }
   }
 
   /** Opens the data repo; the first time it creates an empty, signed one and announces it. */
@@ -212,8 +217,17 @@ export class HoldRepo {
   }
 
   async findRecord(collection: string, rkey: string): Promise<StoredRecord | undefined> {
+    const { head } = this.#state
+    if (this.#recentRecords.asOf !== head) this.#recentRecords = { asOf: head, byPath: new Map() }
+    const { byPath } = this.#recentRecords
+    const path = `${collection}/${rkey}`
+    if (!this.#isStateUnsure && byPath.has(path)) return byPath.get(path)
     const row = await findRecordRow(this.#database, collection, rkey)
-    return row && this.#toRecord(collection, row)
+    const record = row && this.#toRecord(collection, row)
+    // Not what was read beside a commit: it may be older, or newer, than the head says.
+    const isAsOfHead = !this.#isStateUnsure && this.#state.head === head
+    if (isAsOfHead && byPath.size < recentRecordCountMax) byPath.set(path, record)
+    return record
   }
 
   /**

@@ -47,6 +47,11 @@ export interface StoredObject {
 export interface BlobStore {
   /** What a part may weigh when it is not the last; `undefined` when parts of any size will do. */
   readonly partSizeBytes: number | undefined
+  /**
+   * Whether the store gives uploads ids of its own, which must be noted before the first part. Where it does not
+   * (`storeUploadId` is empty), an upload is found by its key.
+   */
+  readonly hasUploadIds: boolean
   /** Whether `copy` takes no time to speak of, whatever the size. */
   readonly isCopyCheap: boolean
 

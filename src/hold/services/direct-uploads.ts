@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 
 import type { Did } from '../../atproto/syntax.ts'
+import { releaseBytes } from '../../lib/pipe-bytes.ts'
 import { chunkSizeBytes, type ChunkRange } from '../../protocol/oci/content-range.ts'
 import { digestAlgorithm, digestOfBytes, formatDigest, type Digest } from '../../protocol/oci/digest.ts'
 import type { StorageTables } from '../db/storage-tables.ts'
@@ -10,7 +11,7 @@ import type { BlobStore, StoredPart, StoreUpload } from '../ports/blob-store.ts'
 import { blobKey, uploadKey } from '../storage/blob-keys.ts'
 import type { Access } from './access.ts'
 import type { Blobs } from './blobs.ts'
-import { writeParts } from './part-writer.ts'
+import { wholeBlobBytesMax, writeParts } from './part-writer.ts'
 import type { Reservations } from './reservations.ts'
 import { RunningHash, type RunningHashes } from './running-hashes.ts'
 import type { Slots } from '../../lib/slots.ts'
@@ -95,9 +96,7 @@ export class DirectUploads {
   ): Promise<void> {
     const { uploads } = this.#needs
     if (last === undefined || last.range !== undefined) await uploads.idle(uploadId)
-    const known = await uploads.get(uploadId, 'direct')
-    if (known.state === 'completed' && known.digest === digest) return
-    await this.#alone(uploadId, digest, async (row, flow) => {
+    const ended = this.#alone(uploadId, digest, async (row, flow) => {
       const received =
         last === undefined
           ? await this.#asIs(row)
@@ -107,6 +106,12 @@ export class DirectUploads {
         throw new HoldError('request_invalid', 'the body ended early')
       }
       await this.#complete(row, received, digest)
+    })
+    await ended.catch(async (error: unknown) => {
+      const known = isUnknown(error)
+        ? await uploads.get(uploadId, 'direct').catch(() => undefined)
+        : undefined
+      if (known?.state !== 'completed' || known.digest !== digest) throw error
     })
     this.#needs.hashes.drop(uploadId)
   }
@@ -164,7 +169,7 @@ export class DirectUploads {
       { store, slots, begin: () => uploads.beginInStore(row, key) },
       { upload: before.upload, tail: before.tail, lastPartNumber: before.parts.at(-1)?.partNumber ?? 0 },
       hash === undefined ? counted : hash.through(counted),
-      row.announced_size_bytes ?? undefined,
+      { announcedBytes: row.announced_size_bytes ?? undefined, isWhole: isOneSmallBlob(row, expected, body) },
     )
     if (range !== undefined && !body.wasCut && counted.countBytes !== chunkSizeBytes(range)) {
       throw new HoldError('size_invalid', 'the body is not as long as its Content-Range says')
@@ -223,6 +228,7 @@ export class DirectUploads {
       const isMoved = await updateUpload(transaction, row, {
         offset_bytes: received.offsetBytes,
         tail: received.tail.byteLength === 0 ? null : received.tail,
+        ...noteOf(received.upload),
         expires_at: uploads.expiry(),
         reserved_bytes: Math.max(row.announced_size_bytes ?? 0, received.offsetBytes),
       })
@@ -252,6 +258,7 @@ export class DirectUploads {
         await store.put(blobKey(digest), tail)
         await uploads.complete(row, { digest, sizeBytes: tail.byteLength, key: blobKey(digest) })
       })
+      releaseBytes(tail)
       return
     }
     const isVerifiedForKey = hashed !== undefined && upload.key === blobKey(digest)
@@ -272,7 +279,7 @@ export class DirectUploads {
         await this.#verify(row, actual, digest)
       }
       // What was written meanwhile, the store's key among it, is in the row of the database.
-      await uploads.complete(row, { digest, sizeBytes, key: upload.key })
+      await uploads.complete({ ...row, ...noteOf(upload) }, { digest, sizeBytes, key: upload.key })
     })
   }
 
@@ -282,6 +289,19 @@ export class DirectUploads {
     throw new HoldError('digest_mismatch', `the bytes are ${actual}, not ${digest}`)
   }
 }
+
+/** Whether a request brings all of a blob, and that is little enough to wait in memory for its digest. */
+function isOneSmallBlob(row: UploadRow, expected: Digest | undefined, body: UploadBody): boolean {
+  const { lengthBytes = Number.POSITIVE_INFINITY } = body
+  return expected !== undefined && row.offset_bytes === 0 && lengthBytes <= wholeBlobBytesMax
+}
+
+/** What the row of an upload says of the store's side. */
+function noteOf(upload: StoreUpload | undefined): Partial<Pick<UploadRow, 'store_key' | 'store_upload_id'>> {
+  return upload === undefined ? {} : { store_key: upload.key, store_upload_id: upload.storeUploadId }
+}
+
+const isUnknown = (error: unknown) => error instanceof HoldError && error.code === 'upload_unknown'
 
 function newHash(row: UploadRow, expected: Digest | undefined): RunningHash {
   const announced = expected ?? (row.announced_digest as Digest | null)

@@ -38,8 +38,11 @@ export class ManifestNotices {
     if (tag !== undefined && !isTag(tag)) throw new HoldError('request_invalid', 'not a tag')
     checkName(notice.repository)
     const layersCreated = await this.#needs.layers.recordPush(notice, manifest)
-    await this.#needs.moderation.notePush(manifestUriOf(notice), notice.repository)
-    await this.#needs.stats.count('push', notice)
+    // At once, so that they share a flush.
+    await Promise.all([
+      this.#needs.moderation.notePush(manifestUriOf(notice), notice.repository),
+      this.#needs.stats.count('push', notice),
+    ])
     manifestNotices.inc({ operation: 'push' })
     const { ownerDid: account, repository, digest } = notice
     log.info({ account, repository, tag, digest, layersCreated }, 'manifest registered')

@@ -37,13 +37,13 @@ const start = { upload: undefined, tail: new Uint8Array(), lastPartNumber: 0 }
 test('equal parts, a tail, and no more at once than allowed', async () => {
   const { store, parts, most } = partStore(4)
   const needs = { store, slots: new Slots(8), begin: async () => upload }
-  const first = await writeParts(needs, start, chunks('abcdef', 'ghijkl', 'mnopqr'), undefined)
+  const first = await writeParts(needs, start, chunks('abcdef', 'ghijkl', 'mnopqr'))
   expect([...parts.values()].toSorted()).toEqual(['abcd', 'efgh', 'ijkl', 'mnop'])
   expect(first.parts.map(({ partNumber }) => partNumber)).toEqual([1, 2, 3, 4])
   expect(Buffer.from(first.tail).toString()).toBe('qr')
   expect(most()).toBeLessThanOrEqual(2)
   const at = { upload, tail: first.tail, lastPartNumber: 4 }
-  const next = await writeParts(needs, at, chunks('stu'), undefined)
+  const next = await writeParts(needs, at, chunks('stu'))
   expect(parts.get(5)).toBe('qrst')
   expect(Buffer.from(next.tail).toString()).toBe('u')
 })
@@ -55,7 +55,7 @@ test('what fits no part begins nothing in the store', async () => {
     { store, slots: new Slots(1), begin },
     start,
     chunks('ab', 'c'),
-    5,
+    { announcedBytes: 5 },
   )
   expect([upload, Buffer.from(tail).toString(), parts]).toEqual([undefined, 'abc', []])
 })
@@ -65,23 +65,25 @@ test('parts grow with the announced size, so that ten thousand suffice', async (
   const begin = () => Promise.reject(new Error('begun'))
   const needs = { store, slots: new Slots(1), begin }
   const nineMebibytes = chunks(...Array.from({ length: 9 }, () => 'x'.repeat(2 ** 20)))
-  expect((await writeParts(needs, start, nineMebibytes, 100 * 2 ** 30)).tail.byteLength).toBe(9 * 2 ** 20)
+  expect(
+    (await writeParts(needs, start, nineMebibytes, { announcedBytes: 100 * 2 ** 30 })).tail.byteLength,
+  ).toBe(9 * 2 ** 20)
 })
 
 test('a failing part fails the whole, after the others have ended', async () => {
   const { store } = partStore(1, 2)
   const needs = { store, slots: new Slots(8), begin: async () => upload }
-  await expect(writeParts(needs, start, chunks('abcdefgh'), undefined)).rejects.toThrow('the store failed')
+  await expect(writeParts(needs, start, chunks('abcdefgh'))).rejects.toThrow('the store failed')
 })
 
 test('a store that takes parts of any size gets one, but none for a small blob', async () => {
   const { store, parts } = partStore(undefined)
   const needs = { store, slots: new Slots(8), begin: async () => upload }
-  const small = await writeParts(needs, start, chunks('abc', 'def'), undefined)
+  const small = await writeParts(needs, start, chunks('abc', 'def'))
   expect([parts.size, Buffer.from(small.tail).toString()]).toEqual([0, 'abcdef'])
   const large = 'y'.repeat(300_000)
   const at = { upload: undefined, tail: small.tail, lastPartNumber: 0 }
-  const written = await writeParts(needs, at, chunks(large, 'end'), undefined)
+  const written = await writeParts(needs, at, chunks(large, 'end'))
   expect(parts.get(1)).toBe(`abcdef${large}end`)
   expect(written.tail.byteLength).toBe(0)
 })

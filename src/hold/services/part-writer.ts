@@ -1,3 +1,4 @@
+import { releaseBytes } from '../../lib/pipe-bytes.ts'
 import { cutIntoParts } from '../../lib/streams.ts'
 import { HoldError } from '../errors.ts'
 import type { BlobStore, StoredPart, StoreUpload } from '../ports/blob-store.ts'
@@ -5,6 +6,9 @@ import type { Slots } from '../../lib/slots.ts'
 
 /** Uploads up to this size wait in the database and are stored in one go when they end. */
 const smallBlobBytesMax = 256 * 1024
+
+/** A blob that comes in one request and is no larger waits in memory instead, and is stored in one go when it is whole. */
+export const wholeBlobBytesMax = 1024 * 1024
 
 /** Parts of one upload on their way to the store while the next is gathered. */
 const partsInFlightMax = 2
@@ -38,10 +42,11 @@ export function writeParts(
   needs: PartWriterNeeds,
   at: Position,
   source: AsyncIterable<Uint8Array>,
-  announcedBytes: number | undefined,
+  { announcedBytes, isWhole = false }: { announcedBytes?: number | undefined; isWhole?: boolean } = {},
 ): Promise<WrittenParts> {
   const { partSizeBytes } = needs.store
-  if (partSizeBytes === undefined) return writeAsOnePart(needs, at, source)
+  const waitingBytesMax = isWhole ? wholeBlobBytesMax : smallBlobBytesMax
+  if (partSizeBytes === undefined) return writeAsOnePart(needs, at, source, waitingBytesMax)
   // Nine of ten numbers, because the announcement may be a guess. Whole MiB.
   const scaled = Math.ceil((announcedBytes ?? 0) / (partCountMax * 0.9) / 2 ** 20) * 2 ** 20
   return writeEqualParts(needs, at, source, Math.max(partSizeBytes, scaled))
@@ -51,19 +56,24 @@ async function writeAsOnePart(
   needs: PartWriterNeeds,
   at: Position,
   source: AsyncIterable<Uint8Array>,
+  waitingBytesMax: number,
 ): Promise<WrittenParts> {
   const chunks = source[Symbol.asyncIterator]()
   const head: Uint8Array[] = [at.tail]
   let headBytes = at.tail.byteLength
   let isEnded = false
-  while (at.upload === undefined && headBytes <= smallBlobBytesMax) {
+  while (at.upload === undefined && headBytes <= waitingBytesMax) {
     const next = await chunks.next()
     isEnded = next.done === true
     if (next.done === true) break
     head.push(next.value)
     headBytes += next.value.byteLength
   }
-  if (isEnded) return { parts: [], tail: Buffer.concat(head), upload: undefined }
+  if (isEnded) {
+    const tail = Buffer.concat(head)
+    head.forEach(releaseBytes)
+    return { parts: [], tail, upload: undefined }
+  }
   const upload = at.upload ?? (await needs.begin())
   const part = await needs.store.writePart(upload, at.lastPartNumber + 1, chained(head, chunks))
   return { parts: part.sizeBytes === 0 ? [] : [part], tail: new Uint8Array(), upload }

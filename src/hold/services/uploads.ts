@@ -77,16 +77,18 @@ export class Uploads {
   }): Promise<UploadRow> {
     const now = this.#needs.now()
     await this.#checkCount(wish.userDid, now)
+    const id = randomId()
+    const isAtOwnKey = wish.mode === 'relay' && !this.#needs.store.hasUploadIds
     const row: UploadRow = {
-      id: randomId(),
+      id,
       user_did: normalizeDid(wish.userDid),
       mode: wish.mode,
       state: 'open',
       announced_digest: wish.digest ?? null,
       announced_size_bytes: wish.sizeBytes ?? null,
       blobs_url: wish.blobsUrl ?? null,
-      store_key: null,
-      store_upload_id: null,
+      store_key: isAtOwnKey ? uploadKey(id) : null,
+      store_upload_id: isAtOwnKey ? '' : null,
       offset_bytes: 0,
       tail: null,
       digest: null,
@@ -117,11 +119,13 @@ export class Uploads {
 
   /**
    * Begins the store's side of an upload. Its row is there before, so that whatever a crash leaves behind is found by
-   * it when its time is up. @throws {HoldError} `upload_unknown`
+   * it when its time is up; where the store has no ids of its own, by the id of the row alone.
+   * @throws {HoldError} `upload_unknown`
    */
   async beginInStore(row: UploadRow, key: BlobKey): Promise<StoreUpload> {
     const { database, store } = this.#needs
     const upload = await store.beginUpload(key)
+    if (!store.hasUploadIds) return upload
     const change = { store_key: upload.key, store_upload_id: upload.storeUploadId }
     if (await updateUpload(database, row, change)) return upload
     await store.abortUpload(upload)
@@ -194,6 +198,7 @@ export class Uploads {
         digest: blob.digest,
         tail: null,
         expires_at: this.expiry(),
+        store_key: row.store_key,
       } as const
       if (!(await updateUpload(transaction, row, change))) throw new HoldError('upload_busy', 'the upload has changed') // prettier-ignore
       await deleteUploadParts(transaction, row.id)

@@ -60,6 +60,7 @@ const blobFolder = /^(?:[0-9a-f]{64}|[0-9a-f]{128})\/$/
  */
 export class FilesystemBlobStore implements BlobStore {
   readonly partSizeBytes = undefined
+  readonly hasUploadIds = false
   readonly isCopyCheap = true
   readonly #folder: string
   readonly #signer: UrlSigner

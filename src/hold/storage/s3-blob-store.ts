@@ -65,6 +65,7 @@ const silenceTimeoutMs = 5 * 60_000
 /** Blobs in a bucket, of Amazon or of any store that speaks its protocol. */
 export class S3BlobStore implements BlobStore {
   readonly partSizeBytes = partBytes
+  readonly hasUploadIds = true
   readonly isCopyCheap = false
   readonly #client: S3Client
   readonly #settings: S3Settings

@@ -24,6 +24,8 @@ type Needs = Pick<HoldContext, 'access' | 'capabilities' | 'directUploads' | 'pu
 /** An upload that a request names by its capability, and whose beginner may still write. */
 interface UploadCall {
   uploadId: string
+  /** Where the registry serves the repository's blobs, up to the digest. */
+  blobsUrl: string | undefined
   location: string
   context: Context<ServerEnv>
 }
@@ -33,8 +35,8 @@ export function mountUploads(app: Hono<ServerEnv>, needs: Needs): void {
   app.all(directUploadPath(':capability'), async (context) => {
     const location = `${needs.publicUrl}${directUploadPath(context.req.param('capability'))}`
     try {
-      const uploadId = await authorize(context.req.param('capability'), needs)
-      return await answer({ uploadId, location, context }, needs)
+      const { id, blobs_url: blobsUrl } = await authorize(context.req.param('capability'), needs)
+      return await answer({ uploadId: id, blobsUrl: blobsUrl ?? undefined, location, context }, needs)
     } catch (error) {
       return errorResponse(error, location, context)
     }
@@ -68,7 +70,7 @@ export async function patchUpload(call: UploadCall, { directUploads }: Needs): P
 
 /** Ends the upload, with or without last bytes. */
 export async function putUpload(call: UploadCall, needs: Needs): Promise<Response> {
-  const { context, uploadId } = call
+  const { context, uploadId, blobsUrl } = call
   const text = context.req.query('digest')
   if (text === undefined) throw new OciError('DIGEST_INVALID', 'the digest parameter is missing')
   const digest = parseDigest(text)
@@ -76,7 +78,6 @@ export async function putUpload(call: UploadCall, needs: Needs): Promise<Respons
   const isEmpty = contentLength(incoming) === 0 || hasNoBody(incoming.headers)
   const range = chunkRange(context)
   const last = isEmpty && range === undefined ? undefined : { body: new RequestBody(incoming), range }
-  const { blobs_url: blobsUrl } = await needs.directUploads.get(uploadId)
   await needs.directUploads.finish(uploadId, digest, last)
   const location = `${blobsUrl ?? `${needs.publicUrl}/blobs/`}${digest}`
   const headers = { location, 'docker-content-digest': digest }
@@ -96,12 +97,15 @@ export async function deleteUpload(call: UploadCall, { directUploads }: Needs): 
 }
 
 /** The upload of a capability. @throws {HoldError} `upload_unknown`; `access_denied` when its beginner left the crew */
-async function authorize(capability: string, needs: Needs): Promise<string> {
+async function authorize(
+  capability: string,
+  needs: Needs,
+): Promise<{ id: string; blobs_url: string | null }> {
   const uploadId = needs.capabilities.verify(capability)
   if (uploadId === undefined) throw new HoldError('upload_unknown', 'no such upload')
-  const { user_did } = await needs.directUploads.get(uploadId)
-  await needs.access.check(user_did as Did, 'blob:write')
-  return uploadId
+  const upload = await needs.directUploads.get(uploadId)
+  await needs.access.check(upload.user_did as Did, 'blob:write')
+  return upload
 }
 
 function chunkRange(context: Context<ServerEnv>): ChunkRange | undefined {

@@ -13,7 +13,7 @@ export async function withoutSync<Result>(
     return await work()
   } finally {
     for (const db of databases) {
-      await sql`PRAGMA synchronous = FULL`.execute(db)
+      await sql`PRAGMA synchronous = NORMAL`.execute(db)
       await sql`PRAGMA wal_checkpoint(TRUNCATE)`.execute(db)
     }
   }
