@@ -51,6 +51,7 @@ const own = {
 export default defineConfig({
   test: {
     reporters: ['default'],
+    globalSetup: ['test/fast-disk.ts'],
     sequence: { sequencer: LongestFirst },
     projects: [
       {

@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { lastingFolder } from '../network/lasting-folder.ts'
 import type { Account } from '../network/accounts.ts'
 import { OciClient } from '../network/oci-client.ts'
 import { imageOfFiles } from '../network/sample-image.ts'
@@ -12,7 +12,7 @@ import { TestNetwork } from '../network/test-network.ts'
 import { expectAccessible, expectNoSidewaysScroll, launchChromium, openPage } from './browser.ts'
 
 /** Left behind to be looked at. */
-const screenshotFolder = join(tmpdir(), 'atcr-admin-pages')
+const screenshotFolder = join(lastingFolder, 'atcr-admin-pages')
 const narrow = { width: 390, height: 844 }
 const wide = { width: 1280, height: 900 }
 

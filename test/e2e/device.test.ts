@@ -1,17 +1,17 @@
 import { mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import type { DeviceCodeAnswer } from '../../src/protocol/device/messages.ts'
+import { lastingFolder } from '../network/lasting-folder.ts'
 import type { Account } from '../network/accounts.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { expectAccessible, expectNoSidewaysScroll, launchChromium, openPage } from './browser.ts'
 
 /** Left behind to be looked at. */
-const screenshotFolder = join(tmpdir(), 'atcr-device-pages')
+const screenshotFolder = join(lastingFolder, 'atcr-device-pages')
 const narrow = { width: 360, height: 740 }
 const wide = { width: 1280, height: 900 }
 

@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { lastingFolder } from '../network/lasting-folder.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { signInAtPds } from '../network/oauth-sign-in.ts'
 import { expectAccessible, expectNoSidewaysScroll, launchChromium, openPage } from './browser.ts'
@@ -26,7 +26,7 @@ import {
  * Goal: people get in, know who they are here, and find a way on when something goes wrong. Method: Chromium against the
  * pages of the AppView and the reference PDS; the clock is ours.
  */
-const screenshotFolder = join(tmpdir(), 'atcr-login-pages')
+const screenshotFolder = join(lastingFolder, 'atcr-login-pages')
 const minuteMs = 60_000
 
 let network: TestNetwork

@@ -1,5 +1,4 @@
 import { mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { Browser } from 'playwright-core'
@@ -7,12 +6,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { putHoldUrl } from '../../src/appview/db/holds.ts'
 import { upsertScan } from '../../src/appview/db/scans.ts'
+import { lastingFolder } from '../network/lasting-folder.ts'
 import { expectAccessible, expectNoSidewaysScroll, launchChromium, openPage } from './browser.ts'
 import { alice, blob, publicHold, pushRow, pushServer, types } from './manifest-rows.ts'
 import { now, pagesFixture } from './pages-fixture.ts'
 
 /** Left behind to be looked at. */
-const screenshotFolder = join(tmpdir(), 'atcr-pages')
+const screenshotFolder = join(lastingFolder, 'atcr-pages')
 const narrow = { width: 360, height: 740 }
 const wide = { width: 1440, height: 900 }
 

@@ -6,12 +6,13 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { sha256Hex } from '../../src/lib/ids.ts'
+import { lastingFolder } from '../network/lasting-folder.ts'
 import type { Account } from '../network/accounts.ts'
 import { TestNetwork } from '../network/test-network.ts'
 import { expectAccessible, expectNoSidewaysScroll, launchChromium, openPage } from './browser.ts'
 
 /** Left behind to be looked at. */
-const screenshotFolder = join(tmpdir(), 'atcr-settings-pages')
+const screenshotFolder = join(lastingFolder, 'atcr-settings-pages')
 const narrow = { width: 390, height: 844 }
 const wide = { width: 1280, height: 900 }
 const address = '192.0.2.7'

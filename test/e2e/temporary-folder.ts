@@ -1,11 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A new folder with a name in small letters: podman and buildah make image names of paths. */
+import { lastingFolder } from '../network/lasting-folder.ts'
+
+/**
+ * A new folder for container engines: with a name in small letters, since podman and buildah make image names of paths, a
+ * short one, since podman wants no more than 50 characters, and on a disk, since images are large.
+ */
 export async function makeTemporaryFolder(prefix: string): Promise<string> {
-  const folder = join(tmpdir(), `${prefix}-${randomBytes(6).toString('hex')}`)
+  const folder = join(lastingFolder, `${prefix}-${randomBytes(6).toString('hex')}`)
   await mkdir(folder, { mode: 0o700 })
   return folder
 }

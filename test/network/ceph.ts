@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { missingPackages } from '../../scripts/debian-packages.ts'
 import { randomId } from '../../src/lib/ids.ts'
 import { run } from '../e2e/command.ts'
 import { Daemon } from './daemon.ts'
+import { lastingFolder } from './lasting-folder.ts'
 import { findFreePort } from './listening.ts'
 
 /** What {@link startCeph} needs from Debian. No manager daemon: with one disk and fixed placement nobody asks it. */
@@ -38,7 +38,7 @@ export async function startCeph(): Promise<Ceph> {
       `No Ceph on this machine, so nothing was tested against a real S3 server. Install as root: ` +
         `apt-get install --no-install-recommends ${missing.join(' ')}`,
     )
-  const cluster = new Cluster(await mkdtemp(join(tmpdir(), 'atcr-ceph-')))
+  const cluster = new Cluster(await mkdtemp(join(lastingFolder, 'atcr-ceph-')))
   try {
     return await cluster.start()
   } catch (error) {
