@@ -21,6 +21,9 @@ import { storeUploadOf, type Uploads } from './uploads.ts'
 /** How many bytes of one request are taken between two looks at whether its sender may still write. */
 const bytesBetweenChecks = 8 * 1024 * 1024
 
+/** Blobs that wait in memory until they are whole, all uploads together: 64 MiB. The others go to the store as they come. */
+const wholeBlobCountMax = 64
+
 /** The body of a request. One whose connection broke ends like any other, and says so. */
 export interface UploadBody extends AsyncIterable<Uint8Array> {
   readonly wasCut: boolean
@@ -55,6 +58,7 @@ interface Needs {
  */
 export class DirectUploads {
   readonly #needs: Needs
+  #wholeBlobCount = 0
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -79,7 +83,7 @@ export class DirectUploads {
     // Who says where the bytes belong may come early; other bytes would end up behind those still on their way.
     if (range !== undefined) await this.#needs.uploads.idle(uploadId)
     return this.#alone(uploadId, undefined, async (row, flow) => {
-      const received = await this.#receive(row, flow, body, range, undefined)
+      const received = await this.#receive(row, flow, body, { range })
       await this.#save(row, flow, received)
       return received.offsetBytes
     })
@@ -97,10 +101,11 @@ export class DirectUploads {
     const { uploads } = this.#needs
     if (last === undefined || last.range !== undefined) await uploads.idle(uploadId)
     const ended = this.#alone(uploadId, digest, async (row, flow) => {
+      using whole = this.#takeWhole(row, last?.body)
       const received =
         last === undefined
           ? await this.#asIs(row)
-          : await this.#receive(row, flow, last.body, last.range, digest)
+          : await this.#receive(row, flow, last.body, { range: last.range, digest, isWhole: whole !== undefined }) // prettier-ignore
       if (last?.body.wasCut === true) {
         await this.#save(row, flow, received)
         throw new HoldError('request_invalid', 'the body ended early')
@@ -114,6 +119,15 @@ export class DirectUploads {
       if (known?.state !== 'completed' || known.digest !== digest) throw error
     })
     this.#needs.hashes.drop(uploadId)
+  }
+
+  /** Room for a request that brings all of a blob, and that little enough to wait in memory for its digest. */
+  #takeWhole(row: UploadRow, body: UploadBody | undefined): Disposable | undefined {
+    const { lengthBytes = Number.POSITIVE_INFINITY } = body ?? {}
+    const isSmall = row.offset_bytes === 0 && lengthBytes <= wholeBlobBytesMax
+    if (!isSmall || this.#wholeBlobCount >= wholeBlobCountMax) return undefined
+    this.#wholeBlobCount += 1
+    return { [Symbol.dispose]: () => void (this.#wholeBlobCount -= 1) }
   }
 
   /** @throws {HoldError} `upload_unknown`, `upload_busy` */
@@ -149,8 +163,7 @@ export class DirectUploads {
     row: UploadRow,
     flow: UploadFlow,
     body: UploadBody,
-    range: ChunkRange | undefined,
-    expected: Digest | undefined,
+    { range, digest: expected, isWhole = false }: { range: ChunkRange | undefined; digest?: Digest; isWhole?: boolean }, // prettier-ignore
   ): Promise<Received> {
     if (range !== undefined && range.start !== row.offset_bytes) {
       const detail = { offsetBytes: row.offset_bytes }
@@ -169,7 +182,7 @@ export class DirectUploads {
       { store, slots, begin: () => uploads.beginInStore(row, key) },
       { upload: before.upload, tail: before.tail, lastPartNumber: before.parts.at(-1)?.partNumber ?? 0 },
       hash === undefined ? counted : hash.through(counted),
-      { announcedBytes: row.announced_size_bytes ?? undefined, isWhole: isOneSmallBlob(row, expected, body) },
+      { announcedBytes: row.announced_size_bytes ?? undefined, isWhole },
     )
     if (range !== undefined && !body.wasCut && counted.countBytes !== chunkSizeBytes(range)) {
       throw new HoldError('size_invalid', 'the body is not as long as its Content-Range says')
@@ -288,12 +301,6 @@ export class DirectUploads {
     await this.#needs.uploads.discard(row)
     throw new HoldError('digest_mismatch', `the bytes are ${actual}, not ${digest}`)
   }
-}
-
-/** Whether a request brings all of a blob, and that is little enough to wait in memory for its digest. */
-function isOneSmallBlob(row: UploadRow, expected: Digest | undefined, body: UploadBody): boolean {
-  const { lengthBytes = Number.POSITIVE_INFINITY } = body
-  return expected !== undefined && row.offset_bytes === 0 && lengthBytes <= wholeBlobBytesMax
 }
 
 /** What the row of an upload says of the store's side. */
