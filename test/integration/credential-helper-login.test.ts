@@ -229,7 +229,9 @@ describe('with a registry that plays', () => {
       expect(refused.stderr).toMatch(/does not answer: .*certificate/)
       expect(asked).toEqual([])
       await writeFile(join(helper.home, 'ca.pem'), cert)
-      const trusted = await login({ environment: { NODE_EXTRA_CA_CERTS: join(helper.home, 'ca.pem') } })
+      // Debian's `ssl-cert` has the system trust a certificate for the same name, which may be tried in place of this one.
+      const systemTrustsNobody = { SSL_CERT_FILE: '/dev/null', SSL_CERT_DIR: helper.home }
+      const trusted = await login({ environment: { NODE_EXTRA_CA_CERTS: join(helper.home, 'ca.pem'), ...systemTrustsNobody } }) // prettier-ignore
       expect({ status: trusted.status, stderr: trusted.stderr }).toEqual({ status: 0, stderr: '' })
     } finally {
       await secure.stop()

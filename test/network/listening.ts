@@ -62,6 +62,8 @@ const firstPort = 15_000
 const portsOfProcess = 3_000
 const processes = 5
 const from = firstPort + portsOfProcess * (Number(process.env['VITEST_POOL_ID'] ?? 0) % processes)
+/** One after the other, from anywhere: none is given out twice before it is listened on. */
+let given = randomInt(portsOfProcess)
 
 /**
  * A port nobody listens on, for servers that must know their address before they listen. It is none of those that systems
@@ -69,7 +71,7 @@ const from = firstPort + portsOfProcess * (Number(process.env['VITEST_POOL_ID'] 
  */
 export async function findFreePort(host = '127.0.0.1'): Promise<number> {
   for (;;) {
-    const port = randomInt(from, from + portsOfProcess)
+    const port = from + (given++ % portsOfProcess)
     try {
       await assertPortFree({ host, port, what: 'a server' })
       return port
